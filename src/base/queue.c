@@ -1,0 +1,140 @@
+#include "base/queue.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    struct queue_item *first, **last;
+    size_t bytes, length, ceiling;
+    bool closed, woken;
+};
+
+struct queue *queue_new(size_t ceiling_bytes)
+{
+    struct queue *q = xcalloc(1, sizeof *q);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_cond_init(&q->filled, &attr);
+    pthread_condattr_destroy(&attr);
+    q->last = &q->first;
+    q->ceiling = ceiling_bytes;
+    return q;
+}
+
+void queue_free(struct queue **q)
+{
+    if (!*q) return;
+    pthread_cond_destroy(&(*q)->filled);
+    pthread_mutex_destroy(&(*q)->lock);
+    free(*q);
+    *q = NULL;
+}
+
+bool queue_put(struct queue *q, struct queue_item *item, bool urgent)
+{
+    bool fits;
+    pthread_mutex_lock(&q->lock);
+    /* An item heavier than the whole queue may pass when it is empty, or it could never pass. */
+    fits = urgent || q->first == NULL || q->bytes + item->weight_bytes <= q->ceiling;
+    if (q->closed) fits = false;
+    if (fits) {
+        item->next = NULL;
+        *q->last = item;
+        q->last = &item->next;
+        q->bytes += item->weight_bytes;
+        q->length++;
+        pthread_cond_signal(&q->filled);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return fits;
+}
+
+static struct timespec deadline_in(int64_t ms)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec += ms / 1000;
+    ts.tv_nsec += (ms % 1000) * 1000000;
+    if (ts.tv_nsec >= 1000000000) {
+        ts.tv_nsec -= 1000000000;
+        ts.tv_sec++;
+    }
+    return ts;
+}
+
+static void wait_filled(struct queue *q, int64_t wait_ms)
+{
+    struct timespec until = deadline_in(wait_ms > 0 ? wait_ms : 0);
+    while (!q->first && !q->closed && !q->woken && wait_ms != 0) {
+        if (wait_ms < 0)
+            pthread_cond_wait(&q->filled, &q->lock);
+        else if (pthread_cond_timedwait(&q->filled, &q->lock, &until) != 0)
+            break;
+    }
+    q->woken = false;
+}
+
+struct queue_item *queue_take(struct queue *q, int64_t wait_ms, size_t max_items, size_t max_bytes)
+{
+    struct queue_item *taken, *end = NULL;
+    size_t items = 0, bytes = 0;
+    pthread_mutex_lock(&q->lock);
+    wait_filled(q, wait_ms);
+    taken = q->first;
+    for (struct queue_item *i = q->first; i && items < max_items; i = i->next) {
+        if (items > 0 && bytes + i->weight_bytes > max_bytes) break;
+        items++;
+        bytes += i->weight_bytes;
+        end = i;
+    }
+    if (end) {
+        q->first = end->next;
+        end->next = NULL;
+        if (!q->first) q->last = &q->first;
+        q->bytes -= bytes;
+        q->length -= items;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return end ? taken : NULL;
+}
+
+void queue_wake(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->woken = true;
+    pthread_cond_signal(&q->filled);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_close(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->closed = true;
+    pthread_cond_broadcast(&q->filled);
+    pthread_mutex_unlock(&q->lock);
+}
+
+size_t queue_bytes(struct queue *q)
+{
+    size_t n;
+    pthread_mutex_lock(&q->lock);
+    n = q->bytes;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
+size_t queue_length(struct queue *q)
+{
+    size_t n;
+    pthread_mutex_lock(&q->lock);
+    n = q->length;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}

@@ -1,0 +1,27 @@
+/* queue: a bounded queue between threads, taken in batches. Bounded in bytes: the producer says what an
+ * item weighs. Any thread may put; one thread takes. */
+#ifndef BASE_QUEUE_H
+#define BASE_QUEUE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct queue;
+struct queue_item { /* put it first into your own struct */
+    struct queue_item *next;
+    size_t weight_bytes;
+};
+
+struct queue *queue_new(size_t ceiling_bytes);
+void queue_free(struct queue **q); /* items still inside are the caller's to take before */
+/* False when the queue is full or closed: nothing was taken. `urgent` items pass even a full queue (they
+ * free memory or answer somebody) but not a closed one. */
+bool queue_put(struct queue *q, struct queue_item *item, bool urgent);
+/* Waits until something is there, wait_ms have passed (negative: for ever) or the queue is closed. Gives
+ * the items in order, linked by next, at most max_items and max_bytes (but at least one), or NULL. */
+struct queue_item *queue_take(struct queue *q, int64_t wait_ms, size_t max_items, size_t max_bytes);
+void queue_wake(struct queue *q);  /* makes a waiting take return now */
+void queue_close(struct queue *q); /* puts fail from now on; takes still drain */
+size_t queue_bytes(struct queue *q);
+size_t queue_length(struct queue *q);
+#endif
