@@ -1,0 +1,56 @@
+/* config: the whole configuration of one generation: server, store, sources, destinations, rules. Immutable
+ * once loaded, reference-counted: each thread that works with it holds one. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+#include "base/log.h"
+#include "base/secret.h"
+#include "notify/notify.h"
+#include "rule/rule.h"
+
+enum source_type { SOURCE_WEBHOOK }; /* trigger-webhook and trigger-api: a later issue, refused by name */
+struct config_source {
+    struct str name;
+    enum source_type type;
+    struct str path;              /* webhook: /v1/events by default; unique */
+    struct secret token;          /* absent = anybody who can reach it */
+    struct str project, env;      /* STR_NONE: "default" / the event's own slug, else "default" */
+    struct str dashboard;         /* URL, STR_NONE */
+    int64_t ignore_older_ms;      /* 0 = never */
+};
+struct config_server {
+    struct str listen, public_url, zone;
+    struct secret token;
+    struct str tls_cert, tls_key; /* paths, STR_NONE */
+    int64_t body_bytes, batch_items, queue_bytes, connections;
+};
+struct config_store { struct secret url; int64_t keep_events_ms, keep_incidents_ms, keep_size_bytes; bool keep_payload; };
+struct config {
+    struct arena arena;
+    struct str path, dir;         /* of the main file */
+    struct config_server server;
+    struct config_store store;
+    enum log_format log_format;
+    enum log_level log_level;
+    struct { struct secret url; int64_t every_ms; } heartbeat; /* every_ms 0 = none */
+    struct config_source *sources;
+    size_t source_count;
+    struct notify_providers *providers;
+    struct notify_destination *destinations;
+    size_t destination_count;
+    struct ruleset *rules;
+    const struct yaml_node **test_sections; /* the `tests:` of every file, for runbell test */
+    size_t test_section_count;
+    struct rule_file *files;
+    size_t file_count;
+};
+/* Loads path and what it includes. NULL when there was any error; d has them all (warnings too on success).
+ * With check_only, secrets that cannot be resolved are warnings, and an `include` may match nothing. */
+struct config *config_load(const char *path, bool check_only, struct diags *d);
+/* A file of rules alone (no sources, no destinations) is checked against permissive placeholders: every
+ * destination named counts as existing. For `check rules/x.yaml` and `test`. */
+struct config *config_load_rules(const char *path, struct diags *d);
+struct config *config_ref(struct config *c);  /* any thread */
+void config_unref(struct config **c);         /* any thread; frees with the last */
+const struct notify_destination *config_destination(const struct config *c, struct str name);
+const struct config_source *config_source_by_path(const struct config *c, struct str path);
+#endif

@@ -1,0 +1,128 @@
+/* engine: the fold. engine_step(state, input) -> decisions. Pure: no clock, no I/O, no randomness; the same
+ * inputs under the same rules give the same outputs, byte for byte (design.md section 2). One thread.
+ *
+ * State is paged: what an incident needs only to speak (the last hit's details) may be dropped from memory by
+ * engine_trim and is asked back through engine_detail_fn, which gives exactly what was handed out in a
+ * change row before. That is part of the state, not input: answers do not depend on it. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+#include "base/id.h"
+#include "base/vec.h"
+#include "message/message.h"
+#include "rule/rule.h"
+
+#define ENGINE_NEVER INT64_MAX
+
+enum incident_state { INCIDENT_PENDING, INCIDENT_OPEN, INCIDENT_ACKNOWLEDGED, INCIDENT_RESOLVED };
+const char *incident_state_name(enum incident_state s);
+
+struct engine_limits {
+    size_t window_entries;    /* kept per key; older ones collapse into a counter */
+    size_t keys_per_rule;     /* open incidents of one rule; above it hits join the key "(overflow)" */
+    size_t runs_per_incident; /* distinct runs remembered; above it they are only counted */
+};
+extern const struct engine_limits engine_default_limits;
+
+/* Detail of an incident, as last handed out; 0, or -1 when it could not be read (the step then fails). */
+typedef int (*engine_detail_fn)(void *ctx, uint64_t incident, struct arena *a, struct str *detail);
+struct engine_setup {
+    const struct ruleset *rules; /* borrowed until the next engine_reload or engine_free */
+    struct engine_limits limits;
+    engine_detail_fn detail; /* NULL: nothing is ever trimmed */
+    void *detail_ctx;
+    struct str public_url;   /* for incident links; STR_NONE = none */
+};
+struct engine;
+struct engine *engine_new(const struct engine_setup *setup);
+void engine_free(struct engine **e);
+
+/* --- inputs ------------------------------------------------------------------------------------------- */
+enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT };
+enum engine_command { ENGINE_ACK, ENGINE_RESOLVE, ENGINE_SNOOZE };
+struct engine_input {
+    enum engine_input_kind kind;
+    int64_t now_ms; /* wall time of arrival; never goes back within one engine (the caller clamps) */
+    union {
+        struct { /* one transition of one report */
+            const struct run *run;
+            const struct transition *transition;
+            uint64_t event_id;
+            struct str dashboard; /* the source's, for links; STR_NONE */
+        } event;
+        struct { enum engine_command what; uint64_t incident; struct str who, why; int64_t for_ms; } command;
+        struct { uint64_t delivery, incident; struct str destination; bool delivered; /* else dead */ struct str detail; } verdict;
+        struct { struct str topic, title, body; } fault; /* runbell's own: told to the operator, once per topic and hour */
+    } u;
+};
+
+/* --- outputs ------------------------------------------------------------------------------------------ */
+struct engine_message { /* becomes a delivery row */
+    uint64_t delivery, message, incident; /* incident 0: operator, digest */
+    struct str destination, params;       /* params: JSON object of rendered {to: X, ...} values, or STR_NONE */
+    struct str lane;                      /* messages of one (destination, lane) go out in order */
+    enum message_kind kind;
+    struct str content;                   /* message_write's JSON */
+};
+struct engine_note { /* the incident's timeline, and the answer to "why" */
+    uint64_t incident;
+    int64_t at_ms;
+    const char *what;  /* "opened", "hit", "told", "limited", "escalated", "acknowledged", "resolved", ... */
+    struct str body;   /* JSON object: event, run, destination, reason, ... */
+};
+struct engine_output {
+    struct arena *arena; /* everything below lives here */
+    VEC(struct engine_message) messages;
+    VEC(struct engine_note) notes;
+    uint64_t hits;           /* rules hit by this input */
+    int command_result;      /* ENGINE_COMMAND: 0, or -1 when there is no such open incident */
+};
+void engine_output_init(struct engine_output *o, struct arena *a);
+void engine_output_fini(struct engine_output *o);
+
+/* 0, or -1 when a detail could not be paged in: the state is then undefined, reload it from the store. */
+int engine_step(struct engine *e, const struct engine_input *in, struct engine_output *out, struct err *err) WUR;
+/* Wall time of the next due timer, or ENGINE_NEVER: give ENGINE_TICK at or after it. */
+int64_t engine_next_due(const struct engine *e);
+/* Switches rules (whole or not at all is the caller's part): rules whose shape changed, and rules gone,
+ * resolve their incidents as "rule changed" / "rule removed"; all else goes on under the new settings. */
+int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms, struct engine_output *out,
+                  struct err *err) WUR;
+
+/* --- persistence -------------------------------------------------------------------------------------- */
+struct engine_incident_row {
+    uint64_t id;
+    struct str project, env, rule, key, label;
+    enum incident_state state;
+    int severity;
+    int64_t opened_ms, updated_ms, resolved_ms; /* 0 = not yet; opened_ms of a pending one is its first hit */
+    int64_t hits, runs;
+    struct str title, task, last_run;
+    struct str state_blob; /* engine's own, opaque */
+    struct str detail;     /* opaque; STR_NONE = unchanged since the last row of this incident */
+};
+struct engine_cell_row { struct str key, blob; }; /* blob STR_NONE = delete */
+struct engine_changes {
+    struct arena *arena;
+    VEC(struct engine_incident_row) incidents;
+    VEC(struct engine_cell_row) cells;
+};
+/* Everything that changed since the last collect, each once. */
+void engine_collect(struct engine *e, struct engine_changes *out);
+/* At start, before any step: unresolved incidents (any order), then cells. -1 on a blob that is not ours. */
+int engine_restore_incident(struct engine *e, const struct engine_incident_row *row, struct err *err) WUR;
+int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, struct err *err) WUR;
+/* Ends restoring: incidents of rules that are gone or changed are settled as in a reload. */
+int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out, struct err *err) WUR;
+/* Drops details of collected incidents until at most keep_bytes of them stay. Only with a detail_fn. */
+void engine_trim(struct engine *e, size_t keep_bytes);
+
+struct engine_stats {
+    size_t incidents_pending, incidents_open, incidents_acknowledged, windows, timers, detail_bytes;
+    uint64_t collapsed_entries, collapsed_keys, template_failures, limited;
+};
+struct engine_stats engine_stats(const struct engine *e);
+/* For test, explain and the API: the incident as JSON (state, timers, told destinations). 1 found, 0 absent. */
+int engine_describe(const struct engine *e, uint64_t incident, struct json_writer *w);
+/* Ids of open, pending and acknowledged incidents of a rule (rule empty: all), at most max. */
+size_t engine_incidents(const struct engine *e, struct str rule, uint64_t *out, size_t max);
+#endif

@@ -1,0 +1,69 @@
+/* pipeline: the writer. Takes what is waiting as one batch, folds it through the engine, writes all of it in
+ * one transaction, answers everybody in it, wakes the deliver thread. Owns the engine and the store. */
+#ifndef PIPELINE_PIPELINE_H
+#define PIPELINE_PIPELINE_H
+#include "base/clock.h"
+#include "base/queue.h"
+#include "base/rng.h"
+#include "config/config.h"
+#include "deliver/deliver.h"
+#include "store/store.h"
+
+struct pipeline_report { /* one run report in a request */
+    struct run run;          /* project and env already settled by the source */
+    size_t index;            /* in the request, for the answer */
+    /* filled in by the pipeline: */
+    uint64_t event_id;       /* of a duplicate: its first event's */
+    bool duplicate;
+};
+enum pipeline_kind { PIPELINE_REPORTS, PIPELINE_REJECTED, PIPELINE_COMMAND, PIPELINE_REDELIVER, PIPELINE_SEND, PIPELINE_RELOAD, PIPELINE_FAULT };
+enum pipeline_status { PIPELINE_DONE, PIPELINE_FAILED, PIPELINE_NOT_FOUND };
+/* One unit of work. Made by the caller; its memory (arena) is the caller's again when done was called. */
+struct pipeline_request {
+    struct queue_item item;  /* first; weight_bytes set by the caller (about the body's size) */
+    enum pipeline_kind kind;
+    struct arena *arena;     /* what the fields below point into */
+    const struct config_source *source; /* REPORTS, REJECTED */
+    struct config *config;   /* a reference held for source; RELOAD: the new configuration (taken over) */
+    struct pipeline_report *reports;
+    size_t report_count;
+    struct { struct str reason, body; } rejected;
+    struct { enum engine_command what; uint64_t incident; struct str who, why; int64_t for_ms; } command;
+    uint64_t redeliver;      /* REDELIVER: delivery id */
+    struct { struct str destination; uint64_t delivery; } send; /* SEND: a drill; delivery filled in */
+    struct { struct str topic, title, body; } fault;
+    int64_t arrival_ms;      /* set by pipeline_submit */
+    void (*done)(void *ctx, struct pipeline_request *r); /* on the writer thread, after the commit; NULL = none */
+    void *ctx;
+    enum pipeline_status status;
+    struct err err;          /* FAILED, NOT_FOUND */
+};
+
+struct pipeline;
+struct pipeline_setup {
+    struct config *config;   /* a reference is taken */
+    struct store *store;     /* owned from now on */
+    struct clock *clock;
+    struct rng *rng;         /* for the deliver thread's jitter */
+};
+/* Restores the engine from the store, starts the writer and the deliver thread. */
+struct pipeline *pipeline_start(const struct pipeline_setup *setup, struct err *err);
+/* Any thread. False when the queue is full or stopping: answer 503. */
+bool pipeline_submit(struct pipeline *p, struct pipeline_request *r);
+/* Drains: takes no more, finishes what is queued, stops deliver (grace_ms for those in flight), closes the store. */
+void pipeline_stop(struct pipeline **p, int64_t grace_ms);
+/* The configuration in force, with a reference for the caller. Any thread. */
+struct config *pipeline_config(struct pipeline *p);
+struct store_reader *pipeline_reader(struct pipeline *p, struct err *err); /* a new one, for the calling thread */
+struct deliver *pipeline_deliver(struct pipeline *p);                     /* for status */
+bool pipeline_ready(struct pipeline *p, struct err *why);                 /* store writable, rules loaded */
+struct pipeline_stats {
+    uint64_t events_accepted, events_duplicate, events_fuller, events_late, rejected, commits, commit_failures, hits, messages,
+        reloads, reloads_failed, unknown_states, dropped_total;
+    uint64_t commit_us_total, commit_us_max, batch_max;
+    size_t queue_length, queue_bytes;
+    int64_t last_reload_ms, started_ms;
+    struct engine_stats engine;
+};
+struct pipeline_stats pipeline_stats(struct pipeline *p);                 /* any thread; a snapshot */
+#endif

@@ -1,0 +1,162 @@
+/* rule: rule text -> compiled rules, the candidate index, matching and keys (rule-language.md sections 2-5).
+ * A compiled ruleset is immutable and lives in the arena it was compiled into; any thread may read it. */
+#ifndef RULE_RULE_H
+#define RULE_RULE_H
+#include "base/arena.h"
+#include "json/json.h"
+#include "run/transition.h"
+#include "template/template.h"
+#include "yaml/yaml.h"
+
+/* --- fields ------------------------------------------------------------------------------------------ */
+enum rule_field_id {
+    RULE_STATUS, RULE_TASK, RULE_TAGS, RULE_ENV, RULE_PROJECT, RULE_VERSION, RULE_QUEUE, RULE_RUN, RULE_ROOT,
+    RULE_PARENT, RULE_MACHINE, RULE_REGION, RULE_SCHEDULE, RULE_BATCH, RULE_TEST, RULE_KIND, RULE_ATTEMPT,
+    RULE_DURATION, RULE_QUEUE_TIME, RULE_COST, RULE_AGE, RULE_ERROR_MESSAGE, RULE_ERROR_NAME, RULE_ERROR_CODE,
+    RULE_ERROR_FINGERPRINT, RULE_METADATA, RULE_FIELDS
+};
+struct rule_field {
+    enum rule_field_id id;
+    struct str *path; /* RULE_METADATA: its parts */
+    size_t path_count;
+    struct str text;  /* as written: "metadata.customerId" */
+};
+bool rule_field_is_outcome(enum rule_field_id id);       /* else it is identity (section 1.3) */
+uint32_t rule_field_reads(const struct rule_field *f);   /* RUN_HAS_* bits it needs */
+
+/* --- what is matched ----------------------------------------------------------------------------------- */
+struct rule_subject {
+    const struct run *run;
+    const struct transition *transition;
+    int64_t arrival_ms;
+    struct arena *arena;     /* for derived values */
+    struct str fingerprint;  /* computed at first use; zero it */
+};
+void rule_subject_init(struct rule_subject *s, struct arena *a, const struct run *run,
+                       const struct transition *t, int64_t arrival_ms);
+/* The field's value for people and for templates: number of values written to out (0 = absent; tags and
+ * arrays give one per element, at most max). */
+size_t rule_field_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max);
+
+/* --- a compiled rule ------------------------------------------------------------------------------------ */
+enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT }; /* the others are a later issue */
+struct rule_condition {
+    enum rule_condition_kind kind;
+    int64_t n, window_ms; /* RULE_COUNT */
+    bool of_runs;         /* distinct runs instead of hits */
+};
+enum rule_resolve_kind { RULE_SUCCESS, RULE_QUIET, RULE_CLEARS, RULE_MANUAL };
+struct rule_resolve {
+    enum rule_resolve_kind kind;
+    int64_t successes; /* RULE_SUCCESS: consecutive ones wanted, 1 = plain "success" */
+    int64_t quiet_ms;  /* RULE_QUIET */
+};
+struct rule_param { struct str name; const struct template *value; }; /* {to: X, channel: "..."} */
+struct rule_target {
+    size_t destination;              /* index into ruleset->destinations */
+    struct rule_param *params;
+    size_t param_count;
+};
+struct rule_targets { struct rule_target *v; size_t n; };
+struct rule_step { int64_t after_ms; struct rule_targets to; };
+struct rule_limit { int64_t n, per_ms; };
+struct rule_message_field { struct str name; const struct template *value; };
+
+struct match; /* the compiled condition tree, rule_internal.h */
+struct rule {
+    struct str name;
+    const char *file;
+    uint32_t line, col;
+    size_t index;                     /* in ruleset->rules */
+    const struct match *when;         /* defaults.when and-ed in */
+    const struct match *population;   /* when without its outcome tests (section 5, Conditions) */
+    struct rule_condition condition;
+    struct rule_field *by;            /* project and env are always part of the key, never listed here */
+    size_t by_count;
+    bool by_run;                      /* `run` is in by */
+    bool by_identity;                 /* by holds identity fields only */
+    int64_t at_least, wait_ms, update_ms, linger_ms;
+    int64_t *repeat_ms;               /* the last one repeats; NULL = never */
+    size_t repeat_count;
+    struct rule_resolve *resolve;
+    size_t resolve_count;
+    int severity;                     /* enum severity of message.h: 0 info .. 3 critical */
+    struct rule_targets notify;
+    struct rule_step *escalate;       /* by after_ms */
+    size_t escalate_count;
+    struct rule_limit limit;          /* in force: the rule's own or defaults' */
+    bool own_limit;
+    const struct template *title, *body; /* NULL = built-in text */
+    struct rule_message_field *fields;
+    size_t field_count;
+    struct str runbook;
+    struct rule_message_field *labels; /* values are literal templates */
+    size_t label_count;
+    uint32_t reads;                   /* RUN_HAS_* that when, by or a template reads */
+    char shape[33];                   /* hex fingerprint of when, by and condition: a change starts anew */
+};
+
+/* What the rules may name; given by config. */
+struct rule_destination {
+    struct str name;
+    struct str type;
+    bool edits;                /* can edit a message in place: gets updates */
+    bool acks;                 /* wants to hear of acknowledgements (pagers) */
+    const struct field_table *params; /* what {to: X, PARAM: ...} may set; NULL = nothing */
+    struct str channel_pattern; /* glob a templated or literal `channel` must fit; STR_NONE = not settable */
+};
+struct ruleset {
+    struct rule **rules; /* enabled ones, in file order */
+    size_t rule_count;
+    struct rule_destination *destinations;
+    size_t destination_count;
+    struct rule_limit limit; /* defaults.limit */
+    struct str operator_destination; /* STR_NONE = none */
+    struct rule_index *index;
+};
+
+/* One file that may hold rules: its whole top-level map (other sections are ignored here). */
+struct rule_file { const struct yaml_node *top; bool included; };
+struct rule_world {
+    const struct rule_file *files;
+    size_t file_count;
+    const struct rule_destination *destinations; /* copied */
+    size_t destination_count;
+    struct str operator_destination;
+};
+/* Compiles all rules of all files against `defaults` of the first. All mistakes are added to d, at most 50.
+ * NULL when there was any error. Conditions and policies that are not built yet are errors that say so by
+ * name ("`rate` is not available in this version of runbell yet"); no key is ever ignored. */
+struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, struct diags *d);
+const struct rule *ruleset_find(const struct ruleset *rs, struct str name);
+
+/* Calls fn for each rule that might hit (a superset of those that do), each once, in ruleset order. Cost hardly grows
+ * with the number of rules. `scratch` is per caller thread, zeroed at first, freed by rule_scratch_fini. */
+struct rule_scratch { uint64_t *seen; size_t words; uint32_t *list; size_t list_cap; };
+void rule_scratch_fini(struct rule_scratch *s);
+size_t ruleset_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
+                          const uint32_t **indexes);
+/* The same over populations, only rules whose resolve counts successes. */
+size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
+                                  const uint32_t **indexes);
+bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
+bool rule_in_population(const struct rule *r, struct rule_subject *s);
+
+/* Incident keys of a subject under a rule: `by` values joined with "/", "/" and "\" inside values escaped
+ * with "\", a missing value is "(none)". A list field gives one key per element (only those that `when`
+ * names, if it names some). At most max. `by` empty gives one key "". identity: the same over the identity
+ * fields only (for successes). label: for people, "task=render-video, version=20260503.1". */
+struct rule_key { struct str key, identity, label; };
+size_t rule_keys(const struct rule *r, struct rule_subject *s, struct rule_key *out, size_t max);
+
+/* Writes what each clause of the rule saw: {"rule","file","line","hit":bool,"clauses":[{"field","test",
+ * "value","hit","line"}],"keys":[...]}; nested any/all/not as {"any":[...]}. */
+void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w);
+
+/* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
+ * first_run, count. Writes the view for a subject into w as one object. */
+void rule_view(const struct rule *r, struct rule_subject *s, struct json_writer *w);
+bool rule_template_known(void *ctx, struct str name, struct str *suggestion);
+/* Documentation: the field tables of the language (rule, count, defaults). */
+const struct field_table *rule_field_tables(size_t *n);
+#endif
