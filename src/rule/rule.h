@@ -62,7 +62,8 @@ struct rule_step { int64_t after_ms; struct rule_targets to; };
 struct rule_limit { int64_t n, per_ms; };
 struct rule_message_field { struct str name; const struct template *value; };
 
-struct match; /* the compiled condition tree, rule_internal.h */
+struct match;      /* the compiled condition tree, rule_internal.h */
+struct rule_extra; /* what only this room reads, rule_internal.h */
 struct rule {
     struct str name;
     const char *file;
@@ -94,6 +95,7 @@ struct rule {
     size_t label_count;
     uint32_t reads;                   /* RUN_HAS_* that when, by or a template reads */
     char shape[33];                   /* hex fingerprint of when, by and condition: a change starts anew */
+    const struct rule_extra *extra;
 };
 
 /* What the rules may name; given by config. */
@@ -104,6 +106,7 @@ struct rule_destination {
     bool acks;                 /* wants to hear of acknowledgements (pagers) */
     const struct field_table *params; /* what {to: X, PARAM: ...} may set; NULL = nothing */
     struct str channel_pattern; /* glob a templated or literal `channel` must fit; STR_NONE = not settable */
+    /* An empty type is a placeholder: any parameter may be set (config_load_rules). */
 };
 struct ruleset {
     struct rule **rules; /* enabled ones, in file order */
@@ -113,6 +116,7 @@ struct ruleset {
     struct rule_limit limit; /* defaults.limit */
     struct str operator_destination; /* STR_NONE = none */
     struct rule_index *index;
+    struct rule_pattern *patterns; /* compiled regular expressions: ruleset_fini */
 };
 
 /* One file that may hold rules: its whole top-level map (other sections are ignored here). */
@@ -126,8 +130,12 @@ struct rule_world {
 };
 /* Compiles all rules of all files against `defaults` of the first. All mistakes are added to d, at most 50.
  * NULL when there was any error. Conditions and policies that are not built yet are errors that say so by
- * name ("`rate` is not available in this version of runbell yet"); no key is ever ignored. */
+ * name ("`rate` is not available in this version of runbell yet"); no key is ever ignored. Of the other
+ * sections only `schedules` and `mutes` are looked at, to refuse them the same way. Texts are copied: the
+ * ruleset outlives the trees. */
 struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, struct diags *d);
+/* Frees what the arena cannot (compiled regular expressions). Call before the arena goes; NULL is fine. */
+void ruleset_fini(struct ruleset *rs);
 const struct rule *ruleset_find(const struct ruleset *rs, struct str name);
 
 /* Calls fn for each rule that might hit (a superset of those that do), each once, in ruleset order. Cost hardly grows
@@ -154,7 +162,11 @@ size_t rule_keys(const struct rule *r, struct rule_subject *s, struct rule_key *
 void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w);
 
 /* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
- * first_run, count. Writes the view for a subject into w as one object. */
+ * first_run, count. Writes the view for a subject into w as one object: the run's fields ("error" and
+ * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run and
+ * count are the incident's: whoever knows them adds them; rule_view_members writes the members alone, into an
+ * object that the caller has begun. */
+void rule_view_members(const struct rule *r, struct rule_subject *s, struct json_writer *w);
 void rule_view(const struct rule *r, struct rule_subject *s, struct json_writer *w);
 bool rule_template_known(void *ctx, struct str name, struct str *suggestion);
 /* Documentation: the field tables of the language (rule, count, defaults). */
