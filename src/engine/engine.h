@@ -48,9 +48,10 @@ struct engine_input {
             const struct transition *transition;
             uint64_t event_id;
             struct str dashboard; /* the source's, for links; STR_NONE */
+            bool since_succeeded; /* the run is already known to have succeeded after this transition */
         } event;
         struct { enum engine_command what; uint64_t incident; struct str who, why; int64_t for_ms; } command;
-        struct { uint64_t delivery, incident; struct str destination; bool delivered; /* else dead */ struct str detail; } verdict;
+        struct { uint64_t delivery, incident; struct str destination, lane; bool delivered; /* else dead */ struct str detail; } verdict;
         struct { struct str topic, title, body; } fault; /* runbell's own: told to the operator, once per topic and hour */
     } u;
 };
@@ -96,7 +97,7 @@ struct engine_incident_row {
     int severity;
     int64_t opened_ms, updated_ms, resolved_ms; /* 0 = not yet; opened_ms of a pending one is its first hit */
     int64_t hits, runs;
-    struct str title, task, last_run;
+    struct str title, task, last_run; /* STR_NONE = unchanged since the last row of this incident */
     struct str state_blob; /* engine's own, opaque */
     struct str detail;     /* opaque; STR_NONE = unchanged since the last row of this incident */
 };

@@ -1,0 +1,107 @@
+/* detail: what an incident needs to speak: the last hit's run and where it can be opened. Kept as JSON; may
+ * be paged out between steps. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine_internal.h"
+
+static void drop(struct engine *e, struct incident *i)
+{
+    e->detail_bytes -= i->detail_bytes;
+    free(i->detail);
+    i->detail = NULL;
+    i->detail_bytes = 0;
+}
+
+static void keep(struct engine *e, struct incident *i, struct str text)
+{
+    drop(e, i);
+    i->detail = xmalloc(text.n + 1);
+    memcpy(i->detail, text.p, text.n);
+    i->detail[text.n] = '\0';
+    i->detail_bytes = (uint32_t)text.n;
+    e->detail_bytes += text.n;
+    if (!e->detail || i->listed) return;
+    i->listed = true;
+    *vec_push(&e->detailed) = i->id;
+}
+
+void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard)
+{
+    struct strbuf b;
+    struct json_writer w;
+    struct run run = *s->run;
+    bool big = json_text(run.metadata).n > METADATA_KEPT;
+    if (big) run.metadata = (struct json){ 0 };
+    strbuf_init(&b, 4 * CONTENT_CEILING);
+    json_writer_init(&w, &b);
+    json_object_begin(&w);
+    json_put_key(&w, STR("run"));
+    run_write(&run, &w);
+    json_field_i64(&w, "state", (int64_t)s->transition->state);
+    json_field_i64(&w, "attempt", s->transition->attempt);
+    json_field_i64(&w, "event_ms", s->transition->event_ms);
+    if (s->transition->derived) json_field_bool(&w, "derived", true);
+    json_field_opt(&w, "dashboard", dashboard);
+    if (big) json_field_str(&w, "note", STR("the run's metadata is over 16 KiB and is not kept for messages"));
+    json_object_end(&w);
+    if (strbuf_ok(&b)) {
+        keep(c->e, i, strbuf_view(&b));
+        i->detail_dirty = true;
+    }
+    strbuf_fini(&b);
+    incident_touch(c->e, i);
+}
+
+static int page_in(struct step_context *c, struct incident *i)
+{
+    struct str text;
+    struct arena a = { 0 };
+    if (i->detail) return 0;
+    if (!c->e->detail || c->e->detail(c->e->detail_ctx, i->id, &a, &text) != 0) {
+        arena_fini(&a);
+        c->failed = true;
+        return err_set(c->err, ERR_IO, "the details of an incident could not be read back");
+    }
+    keep(c->e, i, text);
+    arena_fini(&a);
+    return 0;
+}
+
+int detail_get(struct step_context *c, struct incident *i, struct detail *out)
+{
+    struct json root;
+    int64_t v;
+    struct arena *a = c->out->arena;
+    memset(out, 0, sizeof *out);
+    if (page_in(c, i) < 0) return -1;
+    if (json_parse(a, str_dup(a, (struct str){ i->detail, i->detail_bytes }), &json_default_limits, &root, NULL, c->err) < 0 ||
+        run_restore(a, json_get_c(root, "run"), &out->run, c->err) < 0) {
+        c->failed = true;
+        return -1;
+    }
+    if (json_i64(json_get_c(root, "state"), &v)) out->transition.state = (enum run_state)v;
+    if (json_i64(json_get_c(root, "attempt"), &v)) out->transition.attempt = v;
+    if (json_i64(json_get_c(root, "event_ms"), &v)) out->transition.event_ms = v;
+    out->transition.derived = json_bool(json_get_c(root, "derived"), false);
+    out->transition.current = true;
+    out->dashboard = json_str(json_get_c(root, "dashboard"));
+    out->note = json_str(json_get_c(root, "note"));
+    return 0;
+}
+
+void engine_trim(struct engine *e, size_t keep_bytes)
+{
+    size_t at = 0;
+    if (!e->detail) return;
+    for (; at < e->detailed.n && e->detail_bytes > keep_bytes; at++) {
+        struct incident *i = incident_by_id(e, e->detailed.v[at]);
+        if (!i) continue;
+        if (i->detail_dirty) break; /* not handed out yet: the younger ones are not either */
+        drop(e, i);
+        i->listed = false;
+    }
+    if (at == 0) return;
+    memmove(e->detailed.v, e->detailed.v + at, (e->detailed.n - at) * sizeof *e->detailed.v);
+    e->detailed.n -= at;
+}

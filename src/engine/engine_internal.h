@@ -1,0 +1,235 @@
+/* engine_internal: the state of the fold, for the files of this room. */
+#ifndef ENGINE_ENGINE_INTERNAL_H
+#define ENGINE_ENGINE_INTERNAL_H
+#include "base/map.h"
+#include "base/strbuf.h"
+#include "engine/engine.h"
+
+enum {
+    CONTENT_CEILING = 256 * 1024, /* one message */
+    METADATA_KEPT = 16 * 1024,    /* of the last hit, in an incident's detail */
+    KEYS_PER_HIT = 16,
+    DIGEST_TITLES = 20
+};
+
+/* --- interned things: small, never freed before the engine is ------------------------------------------ */
+struct part { /* (project, env) */
+    struct str project, env;
+};
+struct place { /* a destination by name; its index may change with a reload */
+    struct str name;
+    const struct rule_destination *now; /* NULL: not in the configuration any more */
+};
+struct engine_rule { /* a rule by name, over reloads */
+    struct str name;
+    const struct rule *now; /* never NULL: a gone rule has a stub */
+    bool gone;
+    size_t open;            /* unresolved incidents */
+    size_t windows;
+    struct rule *stub;      /* stands in for a gone rule, so that its incidents can still say that they end */
+};
+
+/* --- timers: one heap entry per thing that waits ------------------------------------------------------- */
+enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW };
+struct timer {
+    int64_t due_ms; /* ENGINE_NEVER = not in the heap */
+    uint64_t order; /* breaks ties the same way in every run: the owner's id */
+    uint32_t at;    /* index in the heap + 1; 0 = not in it */
+    uint8_t kind;
+};
+
+/* --- incidents ------------------------------------------------------------------------------------------ */
+enum due { /* what an incident may wait for */
+    DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LINGER, DUE_QUIET, DUE_CLEARS, DUE_LAPSE, DUE_KINDS
+};
+enum told_flag { TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4 };
+struct told { /* what one destination has heard of an incident */
+    struct place *place;
+    char *params;      /* rendered {to: X, ...} values as JSON; NULL = none */
+    uint64_t digest;   /* TOLD_DIGEST: which one */
+    uint32_t outstanding; /* messages without a final verdict */
+    uint32_t flags;
+};
+struct step { /* one escalation of one destination, frozen at opening */
+    int64_t due_ms;
+    struct place *place;
+    char *params;
+    int64_t after_ms;
+};
+struct incident {
+    struct timer timer; /* due_ms = least of due[] and the next step */
+    uint64_t id;
+    struct engine_rule *rule;
+    struct part *part;
+    struct str key;            /* heap */
+    struct incident *sibling;  /* next with the same identity, when by holds outcome fields */
+    int64_t first_ms, opened_ms, last_hit_ms, last_event_ms, last_told_ms, paused_ms, due[DUE_KINDS];
+    struct told *told;
+    struct step *steps;        /* by due_ms; the first step_next are done */
+    uint64_t *runs;            /* hashes of distinct runs, at most limits.runs_per_incident */
+    char *detail;              /* last hit; NULL = paged out */
+    char *last_run;            /* NULL: none, or equal to key */
+    uint32_t detail_bytes, key_hash, identity_hash;
+    uint32_t hits, run_count, runs_kept, successes;
+    uint16_t told_count, step_count, step_next, repeat_next;
+    uint8_t state;             /* enum incident_state */
+    uint8_t last_state;        /* enum run_state of the last hit */
+    bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
+};
+
+/* --- windows and digests ---------------------------------------------------------------------------------- */
+struct window_entry { int64_t event_ms; uint64_t run; };
+struct window { /* of one (rule, project, env, key) */
+    struct timer timer; /* when all of it is over */
+    struct engine_rule *rule;
+    struct part *part;
+    struct str key;
+    VEC(struct window_entry) entries; /* by event_ms */
+    uint64_t collapsed;
+    uint32_t key_hash;
+    bool dirty;
+};
+struct limit_window { /* openings and escalations per (destination, project, env[, rule]) */
+    struct str name;
+    VEC(int64_t) times;
+    bool dirty;
+};
+struct digest { /* what did not fit a limit, told as one message */
+    struct timer timer;
+    uint64_t id;
+    struct place *place;
+    struct part *part;
+    struct str name;     /* of its limit window */
+    int64_t per_ms, opened_ms, last_sent_ms;
+    int64_t total, open; /* incidents in it; exact */
+    VEC(struct str) titles; /* of the first DIGEST_TITLES */
+    int severity;
+    uint32_t outstanding;
+    bool changed, spoke, dirty, ended;
+};
+struct fault { struct str topic; int64_t last_ms; uint64_t held; bool dirty; };
+
+/* A hash table of pointers whose hash the element keeps; see index.c. */
+struct index { void **slots; size_t n, used, cap; };
+
+struct engine {
+    const struct ruleset *rules;
+    struct engine_limits limits;
+    engine_detail_fn detail;
+    void *detail_ctx;
+    struct str public_url;
+    struct arena names; /* interned texts */
+    struct map parts, places, engine_rules, limit_windows, faults;
+    struct engine_rule **by_index; /* ruleset index -> engine_rule */
+    struct id_gen ids;
+    uint64_t ids_kept;             /* ids.last as last handed out */
+    int64_t now_ms;
+    struct index incident_keys, incident_identities, windows;
+    VEC(struct incident *) by_id;  /* ids ascend; ended ones are NULL until compacted */
+    size_t by_id_dead;
+    VEC(struct digest *) digests;  /* the live ones, by id */
+    VEC(struct timer *) heap;
+    VEC(struct incident *) dirty;
+    VEC(struct window *) dirty_windows;
+    VEC(struct limit_window *) dirty_limits;
+    VEC(struct fault *) dirty_faults;
+    VEC(struct str) gone_cells;    /* keys to delete; heap */
+    size_t detail_bytes;
+    VEC(uint64_t) detailed;        /* incidents with a detail in memory, oldest first; for trimming */
+    struct rule_scratch scratch, success_scratch;
+    struct engine_stats stats;
+};
+
+/* What a step carries through the room. */
+struct step_context {
+    struct engine *e;
+    struct engine_output *out;
+    int64_t now_ms;
+    int64_t overdue_ms;  /* this timer fires that late; 0 = in time */
+    struct err *err;
+    bool failed;         /* a detail could not be paged in */
+};
+
+/* index.c */
+typedef bool (*index_same_fn)(const void *element, const void *wanted);
+void *index_find(const struct index *x, uint32_t hash, index_same_fn same, const void *wanted);
+void index_put(struct index *x, uint32_t hash, void *element, uint32_t (*hash_of)(const void *));
+void index_remove(struct index *x, uint32_t hash, const void *element);
+/* The next element at or after *at, in no order; NULL at the end. Removing it meanwhile is fine. */
+void *index_next(const struct index *x, size_t *at);
+/* timers.c */
+void timer_set(struct engine *e, struct timer *t, int64_t due_ms);
+void timer_drop(struct engine *e, struct timer *t);
+struct timer *timer_first(const struct engine *e);
+void incident_rearm(struct engine *e, struct incident *i);
+void engine_tick(struct step_context *c);
+/* state.c */
+struct part *part_get(struct engine *e, struct str project, struct str env);
+struct place *place_get(struct engine *e, struct str name);
+struct engine_rule *engine_rule_get(struct engine *e, struct str name);
+struct incident *incident_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
+struct incident *incident_by_id(struct engine *e, uint64_t id);
+struct incident *incident_first_by_identity(struct engine *e, struct engine_rule *r, struct part *p, struct str identity);
+struct incident *incident_new(struct engine *e, struct engine_rule *r, struct part *p, struct str key, struct str identity, uint64_t id);
+void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash);
+void incident_forget(struct engine *e, struct incident *i); /* out of every index; freed after the next collect */
+void incident_free(struct engine *e, struct incident *i);
+void incident_touch(struct engine *e, struct incident *i);
+bool incident_add_run(struct engine *e, struct incident *i, struct str run); /* true: not seen before */
+bool incident_has_run(const struct incident *i, struct str run);
+struct str incident_last_run(const struct incident *i);
+void incident_set_last_run(struct incident *i, struct str run);
+uint32_t key_hash(const struct engine_rule *r, const struct part *p, struct str key);
+/* window.c */
+struct window *window_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
+struct window *window_get(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
+/* The best count of any window that holds the entry; known: a fuller report of an entry that may be there. */
+int64_t window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run, bool known);
+int64_t window_count(const struct window *w, const struct rule_condition *c, int64_t until_ms, bool *holds_until, int64_t *clears_ms);
+void window_runs(const struct window *w, struct incident *i, struct engine *e);
+void window_drop(struct engine *e, struct window *w);
+struct str window_cell_key(struct arena *a, const struct window *w);
+/* hit.c */
+void engine_event(struct step_context *c, const struct engine_input *in);
+/* life.c: the life of an incident */
+void incident_open(struct step_context *c, struct incident *i);
+void incident_speak_first(struct step_context *c, struct incident *i);
+void incident_criterion(struct step_context *c, struct incident *i, const char *reason); /* linger, then resolve */
+void incident_relapse(struct step_context *c, struct incident *i);
+void incident_resolve(struct step_context *c, struct incident *i, struct str reason);
+void incident_due(struct step_context *c, struct incident *i);
+void incident_want_update(struct step_context *c, struct incident *i);
+void engine_command_step(struct step_context *c, const struct engine_input *in);
+void engine_verdict_step(struct step_context *c, const struct engine_input *in);
+/* tell.c: messages */
+bool tell_target(struct step_context *c, struct incident *i, struct place *place, const char *params, enum message_kind kind, struct str reason, int64_t after_ms);
+void tell_told(struct step_context *c, struct incident *i, struct told *t, enum message_kind kind, struct str reason);
+struct str told_lane(struct arena *a, const struct incident *i, const struct told *t);
+char *target_params(struct step_context *c, struct incident *i, const struct rule_target *t);
+void note(struct step_context *c, uint64_t incident, const char *what, struct str body);
+struct str note_text(struct step_context *c, const char *name, struct str value);
+/* reload.c */
+void engine_rule_bind(struct engine *e, struct engine_rule *r, const struct rule *now);
+void engine_bind_rules(struct engine *e, const struct ruleset *rules);
+/* limit.c */
+bool limit_passes(struct step_context *c, struct incident *i, struct place *place);
+void digest_add(struct step_context *c, struct incident *i, struct told *t);
+void digest_resolved(struct step_context *c, uint64_t digest);
+void digest_due(struct step_context *c, struct digest *d);
+void digest_verdict(struct step_context *c, uint64_t digest);
+struct digest *digest_by_id(struct engine *e, uint64_t id);
+void digest_free(struct engine *e, struct digest *d);
+struct limit_window *limit_window_get(struct engine *e, struct str name);
+/* content.c: what is said */
+struct say { enum message_kind kind; struct str reason; int64_t after_ms; };
+struct str content_incident(struct step_context *c, struct incident *i, const struct say *say, uint64_t message_id);
+struct str content_title(struct step_context *c, struct incident *i);
+struct str content_digest(struct step_context *c, struct digest *d, bool resolved, uint64_t message_id);
+struct str incident_label(struct arena *a, const struct incident *i);
+/* detail.c: the last hit, paged */
+void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard);
+struct detail { struct run run; struct transition transition; struct str dashboard, first_run; struct str note; };
+int detail_get(struct step_context *c, struct incident *i, struct detail *out);
+/* fault.c */
+void engine_fault(struct step_context *c, struct str topic, struct str title, struct str body);
+#endif

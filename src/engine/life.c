@@ -1,0 +1,332 @@
+/* life: how an incident opens, waits, speaks, is acknowledged, lingers and resolves (rule-language.md 5). */
+#include <stdlib.h>
+
+#include "base/timefmt.h"
+#include "engine/engine_internal.h"
+
+/* --- opening --------------------------------------------------------------------------------------------------- */
+static int by_due(const void *a, const void *b)
+{
+    const struct step *x = a, *y = b;
+    return x->due_ms < y->due_ms ? -1 : x->due_ms > y->due_ms;
+}
+
+/* The steps are frozen now: what a reload changes later does not move them. */
+static void freeze_steps(struct step_context *c, struct incident *i)
+{
+    const struct rule *r = i->rule->now;
+    size_t n = 0, at = 0;
+    for (size_t k = 0; k < r->escalate_count; k++) n += r->escalate[k].to.n;
+    if (n == 0 || n > UINT16_MAX) return;
+    i->steps = xcalloc(n, sizeof *i->steps);
+    for (size_t k = 0; k < r->escalate_count; k++)
+        for (size_t t = 0; t < r->escalate[k].to.n; t++) {
+            const struct rule_target *to = &r->escalate[k].to.v[t];
+            i->steps[at++] = (struct step){
+                .due_ms = i->opened_ms + r->escalate[k].after_ms,
+                .after_ms = r->escalate[k].after_ms,
+                .place = place_get(c->e, c->e->rules->destinations[to->destination].name),
+                .params = target_params(c, i, to),
+            };
+        }
+    i->step_count = (uint16_t)n;
+    qsort(i->steps, n, sizeof *i->steps, by_due);
+}
+
+static void arm_repeat(struct incident *i, int64_t from_ms)
+{
+    const struct rule *r = i->rule->now;
+    size_t k = i->repeat_next;
+    i->due[DUE_REPEAT] = ENGINE_NEVER;
+    if (r->repeat_count == 0 || k == UINT16_MAX) return;
+    if (k >= r->repeat_count) k = r->repeat_count - 1;
+    i->due[DUE_REPEAT] = from_ms + r->repeat_ms[k];
+}
+
+void incident_open(struct step_context *c, struct incident *i)
+{
+    const struct rule *r = i->rule->now;
+    c->e->stats.incidents_pending--;
+    c->e->stats.incidents_open++;
+    i->state = INCIDENT_OPEN;
+    i->opened_ms = c->now_ms;
+    i->late = c->now_ms - i->last_event_ms > 600000;
+    freeze_steps(c, i);
+    arm_repeat(i, c->now_ms);
+    note(c, i->id, "opened", STR("{}"));
+    incident_touch(c->e, i);
+    if (r->wait_ms > 0)
+        i->due[DUE_WAIT] = c->now_ms + r->wait_ms;
+    else
+        incident_speak_first(c, i);
+}
+
+void incident_speak_first(struct step_context *c, struct incident *i)
+{
+    const struct rule *r = i->rule->now;
+    i->due[DUE_WAIT] = ENGINE_NEVER;
+    for (size_t k = 0; k < r->notify.n && !c->failed; k++) {
+        const struct rule_target *to = &r->notify.v[k];
+        char *params = target_params(c, i, to);
+        tell_target(c, i, place_get(c->e, c->e->rules->destinations[to->destination].name), params, MESSAGE_OPEN, STR_NONE, 0);
+        free(params);
+    }
+    i->last_told_ms = c->now_ms;
+}
+
+/* --- updates ------------------------------------------------------------------------------------------------------ */
+static bool anybody_edits(const struct incident *i)
+{
+    for (size_t k = 0; k < i->told_count; k++)
+        if (i->told[k].place->now && i->told[k].place->now->edits) return true;
+    return false;
+}
+
+void incident_want_update(struct step_context *c, struct incident *i)
+{
+    int64_t due;
+    if (i->state == INCIDENT_PENDING || i->due[DUE_WAIT] != ENGINE_NEVER || i->due[DUE_UPDATE] != ENGINE_NEVER) return;
+    if (!anybody_edits(i)) return;
+    due = i->last_told_ms + i->rule->now->update_ms;
+    i->due[DUE_UPDATE] = due > c->now_ms ? due : c->now_ms;
+}
+
+static void update_due(struct step_context *c, struct incident *i)
+{
+    i->due[DUE_UPDATE] = ENGINE_NEVER;
+    if (i->due[DUE_LINGER] != ENGINE_NEVER) return; /* no message until it is decided */
+    for (size_t k = 0; k < i->told_count && !c->failed; k++) {
+        struct told *t = &i->told[k];
+        if (!t->place->now || !t->place->now->edits || (t->flags & TOLD_DIGEST) || !(t->flags & TOLD_SPOKE)) continue;
+        if (t->outstanding > 0)
+            t->flags |= TOLD_DIRTY; /* coalesced: said when the one on its way has arrived */
+        else
+            tell_told(c, i, t, MESSAGE_UPDATE, STR_NONE);
+    }
+    i->last_told_ms = c->now_ms;
+}
+
+static void repeat_due(struct step_context *c, struct incident *i)
+{
+    if (i->repeat_next < UINT16_MAX - 1) i->repeat_next++;
+    arm_repeat(i, c->now_ms);
+    for (size_t k = 0; k < i->told_count && !c->failed; k++) {
+        struct told *t = &i->told[k];
+        if ((t->flags & TOLD_DIGEST) || !(t->flags & TOLD_SPOKE)) continue;
+        if (t->outstanding > 0) { /* it has not heard the last one yet: a reminder on top tells nothing */
+            note(c, i->id, "reminder skipped", note_text(c, "destination", t->place->name));
+            continue;
+        }
+        tell_told(c, i, t, MESSAGE_REMINDER, STR_NONE);
+    }
+}
+
+static void step_due(struct step_context *c, struct incident *i)
+{
+    struct step *s = &i->steps[i->step_next++];
+    note(c, i->id, "escalated", note_text(c, "destination", s->place->name));
+    tell_target(c, i, s->place, s->params, MESSAGE_ESCALATION, STR_NONE, s->after_ms);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------- */
+/* Steps that stood still since paused_ms move on by as long as they stood. */
+static void unpause(struct incident *i, int64_t now_ms)
+{
+    if (i->paused_ms == 0) return;
+    for (size_t k = i->step_next; k < i->step_count; k++) i->steps[k].due_ms += now_ms - i->paused_ms;
+    i->paused_ms = 0;
+}
+
+void incident_relapse(struct step_context *c, struct incident *i)
+{
+    i->due[DUE_LINGER] = ENGINE_NEVER;
+    if (i->state == INCIDENT_OPEN) unpause(i, c->now_ms);
+    note(c, i->id, "relapsed", STR("{}"));
+    incident_touch(c->e, i);
+}
+
+void incident_criterion(struct step_context *c, struct incident *i, const char *reason)
+{
+    int64_t linger_ms = i->rule->now->linger_ms;
+    if (i->state == INCIDENT_PENDING || linger_ms == 0) {
+        incident_resolve(c, i, str_c(reason));
+        return;
+    }
+    if (i->due[DUE_LINGER] != ENGINE_NEVER) return;
+    i->due[DUE_LINGER] = c->now_ms + linger_ms;
+    if (i->paused_ms == 0) i->paused_ms = c->now_ms;
+    note(c, i->id, "lingering", note_text(c, "reason", str_c(reason)));
+    incident_touch(c->e, i);
+}
+
+static void empty_window(struct step_context *c, struct incident *i)
+{
+    struct window *w = window_find(c->e, i->rule, i->part, i->key);
+    const struct rule *r = i->rule->now;
+    if (!w) return;
+    for (size_t k = 0; k < r->resolve_count; k++)
+        if (r->resolve[k].kind == RULE_CLEARS) return; /* its window goes on */
+    window_drop(c->e, w);
+}
+
+void incident_resolve(struct step_context *c, struct incident *i, struct str reason)
+{
+    struct engine_stats *stats = &c->e->stats;
+    if (i->ended) return;
+    if (i->state == INCIDENT_PENDING) stats->incidents_pending--;
+    if (i->state == INCIDENT_OPEN) stats->incidents_open--;
+    if (i->state == INCIDENT_ACKNOWLEDGED) stats->incidents_acknowledged--;
+    i->state = INCIDENT_RESOLVED;
+    note(c, i->id, "resolved", note_text(c, "reason", reason));
+    for (size_t k = 0; k < i->told_count && !c->failed; k++) {
+        struct told *t = &i->told[k];
+        if (t->flags & TOLD_DIGEST) digest_resolved(c, t->digest);
+        if (!(t->flags & TOLD_SPOKE)) continue;
+        if (t->place->now && t->place->now->edits) tell_told(c, i, t, MESSAGE_UPDATE, reason);
+        tell_told(c, i, t, MESSAGE_RESOLVE, reason);
+    }
+    empty_window(c, i);
+    incident_forget(c->e, i);
+}
+
+/* --- timers --------------------------------------------------------------------------------------------------------- */
+static bool take_due(struct step_context *c, struct incident *i, enum due what)
+{
+    if (i->due[what] > c->now_ms) return false;
+    i->due[what] = ENGINE_NEVER;
+    return true;
+}
+
+static void quiet_due(struct step_context *c, struct incident *i)
+{
+    char text[TIMEFMT_SIZE];
+    struct str since = duration_human(c->now_ms - i->last_hit_ms, text);
+    incident_resolve(c, i, str_printf(c->out->arena, "no hit for " STR_FMT, STR_ARG(since)));
+}
+
+static void clears_due(struct step_context *c, struct incident *i)
+{
+    struct window *w = window_find(c->e, i->rule, i->part, i->key);
+    const struct rule *r = i->rule->now;
+    bool holds = false;
+    int64_t clears_ms = c->now_ms;
+    if (w && r->condition.kind == RULE_COUNT) window_count(w, &r->condition, c->now_ms, &holds, &clears_ms);
+    if (holds)
+        i->due[DUE_CLEARS] = clears_ms;
+    else
+        incident_criterion(c, i, "the condition no longer holds");
+}
+
+static void lapse_due(struct step_context *c, struct incident *i)
+{
+    i->state = INCIDENT_OPEN;
+    c->e->stats.incidents_acknowledged--;
+    c->e->stats.incidents_open++;
+    unpause(i, c->now_ms);
+    arm_repeat(i, c->now_ms);
+    note(c, i->id, "snooze ended", STR("{}"));
+    incident_want_update(c, i);
+}
+
+void incident_due(struct step_context *c, struct incident *i)
+{
+    incident_touch(c->e, i);
+    if (take_due(c, i, DUE_LINGER)) {
+        incident_resolve(c, i, STR("the criterion held through linger"));
+        return;
+    }
+    if (take_due(c, i, DUE_CLEARS)) clears_due(c, i);
+    if (!i->ended && take_due(c, i, DUE_QUIET)) quiet_due(c, i);
+    if (i->ended) return;
+    if (i->due[DUE_WAIT] <= c->now_ms) incident_speak_first(c, i);
+    if (take_due(c, i, DUE_LAPSE)) lapse_due(c, i);
+    if (i->due[DUE_UPDATE] <= c->now_ms) update_due(c, i);
+    if (i->state == INCIDENT_OPEN && i->due[DUE_LINGER] == ENGINE_NEVER) {
+        while (!c->failed && i->step_next < i->step_count && i->steps[i->step_next].due_ms <= c->now_ms) step_due(c, i);
+        if (i->due[DUE_REPEAT] <= c->now_ms) repeat_due(c, i);
+    } else if (i->due[DUE_REPEAT] <= c->now_ms) {
+        i->due[DUE_REPEAT] = i->due[DUE_LINGER] != ENGINE_NEVER ? i->due[DUE_LINGER] : ENGINE_NEVER;
+    }
+    incident_rearm(c->e, i);
+}
+
+/* --- commands and verdicts --------------------------------------------------------------------------------------------- */
+static struct str who_why(struct step_context *c, const struct engine_input *in)
+{
+    struct strbuf b;
+    struct json_writer w;
+    struct str out;
+    strbuf_init(&b, CONTENT_CEILING);
+    json_writer_init(&w, &b);
+    json_object_begin(&w);
+    json_field_opt(&w, "who", in->u.command.who);
+    json_field_opt(&w, "why", in->u.command.why);
+    if (in->u.command.for_ms > 0) json_field_i64(&w, "for_ms", in->u.command.for_ms);
+    json_object_end(&w);
+    out = str_dup(c->out->arena, strbuf_view(&b));
+    strbuf_fini(&b);
+    return out;
+}
+
+static void acknowledge(struct step_context *c, struct incident *i, const struct engine_input *in)
+{
+    bool was_open = i->state == INCIDENT_OPEN;
+    if (i->state == INCIDENT_PENDING) incident_open(c, i);
+    if (i->state == INCIDENT_OPEN) {
+        c->e->stats.incidents_open--;
+        c->e->stats.incidents_acknowledged++;
+    }
+    i->state = INCIDENT_ACKNOWLEDGED;
+    if (i->paused_ms == 0) i->paused_ms = c->now_ms;
+    i->due[DUE_REPEAT] = i->due[DUE_WAIT] = ENGINE_NEVER;
+    i->due[DUE_LAPSE] = in->u.command.what == ENGINE_SNOOZE ? c->now_ms + in->u.command.for_ms : ENGINE_NEVER;
+    note(c, i->id, in->u.command.what == ENGINE_SNOOZE ? "snoozed" : "acknowledged", who_why(c, in));
+    for (size_t k = 0; k < i->told_count && was_open && !c->failed; k++) {
+        struct told *t = &i->told[k];
+        if (!(t->flags & TOLD_SPOKE) || !t->place->now) continue;
+        if (t->place->now->acks) tell_told(c, i, t, MESSAGE_ACK, in->u.command.who);
+        if (t->place->now->edits) tell_told(c, i, t, MESSAGE_UPDATE, STR_NONE);
+    }
+}
+
+void engine_command_step(struct step_context *c, const struct engine_input *in)
+{
+    struct incident *i = incident_by_id(c->e, in->u.command.incident);
+    c->out->command_result = i ? 0 : -1;
+    if (!i) return;
+    incident_touch(c->e, i);
+    if (in->u.command.what == ENGINE_RESOLVE) {
+        struct str who = in->u.command.who;
+        note(c, i->id, "resolved by hand", who_why(c, in));
+        incident_resolve(c, i, who.n ? str_printf(c->out->arena, "resolved by " STR_FMT, STR_ARG(who)) : STR("resolved by hand"));
+        return;
+    }
+    acknowledge(c, i, in);
+    incident_rearm(c->e, i);
+}
+
+static void told_verdict(struct step_context *c, struct incident *i, struct told *t, bool delivered)
+{
+    if (t->outstanding > 0) t->outstanding--;
+    if (t->outstanding == 0 && (t->flags & TOLD_DIRTY)) {
+        t->flags &= ~(uint32_t)TOLD_DIRTY;
+        if (delivered) incident_want_update(c, i);
+    }
+    incident_touch(c->e, i);
+    incident_rearm(c->e, i);
+}
+
+void engine_verdict_step(struct step_context *c, const struct engine_input *in)
+{
+    struct incident *i = incident_by_id(c->e, in->u.verdict.incident);
+    uint64_t digest;
+    if (id_parse("dig", in->u.verdict.lane, &digest)) digest_verdict(c, digest);
+    if (!i) return;
+    if (!in->u.verdict.delivered) note(c, i->id, "not delivered", note_text(c, "destination", in->u.verdict.destination));
+    for (size_t k = 0; k < i->told_count; k++)
+        if (str_eq(i->told[k].place->name, in->u.verdict.destination) &&
+            str_eq(told_lane(c->out->arena, i, &i->told[k]), in->u.verdict.lane)) {
+            told_verdict(c, i, &i->told[k], in->u.verdict.delivered);
+            return;
+        }
+}

@@ -1,0 +1,111 @@
+/* reload: other rules, whole (rule-language.md section 5, Reload and restart). */
+#include <stdlib.h>
+
+#include "engine/engine_internal.h"
+
+void engine_rule_bind(struct engine *e, struct engine_rule *r, const struct rule *now)
+{
+    r->gone = now == NULL;
+    if (r->gone && !r->stub) {
+        r->stub = ARENA_NEW(&e->names, struct rule);
+        r->stub->name = r->name;
+        r->stub->severity = SEVERITY_ERROR;
+        r->stub->by_identity = true;
+    }
+    r->now = now ? now : r->stub;
+}
+
+void engine_bind_rules(struct engine *e, const struct ruleset *rules)
+{
+    size_t at = 0;
+    struct map_entry *m;
+    e->rules = rules;
+    while ((m = map_next(&e->engine_rules, &at))) engine_rule_bind(e, m->value, ruleset_find(rules, m->key));
+    at = 0;
+    while ((m = map_next(&e->places, &at))) {
+        struct place *p = m->value;
+        p->now = NULL;
+        for (size_t k = 0; k < rules->destination_count; k++)
+            if (str_eq(rules->destinations[k].name, p->name)) p->now = &rules->destinations[k];
+    }
+    free(e->by_index);
+    e->by_index = xcalloc(rules->rule_count, sizeof *e->by_index);
+    for (size_t k = 0; k < rules->rule_count; k++) e->by_index[k] = engine_rule_get(e, rules->rules[k]->name);
+}
+
+static bool changed(const struct engine_rule *before, const struct rule *after)
+{
+    return !after || before->gone || !str_eq_c(str_c(before->now->shape), after->shape);
+}
+
+static void drop_windows_of(struct engine *e, struct engine_rule *r)
+{
+    size_t at = 0;
+    struct window *w;
+    while (r->windows > 0 && (w = index_next(&e->windows, &at)))
+        if (w->rule == r) window_drop(e, w);
+}
+
+/* Ids first: resolving moves the list they stand in. */
+static void resolve_all(struct step_context *c, const uint64_t *ids, size_t n, const struct ruleset *after)
+{
+    for (size_t k = 0; k < n && !c->failed; k++) {
+        struct incident *i = incident_by_id(c->e, ids[k]);
+        if (i) incident_resolve(c, i, ruleset_find(after, i->rule->name) ? STR("rule changed") : STR("rule removed"));
+    }
+}
+
+/* Ends every incident whose rule is another one after the reload; called while the old rules still speak. */
+static void settle(struct step_context *c, const struct ruleset *after)
+{
+    struct engine *e = c->e;
+    VEC(uint64_t) ids = { 0 };
+    struct map_entry *m;
+    size_t at = 0;
+    for (size_t k = 0; k < e->by_id.n; k++) {
+        struct incident *i = e->by_id.v[k];
+        if (i && changed(i->rule, ruleset_find(after, i->rule->name))) *vec_push(&ids) = i->id;
+    }
+    resolve_all(c, ids.v, ids.n, after);
+    vec_free(&ids);
+    while ((m = map_next(&e->engine_rules, &at))) {
+        struct engine_rule *r = m->value;
+        if (r->windows > 0 && changed(r, ruleset_find(after, r->name))) drop_windows_of(e, r);
+    }
+}
+
+static struct step_context context(struct engine *e, int64_t now_ms, struct engine_output *out, struct err *err)
+{
+    if (now_ms > e->now_ms) e->now_ms = now_ms;
+    return (struct step_context){ .e = e, .out = out, .now_ms = e->now_ms, .err = err };
+}
+
+int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms, struct engine_output *out, struct err *err)
+{
+    struct step_context c = context(e, now_ms, out, err);
+    settle(&c, rules);
+    if (c.failed) return -1;
+    engine_bind_rules(e, rules);
+    for (size_t k = 0; k < e->by_id.n; k++)
+        if (e->by_id.v[k]) incident_rearm(e, e->by_id.v[k]);
+    return 0;
+}
+
+int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out, struct err *err)
+{
+    struct step_context c = context(e, now_ms, out, err);
+    VEC(uint64_t) ids = { 0 };
+    for (size_t k = 0; k < e->by_id.n; k++) {
+        struct incident *i = e->by_id.v[k];
+        bool other = i && i->timer.kind != TIMER_INCIDENT; /* marked by engine_restore_incident */
+        if (!i) continue;
+        i->timer.kind = TIMER_INCIDENT;
+        if (other || i->rule->gone)
+            *vec_push(&ids) = i->id;
+        else
+            incident_rearm(e, i);
+    }
+    resolve_all(&c, ids.v, ids.n, e->rules);
+    vec_free(&ids);
+    return c.failed ? -1 : 0;
+}

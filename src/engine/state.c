@@ -1,0 +1,276 @@
+/* state: interned names, the incident indexes, runs of an incident. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine_internal.h"
+
+/* --- interning -------------------------------------------------------------------------------------------- */
+struct part *part_get(struct engine *e, struct str project, struct str env)
+{
+    char text[512];
+    struct str name;
+    struct part *p;
+    size_t n = project.n + 1 + env.n;
+    char *full = n <= sizeof text ? text : xmalloc(n);
+    memcpy(full, project.p ? project.p : "", project.n);
+    full[project.n] = '\0'; /* cannot be part of a name, so no two pairs collide */
+    memcpy(full + project.n + 1, env.p ? env.p : "", env.n);
+    name = (struct str){ full, n };
+    p = map_get(&e->parts, name);
+    if (!p) {
+        struct str kept = str_dup(&e->names, name);
+        p = ARENA_NEW(&e->names, struct part);
+        p->project = str_sub(kept, 0, project.n);
+        p->env = str_sub(kept, project.n + 1, env.n);
+        map_put(&e->parts, kept, p);
+    }
+    if (full != text) free(full);
+    return p;
+}
+
+struct place *place_get(struct engine *e, struct str name)
+{
+    struct place *p = map_get(&e->places, name);
+    if (p) return p;
+    p = ARENA_NEW(&e->names, struct place);
+    p->name = str_dup(&e->names, name);
+    for (size_t i = 0; i < e->rules->destination_count; i++)
+        if (str_eq(e->rules->destinations[i].name, name)) p->now = &e->rules->destinations[i];
+    map_put(&e->places, p->name, p);
+    return p;
+}
+
+struct engine_rule *engine_rule_get(struct engine *e, struct str name)
+{
+    struct engine_rule *r = map_get(&e->engine_rules, name);
+    if (r) return r;
+    r = ARENA_NEW(&e->names, struct engine_rule);
+    r->name = str_dup(&e->names, name);
+    engine_rule_bind(e, r, ruleset_find(e->rules, name));
+    map_put(&e->engine_rules, r->name, r);
+    return r;
+}
+
+/* --- the incident indexes ---------------------------------------------------------------------------------- */
+struct wanted {
+    const struct engine_rule *rule;
+    const struct part *part;
+    struct str key;
+    uint32_t hash;
+};
+
+uint32_t key_hash(const struct engine_rule *r, const struct part *p, struct str key)
+{
+    uint64_t h = str_hash(key);
+    h ^= (uint64_t)(uintptr_t)r * 0x9e3779b97f4a7c15u;
+    h ^= (uint64_t)(uintptr_t)p * 0xc2b2ae3d27d4eb4fu;
+    h ^= h >> 29;
+    return (uint32_t)(h ^ h >> 32);
+}
+
+static bool same_key(const void *element, const void *wanted)
+{
+    const struct incident *i = element;
+    const struct wanted *w = wanted;
+    return i->key_hash == w->hash && i->rule == w->rule && i->part == w->part && str_eq(i->key, w->key);
+}
+
+static uint32_t hash_of_key(const void *element)
+{
+    return ((const struct incident *)element)->key_hash;
+}
+
+/* Identities are compared by a 32-bit hash and rule and part: a collision costs a needless look, since who
+ * asks checks nothing more than that a success belongs to the population. So the full text is kept out of
+ * memory; the chance of a wrong resolve is 2^-32 per pair of keys of one rule. */
+static bool same_identity(const void *element, const void *wanted)
+{
+    const struct incident *i = element;
+    const struct wanted *w = wanted;
+    return i->identity_hash == w->hash && i->rule == w->rule && i->part == w->part;
+}
+
+static uint32_t hash_of_identity(const void *element)
+{
+    return ((const struct incident *)element)->identity_hash;
+}
+
+struct incident *incident_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key)
+{
+    struct wanted w = { r, p, key, key_hash(r, p, key) };
+    return index_find(&e->incident_keys, w.hash, same_key, &w);
+}
+
+static uint32_t identity_hash(struct str identity)
+{
+    uint64_t h = str_hash_stable(identity); /* stored, so the same in every process */
+    return (uint32_t)(h ^ h >> 32) | 1;     /* 0 means none */
+}
+
+struct incident *incident_first_by_identity(struct engine *e, struct engine_rule *r, struct part *p, struct str identity)
+{
+    struct wanted w = { r, p, identity, identity_hash(identity) };
+    return index_find(&e->incident_identities, w.hash, same_identity, &w);
+}
+
+/* Where id stands, or would stand, among ids that ascend; ended ones are NULL and are stepped over. */
+static struct incident **slot_by_id(struct engine *e, uint64_t id)
+{
+    size_t low = 0, high = e->by_id.n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2, at = mid;
+        while (at < high && !e->by_id.v[at]) at++;
+        if (at == high)
+            high = mid;
+        else if (e->by_id.v[at]->id < id)
+            low = at + 1;
+        else if (e->by_id.v[at]->id == id)
+            return &e->by_id.v[at];
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+struct incident *incident_by_id(struct engine *e, uint64_t id)
+{
+    struct incident **slot = slot_by_id(e, id);
+    return slot ? *slot : NULL;
+}
+
+static int by_id_order(const void *a, const void *b)
+{
+    const struct incident *x = *(struct incident *const *)a, *y = *(struct incident *const *)b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void compact_ids(struct engine *e)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->by_id.n; i++)
+        if (e->by_id.v[i]) e->by_id.v[kept++] = e->by_id.v[i];
+    e->by_id.n = kept;
+    e->by_id_dead = 0;
+}
+
+void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash)
+{
+    struct wanted w = { i->rule, i->part, STR_NONE, hash };
+    struct incident *first = index_find(&e->incident_identities, hash, same_identity, &w);
+    i->identity_hash = hash;
+    if (first) {
+        i->sibling = first->sibling;
+        first->sibling = i;
+    } else {
+        index_put(&e->incident_identities, hash, i, hash_of_identity);
+    }
+}
+
+struct incident *incident_new(struct engine *e, struct engine_rule *r, struct part *p, struct str key, struct str identity, uint64_t id)
+{
+    struct incident *i = xcalloc(1, sizeof *i);
+    char *text = xmalloc(key.n + 1);
+    if (key.n) memcpy(text, key.p, key.n);
+    text[key.n] = '\0';
+    i->timer = (struct timer){ ENGINE_NEVER, id, 0, TIMER_INCIDENT };
+    i->id = id;
+    i->rule = r;
+    i->part = p;
+    i->key = (struct str){ text, key.n };
+    i->key_hash = key_hash(r, p, i->key);
+    for (size_t k = 0; k < DUE_KINDS; k++) i->due[k] = ENGINE_NEVER;
+    index_put(&e->incident_keys, i->key_hash, i, hash_of_key);
+    if (!str_absent(identity)) incident_link_identity(e, i, identity_hash(identity));
+    *vec_push(&e->by_id) = i;
+    if (e->by_id.n > 1 && e->by_id.v[e->by_id.n - 2] && e->by_id.v[e->by_id.n - 2]->id > id) {
+        compact_ids(e); /* restored out of order */
+        qsort(e->by_id.v, e->by_id.n, sizeof *e->by_id.v, by_id_order);
+    }
+    r->open++;
+    return i;
+}
+
+static void unlink_identity(struct engine *e, struct incident *i)
+{
+    struct wanted w = { i->rule, i->part, STR_NONE, i->identity_hash };
+    struct incident *first = index_find(&e->incident_identities, w.hash, same_identity, &w);
+    if (!first) return;
+    if (first == i) {
+        index_remove(&e->incident_identities, i->identity_hash, i);
+        if (i->sibling) index_put(&e->incident_identities, i->sibling->identity_hash, i->sibling, hash_of_identity);
+        return;
+    }
+    while (first->sibling && first->sibling != i) first = first->sibling;
+    if (first->sibling == i) first->sibling = i->sibling;
+}
+
+void incident_forget(struct engine *e, struct incident *i)
+{
+    struct incident **slot = slot_by_id(e, i->id);
+    index_remove(&e->incident_keys, i->key_hash, i);
+    if (i->identity_hash) unlink_identity(e, i);
+    timer_drop(e, &i->timer);
+    if (slot) *slot = NULL;
+    if (++e->by_id_dead > 64 && e->by_id_dead * 2 > e->by_id.n) compact_ids(e);
+    i->rule->open--;
+    i->ended = true;
+    incident_touch(e, i);
+}
+
+void incident_free(struct engine *e, struct incident *i)
+{
+    e->detail_bytes -= i->detail_bytes;
+    for (size_t k = 0; k < i->told_count; k++) free(i->told[k].params);
+    for (size_t k = 0; k < i->step_count; k++) free(i->steps[k].params);
+    free(i->told);
+    free(i->steps);
+    free(i->runs);
+    free(i->detail);
+    free(i->last_run);
+    free((char *)(uintptr_t)i->key.p);
+    free(i);
+}
+
+void incident_touch(struct engine *e, struct incident *i)
+{
+    if (i->dirty) return;
+    i->dirty = true;
+    *vec_push(&e->dirty) = i;
+}
+
+/* --- runs of an incident -------------------------------------------------------------------------------------- */
+bool incident_has_run(const struct incident *i, struct str run)
+{
+    uint64_t h = str_hash_stable(run);
+    for (size_t k = i->runs_kept; k-- > 0;)
+        if (i->runs[k] == h) return true;
+    return false;
+}
+
+bool incident_add_run(struct engine *e, struct incident *i, struct str run)
+{
+    if (incident_has_run(i, run)) return false;
+    i->run_count++;
+    if (i->runs_kept >= e->limits.runs_per_incident) return true; /* counted, not remembered */
+    if ((i->runs_kept & (i->runs_kept - 1)) == 0) { /* grows at powers of two */
+        size_t cap = i->runs_kept ? (size_t)i->runs_kept * 2 : 1;
+        i->runs = xrealloc(i->runs, cap * sizeof *i->runs);
+    }
+    i->runs[i->runs_kept++] = str_hash_stable(run);
+    return true;
+}
+
+struct str incident_last_run(const struct incident *i)
+{
+    return i->last_run ? str_c(i->last_run) : i->rule->now->by_run && i->rule->now->by_count == 1 ? i->key : STR_NONE;
+}
+
+void incident_set_last_run(struct incident *i, struct str run)
+{
+    free(i->last_run);
+    i->last_run = NULL;
+    if (str_eq(run, i->key)) return; /* by: run needs no second copy */
+    i->last_run = xmalloc(run.n + 1);
+    memcpy(i->last_run, run.p, run.n);
+    i->last_run[run.n] = '\0';
+}

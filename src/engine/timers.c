@@ -1,0 +1,115 @@
+/* timers: one binary heap of everything that waits, ordered by (due, kind, owner's id), so that two runs over
+ * the same inputs fire in the same order. */
+#include "engine/engine_internal.h"
+
+static bool before(const struct timer *a, const struct timer *b)
+{
+    if (a->due_ms != b->due_ms) return a->due_ms < b->due_ms;
+    if (a->kind != b->kind) return a->kind < b->kind;
+    return a->order < b->order;
+}
+
+static void put_at(struct engine *e, size_t at, struct timer *t)
+{
+    e->heap.v[at] = t;
+    t->at = (uint32_t)at + 1;
+}
+
+static void sift_up(struct engine *e, size_t at)
+{
+    struct timer *t = e->heap.v[at];
+    while (at > 0 && before(t, e->heap.v[(at - 1) / 2])) {
+        put_at(e, at, e->heap.v[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    put_at(e, at, t);
+}
+
+static void sift_down(struct engine *e, size_t at)
+{
+    struct timer *t = e->heap.v[at];
+    for (;;) {
+        size_t child = at * 2 + 1;
+        if (child >= e->heap.n) break;
+        if (child + 1 < e->heap.n && before(e->heap.v[child + 1], e->heap.v[child])) child++;
+        if (!before(e->heap.v[child], t)) break;
+        put_at(e, at, e->heap.v[child]);
+        at = child;
+    }
+    put_at(e, at, t);
+}
+
+void timer_drop(struct engine *e, struct timer *t)
+{
+    size_t at = t->at;
+    struct timer *last;
+    if (at == 0) return;
+    at--;
+    t->at = 0;
+    t->due_ms = ENGINE_NEVER;
+    last = e->heap.v[--e->heap.n];
+    if (last == t) return;
+    put_at(e, at, last);
+    sift_down(e, at);
+    sift_up(e, last->at - 1);
+}
+
+void timer_set(struct engine *e, struct timer *t, int64_t due_ms)
+{
+    if (due_ms == ENGINE_NEVER) {
+        timer_drop(e, t);
+        return;
+    }
+    if (t->at == 0) {
+        t->due_ms = due_ms;
+        *vec_push(&e->heap) = t;
+        t->at = (uint32_t)e->heap.n;
+        sift_up(e, e->heap.n - 1);
+        return;
+    }
+    t->due_ms = due_ms;
+    sift_down(e, t->at - 1);
+    sift_up(e, t->at - 1);
+}
+
+struct timer *timer_first(const struct engine *e)
+{
+    return e->heap.n ? e->heap.v[0] : NULL;
+}
+
+/* An incident has one place in the heap: the earliest of what it waits for. */
+void incident_rearm(struct engine *e, struct incident *i)
+{
+    int64_t due = ENGINE_NEVER;
+    bool still = i->due[DUE_LINGER] != ENGINE_NEVER || i->state == INCIDENT_ACKNOWLEDGED;
+    for (size_t k = 0; k < DUE_KINDS; k++)
+        if (i->due[k] < due) due = i->due[k];
+    /* Escalation stands still while lingering and after an acknowledgement. */
+    if (i->state == INCIDENT_OPEN && !still && i->step_next < i->step_count && i->steps[i->step_next].due_ms < due)
+        due = i->steps[i->step_next].due_ms;
+    timer_set(e, &i->timer, i->ended ? ENGINE_NEVER : due);
+}
+
+int64_t engine_next_due(const struct engine *e)
+{
+    const struct timer *t = timer_first(e);
+    return t ? t->due_ms : ENGINE_NEVER;
+}
+
+static void fire(struct step_context *c, struct timer *t)
+{
+    /* How late it fires: downtime, a suspended machine. A minute is ordinary scheduling. */
+    c->overdue_ms = c->now_ms - t->due_ms >= 60000 ? c->now_ms - t->due_ms : 0;
+    switch ((enum timer_kind)t->kind) {
+    case TIMER_INCIDENT: incident_due(c, (struct incident *)(void *)t); break;
+    case TIMER_DIGEST: digest_due(c, (struct digest *)(void *)t); break;
+    case TIMER_WINDOW: window_drop(c->e, (struct window *)(void *)t); break;
+    }
+    c->overdue_ms = 0;
+}
+
+void engine_tick(struct step_context *c)
+{
+    struct timer *t;
+    while (!c->failed && (t = timer_first(c->e)) && t->due_ms <= c->now_ms) fire(c, t);
+}
