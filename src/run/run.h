@@ -17,7 +17,8 @@ enum run_state {
 enum run_class { /* bits */
     RUN_CLASS_ACTIVE = 1, RUN_CLASS_RETRYING = 2, RUN_CLASS_FINISHED = 4, RUN_CLASS_SUCCESS = 8, RUN_CLASS_FAILED = 16
 };
-enum run_state run_state_parse(struct str spelling); /* any spelling, UI titles too; RUN_UNKNOWN otherwise */
+/* Any spelling, UI titles too: case, blanks, '-' and '_' do not matter. RUN_UNKNOWN otherwise. */
+enum run_state run_state_parse(struct str spelling);
 const char *run_state_name(enum run_state s);        /* "TIMED_OUT"; "" for RUN_UNKNOWN */
 unsigned run_state_class(enum run_state s);          /* RUN_CLASS_* bits */
 bool run_class_parse(struct str name, unsigned *class_bit); /* "failed", "success", "finished", "active", "retrying" */
@@ -25,6 +26,7 @@ bool run_class_parse(struct str name, unsigned *class_bit); /* "failed", "succes
 const char *const *run_state_spellings(void);
 
 #define RUN_TIME_NONE INT64_MIN
+enum { RUN_STARTS_MAX = 256, RUN_ATTEMPT_MAX = 1000000 };
 
 /* Bits of run.present: which fields the report itself carried (not what was carried over). */
 enum run_field {
@@ -48,9 +50,11 @@ struct run {
     size_t tag_count;
     int64_t created_ms, updated_ms, started_ms, finished_ms, delayed_ms; /* wall; RUN_TIME_NONE = absent */
     int64_t duration_ms;      /* as reported (durationMs); RUN_TIME_NONE = absent */
-    int64_t attempt;          /* the attempt this report is about; 0 = unknown (see run_attempt_*) */
+    int64_t attempt;          /* the attempt this report is about; 0 = unknown. run_transitions settles it */
     int64_t attempts_finished, attempts_listed; /* from attempts[]; -1 = not listed */
     int64_t attempt_count;    /* attemptCount as reported; -1 = absent */
+    int64_t *attempt_starts_ms; /* from attempts[], ascending: [0] is attempt 1's. NONE behind the told ones */
+    size_t attempt_start_count; /* at most RUN_STARTS_MAX; the count above goes on */
     double cost_cents;
     struct run_error error;   /* the run's, else the last finished attempt's */
     struct json metadata;     /* object or absent */
@@ -71,11 +75,13 @@ int run_decode(struct arena *a, struct json object, struct run *out, struct err 
 void run_write(const struct run *r, struct json_writer *w);
 int run_restore(struct arena *a, struct json object, struct run *out, struct err *err) WUR;
 
-/* error.fingerprint: 16 hex digits over name, message with digits and ids masked, first own stack frame.
- * STR_NONE without an error. */
+/* error.fingerprint: 16 hex digits over name, message with digits and ids masked, first own stack frame;
+ * over name and code alone where there is a code, because Trigger.dev's API then hides message and stack
+ * and its webhooks do not. STR_NONE without an error. */
 struct str run_error_fingerprint(struct arena *a, const struct run *r);
+/* When attempt (1 = first) began, as listed by the report; RUN_TIME_NONE = not told. */
+int64_t run_attempt_start(const struct run *r, int64_t attempt);
 /* When it happened by the run's own clock: finishedAt for a final state, the attempt's start for
- * REATTEMPTING where known (attempt_started_ms, else NONE), else updatedAt, else arrival; never later than
- * arrival + 5 min. */
+ * REATTEMPTING where known, else updatedAt, else arrival; never later than arrival + 5 min. */
 int64_t run_event_time(const struct run *r, int64_t arrival_ms);
 #endif

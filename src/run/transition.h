@@ -10,10 +10,11 @@ struct run_seen { /* one known transition */
     enum run_state state;
     struct str spelling;     /* for RUN_UNKNOWN: its exact text; else STR_NONE */
     int64_t attempt;         /* of a REATTEMPTING; else 0 */
-    uint32_t present;        /* union of RUN_HAS_* over all its reports */
+    uint32_t present;        /* union of RUN_HAS_* over all its reports, carried-over fields included */
     uint64_t event_id;       /* its first report in the log */
+    bool derived;            /* a REATTEMPTING never reported as such: not a state the run was in */
 };
-struct run_known {
+struct run_known { /* zero: a run never heard of */
     bool exists;
     struct run_seen *seen;   /* by event_ms, then arrival; at most RUN_SEEN_MAX, oldest active ones fall out first */
     size_t seen_count;
@@ -24,7 +25,7 @@ struct run_known {
     size_t tag_count;
     int64_t created_ms, started_ms;
     bool test;
-    uint32_t present;        /* which of those are known */
+    uint32_t present;        /* which of those are known; RUN_HAS_ATTEMPT: a report told a number */
 };
 enum { RUN_SEEN_MAX = 64 };
 
@@ -37,14 +38,17 @@ struct transition {
     enum transition_kind kind;
     enum run_state state;    /* REATTEMPTING for derived ones; else the report's */
     bool derived;            /* derived REATTEMPTING: does not change the run's state */
-    bool current;            /* the latest known by event time (a late one never moves the state back) */
+    bool current;            /* the latest known by event time (a late one never moves the state back). A final
+                              * state is the last one whatever the clocks say; derived: its report is not late */
     int64_t attempt;         /* REATTEMPTING: the attempt about to run; else the run's attempt */
     int64_t event_ms;
     uint32_t gained;         /* FULLER: RUN_HAS_* that were absent in every report before */
+    uint64_t event_id;       /* the transition's first report in the log (FULLER, DUPLICATE: an earlier one) */
 };
-enum { TRANSITIONS_MAX = 64 }; /* of one report */
+enum { TRANSITIONS_MAX = 64 }; /* of one report; of more new attempts than fit the latest are told */
 
-/* Judges one report against what is known, and updates known in place (allocating from a). The report gets
+/* Judges one report against what is known, and updates known in place: new parts of it live in a or borrow
+ * what the report's slices borrow. The report gets
  * carried-over identity fields filled in (its `present` keeps saying what it brought itself) and its
  * `attempt` set. source_start_ms: runs created before it yield no derived transitions at first sight.
  * Gives the number of transitions (at least 1; a pure duplicate is one entry of kind DUPLICATE), oldest
