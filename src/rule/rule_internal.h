@@ -1,0 +1,169 @@
+/* rule_internal: what the files of this room share: the condition tree, the compiler's state, the index. */
+#ifndef RULE_RULE_INTERNAL_H
+#define RULE_RULE_INTERNAL_H
+#include "base/map.h"
+#include "base/regex.h"
+#include "base/vec.h"
+#include "rule/rule.h"
+
+/* --- fields (field.c) ---------------------------------------------------------------------------------- */
+enum field_shape { SHAPE_STATUS, SHAPE_TEXT, SHAPE_LIST, SHAPE_BOOL, SHAPE_NUMBER, SHAPE_DURATION, SHAPE_JSON };
+enum field_shape rule_field_shape(enum rule_field_id id);
+const char *rule_field_name(enum rule_field_id id); /* "metadata" for RULE_METADATA */
+bool rule_field_same(const struct rule_field *f, const struct rule_field *g);
+/* "task", "error.code", "metadata.a.0.\"b.c\"". -1 with err->msg saying what is wrong; *nearest is a name to
+ * suggest or STR_NONE. Borrows text. */
+int rule_field_parse(struct arena *a, struct str text, struct rule_field *out, struct str *nearest,
+                     struct err *err) WUR;
+enum { RULE_MATCH_KEYS = RULE_FIELDS + 3 }; /* the fields, any, all, not */
+extern const struct field rule_match_fields[RULE_MATCH_KEYS];
+
+/* --- values of a subject (subject.c) -------------------------------------------------------------------- */
+enum run_state rule_subject_state(const struct rule_subject *s);
+struct str rule_subject_spelling(const struct rule_subject *s); /* the status as its sender wrote it */
+struct str rule_subject_text(enum rule_field_id id, struct rule_subject *s); /* SHAPE_TEXT; n 0 = absent */
+bool rule_subject_number(enum rule_field_id id, const struct rule_subject *s, double *out);
+struct json rule_subject_json(const struct rule_field *f, const struct rule_subject *s);
+/* rule_field_values in the exact form that keys want: folded states, exact durations, scalars only. */
+size_t rule_subject_key_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max);
+
+/* --- the condition tree (match.c) ----------------------------------------------------------------------- */
+enum match_kind { MATCH_ALL, MATCH_ANY, MATCH_NOT, MATCH_TEST };
+enum match_op { OP_IN, OP_NONE, OP_ALL, OP_GT, OP_GTE, OP_LT, OP_LTE, OP_EXISTS };
+struct match_value {
+    struct str text;
+    double number;           /* SHAPE_NUMBER, SHAPE_DURATION, and SHAPE_JSON when numeric */
+    bool numeric, glob;
+    const struct regex *re;  /* text is its pattern */
+};
+struct match {
+    enum match_kind kind;
+    uint32_t line, col;
+    const struct match **children; /* ALL, ANY; NOT has one */
+    size_t child_count;
+    /* MATCH_TEST: */
+    struct rule_field field;
+    enum match_op op;
+    bool implicit;           /* the `kind: run` nobody wrote */
+    bool wanted;             /* OP_EXISTS, and the value of a SHAPE_BOOL */
+    uint32_t states;         /* SHAPE_STATUS: bit per enum run_state; values then hold what unknown ones may be */
+    struct match_value *values;
+    size_t value_count;
+    double bound;            /* OP_GT.. */
+};
+bool match_eval(const struct match *m, struct rule_subject *s);
+bool match_value_is(const struct match_value *v, struct str text);
+bool match_states_hit(const struct match *m, const struct rule_subject *s);
+/* The test as text: `in ["CRASHED", "TIMED_OUT"]`. Canonical: equal tests give equal texts. */
+void match_test_text(const struct match *m, struct strbuf *out);
+/* The whole tree in canonical form, whatever the order of clauses and values (canonical.c). */
+void match_canonical(const struct match *m, struct strbuf *out);
+/* m without its outcome tests; never NULL (canonical.c). */
+const struct match *match_population(struct arena *a, const struct match *m);
+bool match_names_field(const struct match *m, enum rule_field_id id);
+/* States that a hit can be in: a superset. */
+uint32_t match_states(const struct match *m);
+enum { MATCH_ALL_STATES = (1 << RUN_STATES) - 1 };
+
+/* --- what only this room reads of a rule ----------------------------------------------------------------- */
+struct rule_filter { const struct match **tests; size_t n; }; /* on one list field in `by` */
+struct rule_extra {
+    struct rule_filter *filters; /* one per `by` field */
+};
+struct rule_pattern { struct regex *re; struct rule_pattern *next; };
+enum { RULE_BY_MAX = 8 };
+
+/* --- compiling (compile.c and the parse files) ------------------------------------------------------------ */
+struct compile {
+    struct arena *a;
+    struct diags *d;
+    const struct rule_world *world;
+    struct ruleset *rs;
+    const char *file;          /* of what is being compiled, copied */
+    struct rule base;          /* what defaults give */
+    bool base_enabled;
+    const struct match *always; /* defaults.when, or NULL */
+    VEC(struct rule *) rules;
+    struct map names;          /* every rule's name -> const struct yaml_node *, disabled ones too */
+};
+/* NULL when a mistake was found (and told). */
+const struct match *match_parse(struct compile *c, const struct yaml_node *n);
+struct match *match_new(struct compile *c, enum match_kind kind, const struct yaml_node *at);
+const struct match *match_both(struct compile *c, const struct match *m, const struct match *n);
+/* The values of a test; false when one was wrong. */
+bool match_values_parse(struct compile *c, struct match *m, const struct yaml_node *n, bool globs);
+bool match_states_parse(struct compile *c, struct match *m, const struct yaml_node *n, bool globs);
+bool match_patterns_parse(struct compile *c, struct match *m, const struct yaml_node *n, bool regex);
+/* Calls fn for a scalar, or for each element of a list; an error for anything else or an empty list. */
+typedef bool (*compile_item_fn)(struct compile *c, const struct yaml_node *item, void *ctx);
+bool compile_each(struct compile *c, const struct yaml_node *n, const char *what, compile_item_fn fn, void *ctx);
+bool compile_field(struct compile *c, const struct yaml_node *n, struct str text, bool at_key,
+                   struct rule_field *out);
+struct diag *compile_nearest(struct diag *at, struct compile *c, struct str nearest); /* sets the hint */
+void compile_unavailable(struct compile *c, const struct yaml_node *member);
+
+bool condition_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out);
+bool resolve_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+bool repeat_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+bool by_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+bool limit_parse(struct compile *c, const struct yaml_node *n, struct rule_limit *out);
+bool targets_parse(struct compile *c, const struct yaml_node *n, struct rule_targets *out);
+bool escalate_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+const struct template *template_parse(struct compile *c, const struct yaml_node *n);
+bool message_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+uint32_t template_reads(struct compile *c, const struct template *t);
+/* What the tables decode into (tables.c). */
+struct rule_draft {
+    const struct yaml_node *when, *count, *by, *repeat, *resolve, *notify, *escalate, *limit, *message, *labels;
+    int64_t at_least, wait_ms, update_ms, linger_ms;
+    int severity;
+    struct str runbook;
+    bool enabled;
+};
+struct count_draft { int64_t n, in_ms; const struct yaml_node *of; };
+struct resolve_draft { int64_t successes, quiet_ms; };
+struct message_draft { const struct yaml_node *title, *body, *fields; };
+enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000 };
+enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
+                  RULE_TABLE_DEFAULTS, RULE_TABLES };
+extern const struct field_table rule_tables[RULE_TABLES];
+bool defaults_parse(struct compile *c, const struct yaml_node *n);
+void rule_parse(struct compile *c, const struct yaml_node *n);
+void rule_finish(struct compile *c, struct rule *r); /* derived members: population, reads, shape, filters */
+
+/* --- the candidate index (index.c, index_build.c) ---------------------------------------------------------- */
+enum index_key_kind { INDEX_LITERAL, INDEX_PREFIX, INDEX_NUMBER, INDEX_STATE, INDEX_ALWAYS };
+struct posting { uint32_t rule, states; };
+struct posting_list { uint32_t first, count; };
+struct index_key {
+    uint64_t hash; /* 0 = free */
+    uint32_t slot;
+    enum index_key_kind kind;
+    struct str text;
+    struct posting_list list;
+};
+struct index_slot { /* one field that some rule is found by */
+    struct rule_field field;
+    uint64_t prefixes; /* bit n-1: some prefix has n bytes */
+    bool literals, numbers;
+};
+struct index_table {
+    struct index_key *keys;
+    size_t mask;
+    struct posting *postings;
+    struct index_slot *slots;
+    size_t slot_count;
+    struct posting_list states[RUN_STATES], always;
+};
+struct rule_index {
+    struct index_table hits, successes;
+    struct map names; /* name -> struct rule * */
+};
+enum { INDEX_PREFIX_MAX = 64, INDEX_PATHS_MAX = 64 };
+uint64_t index_hash_step(uint64_t h, unsigned char c);
+uint64_t index_hash_seed(uint32_t slot, enum index_key_kind kind);
+uint64_t index_hash_end(uint64_t h);
+uint64_t index_hash(uint32_t slot, enum index_key_kind kind, struct str text);
+void index_build(struct arena *a, struct ruleset *rs);
+#endif

@@ -1,0 +1,161 @@
+/* One rule, and `defaults`: tables of their keys, and what the keys mean together. */
+#include "rule/rule_internal.h"
+
+/* --- keys that the language has and this version has not ------------------------------------------------------ */
+static bool is_one_of(struct str key, const char *const *names)
+{
+    for (; *names; names++)
+        if (str_eq_c(key, *names)) return true;
+    return false;
+}
+
+static bool unavailable_key(void *ctx, const struct yaml_node *member)
+{
+    static const char *const names[] = { "rate", "absent", "lasts", "first", "flaps", "streak", "unless", "during",
+                                         "outside", "confirm", NULL };
+    if (!is_one_of(member->key, names)) return false;
+    compile_unavailable(ctx, member);
+    return true;
+}
+
+static bool defaults_key(void *ctx, const struct yaml_node *member)
+{
+    static const char *const conditions[] = { "count", "rate", "absent", "lasts", "first", "flaps", "streak", NULL };
+    struct compile *c = ctx;
+    if (!is_one_of(member->key, conditions)) return unavailable_key(ctx, member);
+    yaml_error_key(c->d, member, "a condition belongs to a rule: `" STR_FMT "` cannot be a default", STR_ARG(member->key));
+    return true;
+}
+
+/* --- from the draft ---------------------------------------------------------------------------------------------- */
+static void settings_from(struct compile *c, const struct rule_draft *draft, struct rule *r)
+{
+    r->at_least = draft->at_least;
+    r->wait_ms = draft->wait_ms;
+    r->update_ms = draft->update_ms;
+    r->linger_ms = draft->linger_ms;
+    r->severity = draft->severity;
+    r->runbook = str_absent(draft->runbook) ? draft->runbook : str_dup(c->a, draft->runbook);
+    if (draft->by) by_parse(c, draft->by, r);
+    if (draft->repeat) repeat_parse(c, draft->repeat, r);
+    if (draft->resolve) resolve_parse(c, draft->resolve, r);
+    if (draft->notify) targets_parse(c, draft->notify, &r->notify);
+    if (draft->escalate) escalate_parse(c, draft->escalate, r);
+    if (draft->message) message_parse(c, draft->message, r);
+    if (draft->labels) labels_parse(c, draft->labels, r);
+}
+
+static struct rule_draft draft_of(const struct rule *r)
+{
+    return (struct rule_draft){ .at_least = r->at_least, .wait_ms = r->wait_ms, .update_ms = r->update_ms,
+                                .linger_ms = r->linger_ms, .severity = r->severity, .runbook = r->runbook,
+                                .enabled = true };
+}
+
+static void runbook_check(struct compile *c, const struct yaml_node *n)
+{
+    const struct yaml_node *link = yaml_get(n, "runbook");
+    if (!link || link->kind != YAML_SCALAR) return;
+    if (str_starts(link->text, STR("https://")) || str_starts(link->text, STR("http://"))) return;
+    yaml_error(c->d, link, "a runbook is a link that starts with https:// or http://");
+}
+
+bool defaults_parse(struct compile *c, const struct yaml_node *n)
+{
+    struct rule_draft draft = draft_of(&c->base);
+    size_t errors = c->d->errors;
+    fields_decode(&rule_tables[RULE_TABLE_DEFAULTS], c->a, n, c->d, &draft, defaults_key, c);
+    if (n->kind != YAML_MAP) return false;
+    runbook_check(c, n);
+    if (draft.when) c->always = match_parse(c, draft.when);
+    settings_from(c, &draft, &c->base);
+    if (draft.limit && limit_parse(c, draft.limit, &c->rs->limit)) c->base.limit = c->rs->limit;
+    c->base_enabled = draft.enabled;
+    return c->d->errors == errors;
+}
+
+/* --- a rule --------------------------------------------------------------------------------------------------------- */
+static bool name_ok(struct str name)
+{
+    if (name.n < 1 || name.n > 63 || name.p[0] < 'a' || name.p[0] > 'z') return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char ch = name.p[i];
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '-')) return false;
+    }
+    return true;
+}
+
+static void name_check(struct compile *c, const struct yaml_node *n)
+{
+    const struct yaml_node *before = map_get(&c->names, n->key);
+    if (!name_ok(n->key))
+        yaml_error_key(c->d, n, "a rule's name is 1 to 63 of a-z, 0-9 and -, and starts with a letter, not `" STR_FMT "`",
+                       STR_ARG(n->key));
+    if (before)
+        yaml_error_key(c->d, n, "rule `" STR_FMT "` exists already, at %s:%u", STR_ARG(n->key),
+                       before->file ? before->file : "?", (unsigned)before->key_line);
+    else
+        (void)map_put(&c->names, n->key, (void *)(uintptr_t)n);
+}
+
+static void clears_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
+{
+    if (r->condition.kind == RULE_COUNT) return;
+    for (size_t i = 0; i < r->resolve_count; i++)
+        if (r->resolve[i].kind == RULE_CLEARS)
+            yaml_warning(c->d, n, "`clears` only makes sense with `count`: without it, it never holds");
+}
+
+static void needed_check(struct compile *c, const struct yaml_node *n, const struct rule_draft *draft)
+{
+    if (!draft->when && !yaml_get(n, "when"))
+        yaml_error_key(c->d, n, "rule `" STR_FMT "` has no `when`", STR_ARG(n->key));
+    if (!draft->notify && c->base.notify.n == 0 && !yaml_get(n, "notify"))
+        yaml_error_key(c->d, n, "rule `" STR_FMT "` has no `notify`", STR_ARG(n->key));
+}
+
+static const struct match *kind_run(struct compile *c)
+{
+    struct match *m = match_new(c, MATCH_TEST, NULL);
+    m->implicit = true;
+    m->op = OP_IN;
+    m->field = (struct rule_field){ .id = RULE_KIND, .text = STR("kind") };
+    m->values = ARENA_NEW(c->a, struct match_value);
+    m->values->text = STR("run");
+    m->value_count = 1;
+    return m;
+}
+
+static const struct match *when_of(struct compile *c, const struct match *own)
+{
+    const struct match *m = c->always ? match_both(c, own, c->always) : own;
+    return match_names_field(m, RULE_KIND) ? m : match_both(c, m, kind_run(c));
+}
+
+void rule_parse(struct compile *c, const struct yaml_node *n)
+{
+    struct rule *r = ARENA_NEW(c->a, struct rule);
+    struct rule_draft draft = draft_of(&c->base);
+    const struct match *own = NULL;
+    size_t errors = c->d->errors;
+    draft.enabled = c->base_enabled;
+    name_check(c, n);
+    fields_decode(&rule_tables[RULE_TABLE_RULE], c->a, n, c->d, &draft, unavailable_key, c);
+    if (n->kind != YAML_MAP) return;
+    *r = c->base;
+    r->name = str_dup(c->a, n->key);
+    r->file = c->file;
+    r->line = n->key_line;
+    r->col = n->key_col;
+    needed_check(c, n, &draft);
+    runbook_check(c, n);
+    if (draft.when) own = match_parse(c, draft.when);
+    if (draft.count) condition_parse(c, draft.count, &r->condition);
+    settings_from(c, &draft, r);
+    r->own_limit = draft.limit && limit_parse(c, draft.limit, &r->limit);
+    if (draft.resolve) clears_check(c, draft.resolve, r);
+    if (!own || c->d->errors > errors || !draft.enabled) return;
+    r->when = when_of(c, own);
+    rule_finish(c, r);
+    *vec_push(&c->rules) = r;
+}

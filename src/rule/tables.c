@@ -1,0 +1,132 @@
+/* The keys of the language, described once: these tables decode maps, print the docs and the JSON Schema. */
+#include "rule/rule_internal.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* --- match ---------------------------------------------------------------------------------------------------- */
+/* In the order of enum rule_field_id; any, all and not stand behind. */
+#define FIELD(n, h) { .name = (n), .type = FIELD_NODE, .help = (h) }
+const struct field rule_match_fields[RULE_MATCH_KEYS] = {
+    FIELD("status", "A state in capitals in any spelling, or a class: failed, success, finished, active, retrying."),
+    FIELD("task", "The task's identifier."),
+    FIELD("tags", "The run's tags; a list of values means: has any of them."),
+    FIELD("env", "The environment."),
+    FIELD("project", "The project."),
+    FIELD("version", "The deployed version, as 20260503.1."),
+    FIELD("queue", "The queue's name."),
+    FIELD("run", "The run's id."),
+    FIELD("root", "The id of the run at the root."),
+    FIELD("parent", "The id of the parent run."),
+    FIELD("machine", "The machine preset."),
+    FIELD("region", "The region."),
+    FIELD("schedule", "The id of the schedule that started the run."),
+    FIELD("batch", "The id of the batch."),
+    FIELD("test", "Is it a test run? Test runs match unless `test: false`."),
+    FIELD("kind", "run, deployment or error; a rule that names no kind matches runs only."),
+    FIELD("attempt", "The number of the attempt; for REATTEMPTING the one about to run."),
+    FIELD("duration", "From start to finish."),
+    FIELD("queue_time", "From creation (or the end of its delay) to start."),
+    FIELD("cost", "Cost in cents."),
+    FIELD("age", "From creation to the event."),
+    FIELD("error.message", "The error's message."),
+    FIELD("error.name", "The error's name, as TypeError."),
+    FIELD("error.code", "The platform's error code, as TASK_PROCESS_OOM_KILLED."),
+    FIELD("error.fingerprint", "A hash of name, masked message and first own stack frame."),
+    FIELD("metadata", "metadata.PATH: a value of the run's metadata; a key that holds a dot is quoted, a number "
+                      "indexes an array."),
+    FIELD("any", "A list of matches of which one must hold."),
+    FIELD("all", "A list of matches that must all hold."),
+    FIELD("not", "A match that must not hold."),
+};
+
+#undef FIELD
+
+/* --- count, resolve, message ------------------------------------------------------------------------------------ */
+static const struct field count_fields[] = {
+    { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct count_draft, n), .least = 1,
+      .most = RULE_COUNT_MAX, .help = "How many." },
+    { .name = "of", .type = FIELD_NODE, .offset = offsetof(struct count_draft, of),
+      .help = "runs: distinct runs instead of hits.", .schema = "{\"enum\":[\"runs\"]}" },
+    { .name = "in", .type = FIELD_DURATION, .required = true, .offset = offsetof(struct count_draft, in_ms),
+      .least = 1, .most = INT64_MAX, .help = "The length of the sliding window." },
+};
+
+static const struct field resolve_fields[] = {
+    { .name = "successes", .type = FIELD_INT, .offset = offsetof(struct resolve_draft, successes), .least = 1,
+      .most = RULE_SUCCESSES_MAX, .help = "That many successful runs one after another." },
+    { .name = "quiet", .type = FIELD_DURATION, .offset = offsetof(struct resolve_draft, quiet_ms), .least = 1,
+      .most = INT64_MAX, .help = "No hit for that long." },
+};
+
+static const struct field message_fields[] = {
+    { .name = "title", .type = FIELD_NODE, .offset = offsetof(struct message_draft, title),
+      .help = "The first line, a template.", .schema = "{\"type\":\"string\"}" },
+    { .name = "body", .type = FIELD_NODE, .offset = offsetof(struct message_draft, body),
+      .help = "The text below it, a template.", .schema = "{\"type\":\"string\"}" },
+    { .name = "fields", .type = FIELD_NODE, .offset = offsetof(struct message_draft, fields),
+      .help = "Named values, each a template.",
+      .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}" },
+};
+
+/* --- rule, defaults ----------------------------------------------------------------------------------------------- */
+static const char *const severities[] = { "info", "warning", "error", "critical", NULL };
+
+#define AT(member) .offset = offsetof(struct rule_draft, member)
+#define ONE_OR_LIST "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}"
+#define TARGETS "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"to\"]},{\"type\":\"array\"}]}"
+#define SHARED_FIELDS(wait_, update_, severity_, at_least_) \
+    { .name = "by", .type = FIELD_NODE, AT(by), .schema = ONE_OR_LIST, \
+      .help = "What makes an incident: a field or a list of fields; project and env always belong to it. task by default." }, \
+    { .name = "at_least", .type = FIELD_INT, AT(at_least), .least = 1, .most = 100000, .fallback = at_least_, \
+      .help = "Distinct runs in the incident before it opens." }, \
+    { .name = "wait", .type = FIELD_DURATION, AT(wait_ms), .fallback = wait_, \
+      .help = "From opening to the first message; what clears meanwhile stays silent." }, \
+    { .name = "update", .type = FIELD_DURATION, AT(update_ms), .fallback = update_, \
+      .help = "An incident's message is edited at most that often." }, \
+    { .name = "repeat", .type = FIELD_NODE, AT(repeat), \
+      .help = "Reminders while open and not acknowledged: `4h`, `30m then 2h then 1d`, never. 4h by default." }, \
+    { .name = "linger", .type = FIELD_DURATION, AT(linger_ms), \
+      .help = "Resolved only after that long without a relapse; 5m, or 0s with `run` in `by`." }, \
+    { .name = "resolve", .type = FIELD_NODE, AT(resolve), \
+      .help = "What ends an incident: success, `3 successes`, `24h quiet`, clears, manual, or a list; [success, 24h quiet] by default." }, \
+    { .name = "limit", .type = FIELD_NODE, AT(limit), \
+      .help = "Openings and escalations; above it one digest, never a drop. 20 per 1m by default." }, \
+    { .name = "severity", .type = FIELD_ENUM, AT(severity), .names = severities, .fallback = severity_, \
+      .help = "How bad it is." }, \
+    { .name = "notify", .type = FIELD_NODE, AT(notify), .schema = TARGETS, \
+      .help = "Who hears of it: a destination, {to: DESTINATION, channel: ...}, or a list." }, \
+    { .name = "escalate", .type = FIELD_NODE, AT(escalate), .schema = "{\"type\":\"object\"}", \
+      .help = "Who else hears of it how long after opening, unless acknowledged: {15m: pager}." }, \
+    { .name = "message", .type = FIELD_NODE, AT(message), .schema = "{\"type\":\"object\"}", \
+      .help = "Own title, body and fields instead of the built-in text." }, \
+    { .name = "runbook", .type = FIELD_TEXT, AT(runbook), .help = "A link to what to do." }, \
+    { .name = "labels", .type = FIELD_NODE, AT(labels), .schema = "{\"type\":\"object\"}", \
+      .help = "Names and values that go with every message." }, \
+    { .name = "enabled", .type = FIELD_BOOL, AT(enabled), .help = "false is as if the rule were not there." }
+
+static const struct field rule_fields[] = {
+    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}", .help = "Which run events hit." },
+    { .name = "count", .type = FIELD_NODE, AT(count), .help = "That many hits, or runs, within a sliding window: `3 in 10m`, `10 runs in 5m`." },
+    SHARED_FIELDS(NULL, NULL, NULL, NULL),
+};
+
+static const struct field defaults_fields[] = {
+    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}", .help = "Must hold beside every rule's own `when`." },
+    SHARED_FIELDS("0s", "30s", "error", "1"),
+};
+
+
+const struct field_table rule_tables[RULE_TABLES] = {
+    [RULE_TABLE_RULE] = { "rule", rule_fields, COUNT(rule_fields) },
+    [RULE_TABLE_MATCH] = { "match", rule_match_fields, COUNT(rule_match_fields) },
+    [RULE_TABLE_COUNT] = { "count", count_fields, COUNT(count_fields) },
+    [RULE_TABLE_RESOLVE] = { "resolve", resolve_fields, COUNT(resolve_fields) },
+    [RULE_TABLE_MESSAGE] = { "message", message_fields, COUNT(message_fields) },
+    [RULE_TABLE_DEFAULTS] = { "defaults", defaults_fields, COUNT(defaults_fields) },
+};
+
+const struct field_table *rule_field_tables(size_t *n)
+{
+    *n = RULE_TABLES;
+    return rule_tables;
+}
