@@ -45,6 +45,10 @@ struct pipeline_setup {
     struct store *store;     /* owned from now on */
     struct clock *clock;
     struct rng *rng;         /* for the deliver thread's jitter */
+    /* The store can no longer be trusted to keep what it says (a failed sync): everybody waiting was told to
+     * try again; the process must stop. Called once, on the writer thread. NULL: abort(). */
+    void (*broken)(void *ctx, const struct err *why);
+    void *broken_ctx;
 };
 /* Restores the engine from the store, starts the writer and the deliver thread. */
 struct pipeline *pipeline_start(const struct pipeline_setup *setup, struct err *err);

@@ -1,0 +1,107 @@
+/* pipeline_internal: the writer's state, for the files of this room. All of it is the writer thread's, but
+ * for the queue, and for what `lock` guards. */
+#ifndef PIPELINE_PIPELINE_INTERNAL_H
+#define PIPELINE_PIPELINE_INTERNAL_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "pipeline/pipeline.h"
+
+enum {
+    BATCH_ITEMS = 1000,
+    BATCH_BYTES = 4 << 20,
+    DETAIL_KEEP_BYTES = 4 << 20, /* incident details kept in memory; the rest is paged in when needed */
+    IDLE_MS = 250,               /* quiet that long: time for housekeeping */
+    PURGE_EVERY_MS = 60000,
+    PURGE_ROWS = 500,
+    HEAL_EVERY_MS = 1000,        /* after a failed commit: how often the store is tried again */
+    TOP_UP = 64                  /* due deliveries fetched for a destination at once */
+};
+
+/* What deliver says, on its way to the writer. Same start as struct pipeline_request: item, kind. */
+enum { PIPELINE_VERDICT = 100, PIPELINE_HEALTH };
+struct verdict_item {
+    struct queue_item item;
+    enum pipeline_kind kind;
+    struct arena arena;
+    struct deliver_result result; /* texts live in arena */
+};
+struct health_item {
+    struct queue_item item;
+    enum pipeline_kind kind;
+    struct arena arena;
+    struct deliver_health health;
+};
+
+/* A run as the batch knows it so far. */
+struct batch_run {
+    struct store_run row;
+    struct run_known known;
+    bool changed;
+};
+struct place_state { /* of one destination, by name */
+    struct str name;
+    size_t on_the_way;
+    bool backlog; /* the store holds due deliveries that had no room */
+};
+
+struct pipeline {
+    struct store *store;
+    struct store_reader *reader; /* the writer's own, for look-ups by id */
+    struct engine *engine;
+    struct queue *queue;
+    struct clock *clock;
+    struct rng *rng;
+    struct deliver *deliver;
+    pthread_t thread;
+    bool thread_started;
+    atomic_bool stopping;        /* takes nothing new from outside any more */
+    int64_t grace_ms;            /* set before stopping */
+    void (*broken_fn)(void *ctx, const struct err *why);
+    void *broken_ctx;
+
+    struct id_gen event_ids;
+    int64_t now_ms;              /* of the batch; never goes back */
+    int64_t wall_minus_mono_ms;  /* to see jumps of the clock */
+    int64_t next_delivery_ms, next_purge_ms, heal_at_ms;
+    bool sick, broken;           /* last commit failed; for good */
+    struct err sick_err;
+    struct arena batch_arena, names;
+    struct store_batch batch;
+    struct engine_output out;
+    struct map batch_runs;
+    VEC(struct batch_run *) batch_run_list;
+    struct map lanes;            /* "destination\0lane" on the way to deliver -> itself (heap) */
+    struct map places;           /* struct place_state by name */
+    struct queue_item *kept;     /* verdicts whose commit failed: first in the next batch */
+    struct map source_starts;    /* source name -> int64_t */
+    bool engine_stale;           /* a failed commit: rebuild from the store before the next batch */
+    size_t idle_rounds;
+
+    pthread_mutex_t lock;        /* guards what follows */
+    struct config *config;
+    struct pipeline_stats stats;
+    bool ready;
+    struct err why_not_ready;
+};
+
+/* engine_state.c */
+int engine_build(struct pipeline *p, struct err *err); /* from the store, under p->config's rules */
+/* batch.c */
+void batch_run_all(struct pipeline *p, struct queue_item *items, bool stopping);
+/* reports.c */
+int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err);
+int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err);
+void reports_write_runs(struct pipeline *p);
+/* outbox.c */
+void outbox_take_messages(struct pipeline *p);           /* engine messages -> delivery rows of the batch */
+void outbox_verdict(struct pipeline *p, const struct deliver_result *r); /* -> attempt row, engine input is the caller's */
+void outbox_release(struct pipeline *p, const struct deliver_result *r); /* its lane is free again */
+void outbox_push_new(struct pipeline *p);                /* after the commit: heads of the batch's lanes */
+void outbox_push_lane(struct pipeline *p, struct str destination, struct str lane);
+void outbox_top_up(struct pipeline *p, bool all);        /* due ones from the store */
+void outbox_fini(struct pipeline *p);
+int outbox_drill(struct pipeline *p, struct pipeline_request *r);
+int outbox_redeliver(struct pipeline *p, struct pipeline_request *r);
+#endif

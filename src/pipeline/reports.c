@@ -1,0 +1,199 @@
+/* reports: run reports of a batch -> transitions -> engine inputs and log rows. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "pipeline/pipeline_internal.h"
+
+enum { ROW_CEILING = 8 << 20 };
+
+static struct str run_key(struct arena *a, const struct run *run)
+{
+    return str_printf(a, STR_FMT "%c" STR_FMT "%c" STR_FMT, STR_ARG(run->project), 1, STR_ARG(run->env), 1, STR_ARG(run->id));
+}
+
+static struct batch_run *batch_run_get(struct pipeline *p, const struct run *run)
+{
+    struct str key = run_key(&p->batch_arena, run);
+    struct batch_run *b = map_get(&p->batch_runs, key);
+    if (b) return b;
+    b = ARENA_NEW(&p->batch_arena, struct batch_run);
+    b->row.project = run->project;
+    b->row.env = run->env;
+    b->row.run = run->id;
+    map_put(&p->batch_runs, key, b);
+    *vec_push(&p->batch_run_list) = b;
+    return b;
+}
+
+static int restore_known(struct pipeline *p, struct batch_run *b, struct str text, struct err *err)
+{
+    struct json root;
+    if (str_absent(text)) return 0;
+    if (json_parse(&p->batch_arena, text, &json_default_limits, &root, NULL, err) < 0) return -1;
+    return run_known_restore(&p->batch_arena, root, &b->known, err);
+}
+
+int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err)
+{
+    struct store_run *ids;
+    struct str *known;
+    size_t n;
+    for (struct queue_item *i = items; i; i = i->next) {
+        struct pipeline_request *r = (struct pipeline_request *)(void *)i;
+        if (r->kind != PIPELINE_REPORTS) continue;
+        for (size_t k = 0; k < r->report_count; k++) batch_run_get(p, &r->reports[k].run);
+    }
+    n = p->batch_run_list.n;
+    if (n == 0) return 0;
+    ids = ARENA_ARRAY(&p->batch_arena, struct store_run, n);
+    known = ARENA_ARRAY(&p->batch_arena, struct str, n);
+    for (size_t k = 0; k < n; k++) ids[k] = p->batch_run_list.v[k]->row;
+    if (p->store->ops->fetch_runs(p->store, &p->batch_arena, ids, n, known, err) < 0) return -1;
+    for (size_t k = 0; k < n; k++)
+        if (restore_known(p, p->batch_run_list.v[k], known[k], err) < 0) return -1;
+    return 0;
+}
+
+/* --- one report ------------------------------------------------------------------------------------------------ */
+static bool succeeded_after(const struct run_known *k, int64_t event_ms)
+{
+    for (size_t i = 0; i < k->seen_count; i++)
+        if (k->seen[i].state == RUN_COMPLETED && k->seen[i].event_ms > event_ms) return true;
+    return false;
+}
+
+static int64_t source_start(struct pipeline *p, const struct config_source *s)
+{
+    int64_t *at = map_get(&p->source_starts, s->name);
+    struct str text;
+    struct err err;
+    struct arena a = { 0 };
+    if (at) return *at;
+    at = arena_zalloc(&p->names, sizeof *at);
+    *at = p->now_ms;
+    if (p->store->ops->meta_get(p->store, &a, str_printf(&a, "source_start/" STR_FMT, STR_ARG(s->name)), &text, &err) == 1) {
+        if (!str_to_i64(text, at)) *at = p->now_ms;
+    } else {
+        struct store_meta m = { str_printf(&p->batch_arena, "source_start/" STR_FMT, STR_ARG(s->name)),
+                                str_printf(&p->batch_arena, "%lld", (long long)*at) };
+        *vec_push(&p->batch.meta) = m;
+    }
+    arena_fini(&a);
+    map_put(&p->source_starts, str_dup(&p->names, s->name), at);
+    return *at;
+}
+
+static void log_event(struct pipeline *p, const struct pipeline_request *r, const struct pipeline_report *report,
+                      const struct transition *t)
+{
+    struct strbuf b;
+    struct json_writer w;
+    strbuf_init(&b, ROW_CEILING);
+    json_writer_init(&w, &b);
+    run_write(&report->run, &w);
+    *vec_push(&p->batch.events) = (struct store_event){
+        .id = report->event_id,
+        .source = r->source ? r->source->name : STR(""),
+        .project = report->run.project,
+        .env = report->run.env,
+        .run = report->run.id,
+        .status = report->run.spelling,
+        .state = str_c(run_state_name(report->run.state)),
+        .attempt = t->attempt,
+        .event_ms = t->event_ms,
+        .arrival_ms = r->arrival_ms,
+        .body = str_dup(&p->batch_arena, strbuf_view(&b)),
+    };
+    strbuf_fini(&b);
+}
+
+/* The first report of what a duplicate repeats. */
+static uint64_t first_event(const struct run_known *k, const struct transition *t)
+{
+    for (size_t i = k->seen_count; i-- > 0;)
+        if (k->seen[i].state == t->state && (t->state != RUN_REATTEMPTING || k->seen[i].attempt == t->attempt)) return k->seen[i].event_id;
+    for (size_t i = k->seen_count; i-- > 0;) /* another final state than the first one */
+        if (run_state_class(k->seen[i].state) & RUN_CLASS_FINISHED) return k->seen[i].event_id;
+    return k->seen_count ? k->seen[k->seen_count - 1].event_id : 0;
+}
+
+static int evaluate(struct pipeline *p, const struct pipeline_request *r, const struct pipeline_report *report,
+                    const struct transition *t, const struct run_known *known, struct err *err)
+{
+    struct engine_input in = { .kind = ENGINE_EVENT, .now_ms = p->now_ms };
+    int64_t older_ms = r->source ? r->source->ignore_older_ms : 0;
+    if (older_ms > 0 && p->now_ms - t->event_ms > older_ms) return 0; /* recorded, not evaluated */
+    in.u.event.run = &report->run;
+    in.u.event.transition = t;
+    in.u.event.event_id = report->event_id;
+    in.u.event.dashboard = r->source ? r->source->dashboard : STR_NONE;
+    in.u.event.since_succeeded = succeeded_after(known, t->event_ms);
+    return engine_step(p->engine, &in, &p->out, err);
+}
+
+static void count(struct pipeline *p, const struct pipeline_report *report, const struct transition *t, size_t n)
+{
+    struct pipeline_stats *s = &p->stats;
+    bool fuller = false;
+    if (report->duplicate) {
+        s->events_duplicate++;
+        return;
+    }
+    for (size_t k = 0; k < n; k++) fuller |= t[k].kind == TRANSITION_FULLER;
+    s->events_accepted++;
+    s->events_fuller += fuller;
+    s->events_late += p->now_ms - t[n - 1].event_ms > 600000;
+    s->unknown_states += report->run.state == RUN_UNKNOWN;
+}
+
+static int apply_one(struct pipeline *p, struct pipeline_request *r, struct pipeline_report *report, struct err *err)
+{
+    struct transition t[TRANSITIONS_MAX];
+    struct batch_run *b = batch_run_get(p, &report->run);
+    size_t n;
+    report->event_id = id_next(&p->event_ids, p->now_ms);
+    n = run_transitions(&p->batch_arena, &report->run, &b->known, r->arrival_ms,
+                        r->source ? source_start(p, r->source) : 0, report->event_id, t);
+    report->duplicate = true;
+    for (size_t k = 0; k < n; k++)
+        if (t[k].kind != TRANSITION_DUPLICATE) report->duplicate = false;
+    pthread_mutex_lock(&p->lock);
+    count(p, report, t, n);
+    pthread_mutex_unlock(&p->lock);
+    if (report->duplicate) {
+        report->event_id = first_event(&b->known, &t[n - 1]);
+        return 0;
+    }
+    b->changed = true;
+    b->row.last_event = report->event_id;
+    b->row.updated_ms = p->now_ms;
+    log_event(p, r, report, &t[n - 1]);
+    for (size_t k = 0; k < n; k++)
+        if (t[k].kind != TRANSITION_DUPLICATE && evaluate(p, r, report, &t[k], &b->known, err) < 0) return -1;
+    return 0;
+}
+
+int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err)
+{
+    for (size_t k = 0; k < r->report_count; k++)
+        if (apply_one(p, r, &r->reports[k], err) < 0) return -1;
+    return 0;
+}
+
+void reports_write_runs(struct pipeline *p)
+{
+    struct strbuf b;
+    struct json_writer w;
+    strbuf_init(&b, ROW_CEILING);
+    for (size_t k = 0; k < p->batch_run_list.n; k++) {
+        struct batch_run *run = p->batch_run_list.v[k];
+        if (!run->changed) continue;
+        strbuf_clear(&b);
+        json_writer_init(&w, &b);
+        run_known_write(&run->known, &w);
+        run->row.known = str_dup(&p->batch_arena, strbuf_view(&b));
+        *vec_push(&p->batch.runs) = run->row;
+    }
+    strbuf_fini(&b);
+}
