@@ -94,3 +94,5 @@ $(BUILD)/checked-libs: Makefile
 	@mkdir -p $(@D)
 	@sh .ci/check-libs $(PACKAGES)
 	@touch $@
+
+-include tests/mustache.mk
