@@ -1,0 +1,105 @@
+/* What is configured: rules, sources, destinations. */
+#include "base/timefmt.h"
+#include "http/internal.h"
+
+static void put_duration(struct json_writer *w, const char *key, int64_t ms)
+{
+    char text[TIMEFMT_SIZE];
+    json_field_str(w, key, duration_format(ms, text));
+}
+
+static void put_condition(struct json_writer *w, const struct rule_condition *c)
+{
+    json_put_key(w, STR("condition"));
+    json_object_begin(w);
+    json_field_str(w, "kind", c->kind == RULE_COUNT ? STR("count") : STR("every hit"));
+    if (c->kind == RULE_COUNT) {
+        json_field_i64(w, "n", c->n);
+        put_duration(w, "within", c->window_ms);
+        json_field_str(w, "of", c->of_runs ? STR("runs") : STR("hits"));
+    }
+    json_object_end(w);
+}
+
+static void put_rule(struct json_writer *w, const struct ruleset *rs, const struct rule *rule)
+{
+    json_object_begin(w);
+    json_field_str(w, "name", rule->name);
+    json_field_str(w, "file", str_c(rule->file));
+    json_field_i64(w, "line", rule->line);
+    json_field_str(w, "severity", str_c(severity_name((enum severity)rule->severity)));
+    put_condition(w, &rule->condition);
+    json_put_key(w, STR("by"));
+    json_array_begin(w);
+    for (size_t i = 0; i < rule->by_count; i++) json_put_str(w, rule->by[i].text);
+    json_array_end(w);
+    json_put_key(w, STR("notify"));
+    json_array_begin(w);
+    for (size_t i = 0; i < rule->notify.n; i++) json_put_str(w, rs->destinations[rule->notify.v[i].destination].name);
+    json_array_end(w);
+    json_field_opt(w, "runbook", rule->runbook);
+    json_object_end(w);
+}
+
+void api_rules(struct http_request *r, struct store_reader *s)
+{
+    const struct ruleset *rs = r->config->rules;
+    struct json_writer w = http_json(r, MHD_HTTP_OK);
+    (void)s;
+    json_object_begin(&w);
+    json_put_key(&w, STR("data"));
+    json_array_begin(&w);
+    for (size_t i = 0; rs && i < rs->rule_count; i++) put_rule(&w, rs, rs->rules[i]);
+    json_array_end(&w);
+    json_object_end(&w);
+}
+
+static struct http_source_stats stats_of(struct http *h, struct str name)
+{
+    struct http_source_stats found = { 0 };
+    pthread_mutex_lock(&h->lock);
+    for (size_t i = 0; i < h->sources.n; i++)
+        if (str_eq(h->sources.v[i]->name, name)) found = *h->sources.v[i];
+    pthread_mutex_unlock(&h->lock);
+    return found;
+}
+
+static void put_source(struct json_writer *w, struct http *h, const struct config_source *s)
+{
+    struct http_source_stats stats = stats_of(h, s->name);
+    json_object_begin(w);
+    json_field_str(w, "name", s->name);
+    json_field_str(w, "type", STR("webhook"));
+    json_field_str(w, "path", s->path);
+    json_field_bool(w, "token", secret_present(&s->token));
+    json_field_str(w, "project", s->project.n ? s->project : STR("default"));
+    json_field_opt(w, "env", s->env);
+    json_field_i64(w, "accepted", (int64_t)stats.accepted);
+    json_field_i64(w, "duplicates", (int64_t)stats.duplicates);
+    json_field_i64(w, "rejected", (int64_t)stats.rejected);
+    http_put_time(w, "last_at", stats.last_ms);
+    json_object_end(w);
+}
+
+void api_sources(struct http_request *r, struct store_reader *s)
+{
+    struct json_writer w = http_json(r, MHD_HTTP_OK);
+    (void)s;
+    json_object_begin(&w);
+    json_put_key(&w, STR("data"));
+    json_array_begin(&w);
+    for (size_t i = 0; i < r->config->source_count; i++) put_source(&w, r->http, &r->config->sources[i]);
+    json_array_end(&w);
+    json_object_end(&w);
+}
+
+void api_destinations(struct http_request *r, struct store_reader *s)
+{
+    struct json_writer w = http_json(r, MHD_HTTP_OK);
+    const struct http_backend *b = &r->http->backend;
+    (void)s;
+    json_object_begin(&w);
+    json_put_key(&w, STR("data"));
+    b->describe_destinations(b->ctx, &w);
+    json_object_end(&w);
+}

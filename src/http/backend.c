@@ -1,0 +1,40 @@
+/* The pipeline as the server sees it. */
+#include "deliver/deliver.h"
+#include "http/internal.h"
+
+static bool submit(void *ctx, struct pipeline_request *r)
+{
+    return pipeline_submit(ctx, r);
+}
+
+static bool ready(void *ctx, struct err *why)
+{
+    return pipeline_ready(ctx, why);
+}
+
+static struct pipeline_stats stats(void *ctx)
+{
+    return pipeline_stats(ctx);
+}
+
+static struct store_reader *reader(void *ctx, struct err *err)
+{
+    return pipeline_reader(ctx, err);
+}
+
+static struct deliver_stats delivery_stats(void *ctx)
+{
+    return deliver_stats(pipeline_deliver(ctx));
+}
+
+static void describe(void *ctx, struct json_writer *w)
+{
+    deliver_describe(pipeline_deliver(ctx), w);
+}
+
+void http_attach(struct http *h, struct pipeline *p)
+{
+    struct http_backend b = { .ctx = p, .submit = submit, .ready = ready, .stats = stats, .reader = reader,
+                              .deliver_stats = delivery_stats, .describe_destinations = describe };
+    http_attach_backend(h, &b);
+}
