@@ -19,6 +19,8 @@ size_t notify_providers_list(const struct notify_providers *p, const struct noti
 /* A person's view of a provider: name, what it is, parameters, actions, limits. */
 void notify_provider_describe(const struct notify_provider *p, struct json_writer *w);
 struct str notify_provider_name(const struct notify_provider *p);
+/* What a rule may set, {to: X, channel: ...}: all texts, for rule_destination.params. Empty = nothing. */
+const struct field_table *notify_provider_settable(const struct notify_provider *p);
 
 /* --- a configured place --------------------------------------------------------------------------------- */
 struct notify_param { struct str name; struct secret value; bool is_secret; };
