@@ -1,0 +1,172 @@
+#include "config/config.h"
+
+#include <stdlib.h>
+
+#include "config/config_internal.h"
+
+/* The reference count lives beside the configuration, so that config.h needs no atomics. */
+struct counted {
+    struct config c; /* first */
+    atomic_int refs;
+};
+
+static struct config *config_new(void)
+{
+    struct counted *n = xcalloc(1, sizeof *n);
+    atomic_init(&n->refs, 1);
+    return &n->c;
+}
+
+struct config *config_ref(struct config *c)
+{
+    atomic_fetch_add(&((struct counted *)(void *)c)->refs, 1);
+    return c;
+}
+
+void config_unref(struct config **config)
+{
+    struct config *c = *config;
+    struct arena arena;
+    *config = NULL;
+    if (!c || atomic_fetch_sub(&((struct counted *)(void *)c)->refs, 1) != 1) return;
+    ruleset_fini(c->rules);
+    arena = c->arena;
+    free(c);
+    arena_fini(&arena);
+}
+
+static const char *const top_keys[] = { "version", "sources", "destinations", "schedules", "defaults", "mutes", "server", "store",
+                                        "log", "heartbeat", "operator", "include", "rules", "tests" };
+static const char *const included_keys[] = { "version", "schedules", "mutes", "rules", "tests" };
+
+static void check_keys(struct loader *l, const struct yaml_node *top, bool included)
+{
+    struct field fields[sizeof top_keys / sizeof *top_keys] = { { 0 } };
+    const char *const *keys = included ? included_keys : top_keys;
+    size_t n = included ? sizeof included_keys / sizeof *included_keys : sizeof top_keys / sizeof *top_keys;
+    struct field_table table = { included ? "an included file" : "the configuration", fields, n };
+    for (size_t k = 0; k < n; k++) fields[k] = (struct field){ .name = keys[k], .type = FIELD_NODE };
+    for (const struct yaml_node *m = top->first; m; m = m->next) {
+        size_t k = 0;
+        while (k < n && !str_eq_c(m->key, keys[k])) k++;
+        if (k == n) fields_unknown(&table, m, l->d);
+    }
+}
+
+static void check_version(struct loader *l, const struct yaml_node *top)
+{
+    const struct yaml_node *n = yaml_get(top, "version");
+    if (!n)
+        diag_add(l->d, DIAG_ERROR, top->file, 1, 1, "the file needs `version: 1`")->hint = STR("add `version: 1` as its first line");
+    else if (!str_eq_c(n->text, "1"))
+        yaml_error(l->d, n, "this runbell reads version 1, not `" STR_FMT "`", STR_ARG(n->text));
+}
+
+static void read_operator(struct loader *l, const struct yaml_node *top, struct str *out)
+{
+    const struct yaml_node *n = yaml_get(top, "operator");
+    *out = STR_NONE;
+    if (!n || !yaml_want_text(n, l->d, out)) return;
+    if (config_destination(l->c, *out)) return;
+    yaml_error(l->d, n, "operator: there is no destination `" STR_FMT "`", STR_ARG(*out));
+}
+
+static void collect_tests(struct loader *l)
+{
+    struct config *c = l->c;
+    c->test_sections = ARENA_ARRAY(l->a, const struct yaml_node *, c->file_count);
+    for (size_t k = 0; k < c->file_count; k++) {
+        const struct yaml_node *tests = yaml_get(c->files[k].top, "tests");
+        if (tests) c->test_sections[c->test_section_count++] = tests;
+    }
+}
+
+static void load(struct loader *l, const char *path)
+{
+    struct config *c = l->c;
+    struct rule_world w = { 0 };
+    const struct yaml_node *top;
+    c->providers = notify_providers_load(l->a, l->d);
+    if (!config_read_files(l, path) || c->file_count == 0) return;
+    top = c->files[0].top;
+    for (size_t k = 0; k < c->file_count; k++) {
+        check_keys(l, c->files[k].top, c->files[k].included);
+        check_version(l, c->files[k].top);
+    }
+    config_read_settings(l, top);
+    config_read_sources(l, yaml_get(top, "sources"));
+    config_read_destinations(l, yaml_get(top, "destinations"));
+    config_rule_world(l, &w);
+    if (!l->rules_only) read_operator(l, top, &w.operator_destination);
+    c->rules = ruleset_compile(l->a, &w, l->d);
+    collect_tests(l);
+}
+
+static struct config *load_with(struct loader *l, const char *path)
+{
+    l->c = config_new();
+    l->a = &l->c->arena;
+    load(l, path);
+    diags_sort(l->d);
+    if (l->d->errors > 0 || !l->c->rules) config_unref(&l->c);
+    return l->c;
+}
+
+struct config *config_load(const char *path, bool check_only, struct diags *d)
+{
+    struct loader l = { .d = d, .check_only = check_only };
+    return load_with(&l, path);
+}
+
+struct config *config_load_rules(const char *path, struct diags *d)
+{
+    struct loader l = { .d = d, .check_only = true, .rules_only = true };
+    return load_with(&l, path);
+}
+
+const struct notify_destination *config_destination(const struct config *c, struct str name)
+{
+    for (size_t k = 0; k < c->destination_count; k++)
+        if (str_eq(c->destinations[k].name, name)) return &c->destinations[k];
+    return NULL;
+}
+
+const struct config_source *config_source_by_path(const struct config *c, struct str path)
+{
+    for (size_t k = 0; k < c->source_count; k++)
+        if (str_eq(c->sources[k].path, path)) return &c->sources[k];
+    return NULL;
+}
+
+bool config_name_ok(struct str name)
+{
+    if (name.n == 0 || name.n > 63 || name.p[0] < 'a' || name.p[0] > 'z') return false;
+    for (size_t k = 0; k < name.n; k++) {
+        char c = name.p[k];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
+    }
+    return true;
+}
+
+bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *out)
+{
+    struct str text;
+    struct err err;
+    struct diag *d;
+    if (!yaml_want_text(n, l->d, &text)) return false;
+    if (secret_resolve(l->a, text, l->c->dir.p, out, &err) == 0) return true;
+    if (l->check_only) {
+        *out = (struct secret){ STR("unresolved"), str_dup(l->a, text) };
+        yaml_warning(l->d, n, "%s", err.msg);
+        return true;
+    }
+    d = yaml_error(l->d, n, "%s", err.msg);
+    d->hint = STR("set it before starting, or refer to a file: ${file:/path}");
+    return false;
+}
+
+void config_warn_literal(struct loader *l, const struct yaml_node *n, const struct secret *s, const char *what)
+{
+    if (!secret_present(s) || !str_absent(s->reference)) return;
+    yaml_warning(l->d, n, "%s is written into the file", what)->hint = STR("refer to it instead: \"${env:NAME}\" or \"${file:/path}\"");
+}

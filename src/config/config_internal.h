@@ -1,0 +1,30 @@
+/* config_internal: loading, split by section. */
+#ifndef CONFIG_CONFIG_INTERNAL_H
+#define CONFIG_CONFIG_INTERNAL_H
+#include <stdatomic.h>
+
+#include "config/config.h"
+
+struct loader {
+    struct config *c;
+    struct arena *a;      /* &c->arena */
+    struct diags *d;
+    bool check_only;      /* secrets that cannot be resolved are warnings */
+    bool rules_only;      /* a file of rules alone: destinations are placeholders */
+};
+/* files.c: reads the main file and what it includes into c->files; false when the main one cannot be read. */
+bool config_read_files(struct loader *l, const char *path);
+/* settings.c: server, store, log, heartbeat. */
+void config_read_settings(struct loader *l, const struct yaml_node *top);
+/* sources.c */
+void config_read_sources(struct loader *l, const struct yaml_node *sources);
+/* destinations.c */
+void config_read_destinations(struct loader *l, const struct yaml_node *destinations);
+/* For rules: the configured ones, or placeholders for every name that rules use. */
+void config_rule_world(struct loader *l, struct rule_world *w);
+/* A secret or text with references; failures are reported at the node. */
+bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *out);
+/* Warns when a secret is written down instead of referred to. */
+void config_warn_literal(struct loader *l, const struct yaml_node *n, const struct secret *s, const char *what);
+bool config_name_ok(struct str name);
+#endif

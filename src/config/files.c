@@ -1,0 +1,76 @@
+/* files: the main file and what it includes. Globs are relative to the including file; an included file
+ * includes nothing. */
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "config/config_internal.h"
+
+enum { FILE_CEILING = 16 << 20, FILES_MAX = 1000 };
+
+static const struct yaml_node *read_one(struct loader *l, const char *path, const struct yaml_node *from)
+{
+    struct str text;
+    struct err err;
+    const char *kept = str_dup_c(l->a, str_c(path));
+    const struct yaml_node *top;
+    if (file_read(l->a, kept, FILE_CEILING, &text, &err) < 0) {
+        if (from)
+            yaml_error(l->d, from, "%s", err.msg);
+        else
+            diag_add(l->d, DIAG_ERROR, kept, 0, 0, "%s", err.msg)->hint = STR("name the configuration with -c FILE");
+        return NULL;
+    }
+    diags_add_source(l->d, kept, text);
+    top = yaml_read(l->a, kept, text, l->d);
+    if (!top) return NULL;
+    if (top->kind == YAML_MAP) return top;
+    yaml_error(l->d, top, "a configuration is a map that starts with `version: 1`");
+    return NULL;
+}
+
+static void add_file(struct loader *l, const struct yaml_node *top, bool included)
+{
+    l->c->files[l->c->file_count++] = (struct rule_file){ top, included };
+}
+
+static void include_glob(struct loader *l, const struct yaml_node *n)
+{
+    glob_t found;
+    struct str pattern;
+    const char *full;
+    if (!yaml_want_text(n, l->d, &pattern)) return;
+    full = pattern.n && pattern.p[0] == '/' ? str_dup_c(l->a, pattern)
+                                            : str_printf(l->a, STR_FMT "/" STR_FMT, STR_ARG(l->c->dir), STR_ARG(pattern)).p;
+    if (glob(full, 0, NULL, &found) != 0) {
+        struct diag *d = l->check_only ? yaml_warning(l->d, n, "`" STR_FMT "` matches no file", STR_ARG(pattern))
+                                       : yaml_error(l->d, n, "`" STR_FMT "` matches no file", STR_ARG(pattern));
+        d->hint = STR("paths are relative to this file");
+        return;
+    }
+    for (size_t k = 0; k < found.gl_pathc && l->c->file_count < FILES_MAX; k++) {
+        const struct yaml_node *top = read_one(l, found.gl_pathv[k], n);
+        if (top) add_file(l, top, true);
+    }
+    globfree(&found);
+}
+
+bool config_read_files(struct loader *l, const char *path)
+{
+    const struct yaml_node *top, *include;
+    struct config *c = l->c;
+    c->path = str_dup(l->a, str_c(path));
+    c->dir = str_dup(l->a, file_dir(l->a, path));
+    c->files = ARENA_ARRAY(l->a, struct rule_file, FILES_MAX);
+    top = read_one(l, path, NULL);
+    if (!top) return false;
+    add_file(l, top, false);
+    include = yaml_get(top, "include");
+    if (!include) return true;
+    if (include->kind == YAML_SEQ)
+        for (const struct yaml_node *n = include->first; n; n = n->next) include_glob(l, n);
+    else
+        include_glob(l, include);
+    return true;
+}
