@@ -116,9 +116,7 @@ static void begin_line(struct compiler *c)
 
 static struct node *add_node(struct compiler *c, enum node_kind kind, size_t at)
 {
-    struct node *n;
-    begin_line(c);
-    n = vec_push(&c->nodes);
+    struct node *n = vec_push(&c->nodes);
     *n = (struct node){ .kind = kind, .at = (uint32_t)at };
     return n;
 }
@@ -130,6 +128,7 @@ static void add_text(struct compiler *c, size_t from, size_t to)
     while (s.n) {
         size_t n = c->u->name.p ? str_find(s, '\n', 0) + 1 : s.n;
         struct str line = str_sub(s, 0, n);
+        begin_line(c);
         add_node(c, NODE_TEXT, from)->text = line;
         c->line_start = line.p[line.n - 1] == '\n';
         s = str_sub(s, line.n, s.n);
@@ -244,14 +243,10 @@ static int add_partial(struct compiler *c, const struct tag *tag)
     for (size_t i = 0; i < tag->content.n; i++)
         if (is_space(tag->content.p[i])) return FAIL(c, tag->from, "the name of a partial holds no blanks");
     if (find_unit(c, tag, tag->content, &u) < 0) return -1;
-    if (tag->standalone) c->line_start = false; /* the partial's own lines are indented instead */
     n = add_node(c, NODE_PARTIAL, tag->from);
     n->partial = u;
     n->standalone = tag->standalone;
-    if (tag->standalone) {
-        n->text = str_sub(c->u->source, tag->line_from, tag->from - tag->line_from);
-        c->line_start = true;
-    }
+    if (tag->standalone) n->text = str_sub(c->u->source, tag->line_from, tag->from - tag->line_from);
     return 0;
 }
 

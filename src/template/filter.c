@@ -195,26 +195,19 @@ static const struct { const char *name; enum arg_kind arg; int64_t least, most; 
 };
 enum { FILTERS = sizeof filters / sizeof *filters };
 
-/* A quote counts only where a text may begin: first, behind a colon, behind a dot. */
-static size_t bar_outside_quotes(struct str s)
+/* A quote counts only where a text may begin: first, behind a colon, behind a dot; and it must be closed. */
+size_t filter_bar(struct str s)
 {
     char quote = 0, before = ':';
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        bool opens = (c == '"' || c == '\'') && (before == ':' || before == '.');
         if (quote && c == '\\') i++;
         else if (quote) quote = c == quote ? '\0' : quote;
-        else if (opens) quote = c;
+        else if ((c == '"' || c == '\'') && (before == ':' || before == '.')) quote = c;
         else if (c == '|') return i;
         if (c != ' ') before = c;
     }
-    return s.n;
-}
-
-size_t filter_bar(struct str s)
-{
-    size_t at = bar_outside_quotes(s);
-    return at < s.n ? at : str_find(s, '|', 0); /* no quote at all when it is not closed */
+    return quote ? str_find(s, '|', 0) : s.n;
 }
 
 /* "..." or '...', where \n, \t and a backslash before anything else mean what they do in JSON. */
