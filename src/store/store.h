@@ -1,6 +1,9 @@
 /* store: where everything accepted and decided is kept. The pipeline speaks in batches; one thread writes.
  * A store is a small struct of functions; memory.c is the double in tests, sqlite.c the default
- * (design.md section 5; section 8 facts 2 and 3). */
+ * (design.md section 5; section 8 facts 2 and 3).
+ *
+ * Ids are time-ordered (base/id.h) and below 2^63. Texts that are keys or names are never absent when read
+ * back: STR_NONE given is "" stored. Where a field says STR_NONE it means it. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 #include "base/err.h"
@@ -40,13 +43,15 @@ struct store_attempt { /* the outcome of one try, and what it does to its delive
     int class, status;              /* enum verdict_class; HTTP status */
     struct str detail;
     enum delivery_state state;      /* DELIVERED, RETRYING or DEAD */
+    bool postponed;                 /* no try was made (breaker open): only state and due_ms change, nothing is counted */
     int64_t due_ms;                 /* RETRYING: not before */
     struct str captures;            /* new whole JSON object for (destination, lane); "{}" forgets; STR_NONE = unchanged */
 };
 struct store_note { uint64_t incident; int64_t at_ms; struct str what, body; };
 struct store_rejected { uint64_t id; int64_t at_ms; struct str source, reason, body; }; /* rej_; body cut to 64 KiB */
 struct store_meta { struct str key, value; };
-/* One transaction. Rows are applied in this order; all or nothing. */
+/* One transaction. Rows are applied in this order; all or nothing. A second event, delivery or rejected body of
+ * one id, or an attempt at a delivery that is not there, is the caller's mistake: ERR_CONFLICT. */
 struct store_batch {
     VEC(struct store_event) events;
     VEC(struct store_run) runs;              /* upsert */
@@ -57,7 +62,8 @@ struct store_batch {
     VEC(struct store_attempt) attempts;      /* insert + update of its delivery */
     VEC(struct store_rejected) rejected;
     VEC(struct store_meta) meta;
-    VEC(uint64_t) redeliver;                 /* dead -> pending, due now, attempts kept */
+    VEC(uint64_t) redeliver;                 /* dead -> pending, due now, attempts kept, the same time to live again;
+                                              * one that is not dead (or not there) is left alone */
     int64_t now_ms;
 };
 void store_batch_init(struct store_batch *b);
@@ -69,36 +75,40 @@ struct store_load { /* callbacks at start; -1 from one stops the load */
     int (*cell)(void *ctx, const struct engine_cell_row *row, struct err *err);
     void *ctx;
 };
-struct store_keep { int64_t events_ms, incidents_ms, size_bytes; };
+struct store_keep { int64_t events_ms, incidents_ms, size_bytes; }; /* 0 = for ever, without bound */
 
 struct store;
 /* Writer thread only, but for reader_open. */
 struct store_ops {
     void (*close)(struct store **s);
-    /* Unresolved incidents, then cells. */
+    /* Unresolved incidents, without their detail (fetch_detail), then cells. */
     int (*load)(struct store *s, const struct store_load *l, struct err *err);
     /* known JSON of each run into out[i] (STR_NONE = never seen), allocated from a. */
     int (*fetch_runs)(struct store *s, struct arena *a, const struct store_run *ids, size_t n, struct str *out,
                       struct err *err);
+    /* STR_NONE when the incident has none. */
     int (*fetch_detail)(struct store *s, struct arena *a, uint64_t incident, struct str *detail, struct err *err);
     /* ERR_IO and ERR_LIMIT (disk full) heal: nothing of the batch is in the store. ERR_UNCERTAIN: the caller must stop
      * the process (a failed sync is never tried again). */
     int (*commit)(struct store *s, const struct store_batch *b, struct err *err);
     /* Due heads of lanes of one destination (STR_NONE: any), by due time: an undelivered, not dead delivery whose (destination,
-     * lane) has no older undelivered one. With captures. next_due_ms (may be NULL): when the earliest other becomes due. */
+     * lane) has no older undelivered one. With captures. next_due_ms (may be NULL): due time of the earliest head not in out,
+     * ENGINE_NEVER without one. */
     int (*due_deliveries)(struct store *s, struct arena *a, struct str destination, int64_t now_ms, size_t max,
                           struct store_delivery *out, size_t *n, int64_t *next_due_ms, struct err *err);
     /* Oldest undelivered of one lane, due or not: 1 found, 0 none, -1 failed. */
     int (*lane_head)(struct store *s, struct arena *a, struct str destination, struct str lane,
                      struct store_delivery *out, struct err *err);
     int (*meta_get)(struct store *s, struct arena *a, struct str key, struct str *value, struct err *err); /* 1/0/-1 */
-    /* Deletes up to max_rows rows that are over keep; *deleted tells. Open incidents and undelivered deliveries stay. */
+    /* Deletes about max_rows rows that are over keep, at most; *deleted tells, 0 = nothing left to do. Events go with the
+     * runs they were the last of; resolved incidents with notes, deliveries, attempts, details. By size: oldest events
+     * first, then resolved incidents. Open incidents and undelivered deliveries stay. */
     int (*purge)(struct store *s, const struct store_keep *keep, int64_t now_ms, size_t max_rows, size_t *deleted,
                  struct err *err);
     /* Housekeeping when idle (checkpoint). due: is it worth it now? */
     bool (*upkeep_due)(struct store *s);
     int (*upkeep)(struct store *s, bool idle, struct err *err);
-    /* Read-only view for another thread: its own connection. NULL on failure. */
+    /* Read-only view for another thread: its own connection, to be closed before the store. NULL on failure. Any thread. */
     struct store_reader *(*reader_open)(struct store *s, struct err *err);
 };
 struct store { const struct store_ops *ops; };
@@ -107,22 +117,33 @@ struct store { const struct store_ops *ops; };
  * another runbell, a file that is no database: refused with a clear message. Migrations run here. */
 struct store *store_open(const char *url, const char *dir, struct err *err);
 struct store *store_memory_open(void);
+/* For tests: the next commits of a memory store fail with code and leave nothing behind. */
+void store_memory_fail(struct store *s, enum err_code code, size_t commits);
 struct store *store_sqlite_open(const char *path, struct err *err);
 
-/* --- reading, for the API: one reader per thread ------------------------------------------------------- */
+/* --- reading, for the API: one reader per thread ------------------------------------------------------- *
+ * A query gives at most STORE_ROWS_MAX rows and takes at most STORE_QUERY_MS (then ERR_LIMIT). */
+enum { STORE_ROWS_MAX = 1000, STORE_QUERY_MS = 5000 };
 struct store_incident_filter {
     struct str state, rule, task, env, project, q; /* STR_NONE = any; state "open" etc.; q: in title, key, run */
     uint64_t before;                                /* cursor: ids below it; 0 = from the newest */
     size_t limit;
 };
 struct store_delivery_filter { int state; /* -1 = any */ uint64_t incident, before; struct str destination; size_t limit; };
-struct store_counts { int64_t events, runs, incidents, incidents_open, deliveries_undelivered, deliveries_dead, rejected; int64_t oldest_undelivered_ms; int64_t size_bytes; };
+struct store_counts {
+    int64_t events, runs, incidents;
+    int64_t incidents_open;        /* open or acknowledged */
+    int64_t deliveries_undelivered, deliveries_dead, rejected;
+    int64_t oldest_undelivered_ms; /* when the oldest of them was made; 0 = none */
+    int64_t size_bytes;            /* in use: what purge compares with keep.size_bytes */
+};
 struct store_reader_ops {
     void (*close)(struct store_reader **r);
-    /* Newest first. Rows and their texts live in a. */
+    /* Newest first. Texts live in a. Lists leave state_blob and detail out. */
     int (*incidents)(struct store_reader *r, struct arena *a, const struct store_incident_filter *f,
                      struct engine_incident_row *out, size_t *n, struct err *err);
     int (*incident)(struct store_reader *r, struct arena *a, uint64_t id, struct engine_incident_row *out, struct err *err); /* 1/0/-1 */
+    /* Notes and attempts: the newest max, oldest of them first. */
     int (*notes)(struct store_reader *r, struct arena *a, uint64_t incident, struct store_note *out, size_t max, size_t *n, struct err *err);
     int (*deliveries)(struct store_reader *r, struct arena *a, const struct store_delivery_filter *f, struct store_delivery *out, size_t *n, struct err *err);
     int (*attempts)(struct store_reader *r, struct arena *a, uint64_t delivery, struct store_attempt *out, size_t max, size_t *n, struct err *err);
