@@ -19,11 +19,15 @@ struct yaml_node {
     bool key_plain;
     uint32_t key_line, key_col;
     size_t count;           /* children */
+    bool cut;               /* a syntax error ended the reading inside it: more may stand below */
     struct yaml_node *first, *next;
 };
 
 /* Reads one document. NULL when it could not be read at all (the diagnostics say why); a tree with errors
- * reported may still come back. An empty document is an empty map. file and text must outlive the tree. */
+ * reported may still come back. An empty document is an empty map. file and text must outlive the tree.
+ * After a syntax error the tree holds what stood above it: the root and a section of it that were being read
+ * have `cut` set, and an entry below them that was not complete is left out. Whoever looks for a thing that
+ * is not there asks `cut` before calling it missing. */
 struct yaml_node *yaml_read(struct arena *a, const char *file, struct str text, struct diags *d);
 
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key); /* NULL when absent */
