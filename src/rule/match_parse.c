@@ -183,6 +183,13 @@ static void test_parse(struct compile *c, const struct yaml_node *n, struct chil
     if (match_values_parse(c, m, n, true)) children_add(to, m);
 }
 
+/* {task: a} inside any, all or not is that one test, not a list of one. */
+static const struct match *inner_parse(struct compile *c, const struct yaml_node *n)
+{
+    const struct match *m = match_parse(c, n);
+    return m && m->kind == MATCH_ALL && m->child_count == 1 ? m->children[0] : m;
+}
+
 static const struct match *list_parse(struct compile *c, enum match_kind kind, const struct yaml_node *n)
 {
     struct match *m = match_new(c, kind, n);
@@ -193,7 +200,7 @@ static const struct match *list_parse(struct compile *c, enum match_kind kind, c
         return NULL;
     }
     for (const struct yaml_node *item = n->first; item; item = item->next)
-        children_add(&children, match_parse(c, item));
+        children_add(&children, inner_parse(c, item));
     return children_end(&children, m, errors, c);
 }
 
@@ -203,7 +210,7 @@ static const struct match *not_parse(struct compile *c, const struct yaml_node *
     struct children children = children_new(c, 1);
     size_t errors = c->d->errors;
     if (n->kind == YAML_MAP && n->count == 0) yaml_error(c->d, n, "`not` of nothing never matches");
-    children_add(&children, match_parse(c, n));
+    children_add(&children, inner_parse(c, n));
     return children_end(&children, m, errors, c);
 }
 
@@ -212,11 +219,6 @@ static size_t room_for(const struct yaml_node *n)
     size_t room = 0;
     for (const struct yaml_node *m = n->first; m; m = m->next) room += m->kind == YAML_MAP ? m->count : 1;
     return room + n->count;
-}
-
-static bool is_list_key(const struct yaml_node *n, const char *key)
-{
-    return str_eq_c(n->key, key);
 }
 
 const struct match *match_parse(struct compile *c, const struct yaml_node *n)
@@ -230,9 +232,9 @@ const struct match *match_parse(struct compile *c, const struct yaml_node *n)
     }
     children = children_new(c, room_for(n));
     for (const struct yaml_node *member = n->first; member; member = member->next) {
-        if (is_list_key(member, "any")) children_add(&children, list_parse(c, MATCH_ANY, member));
-        else if (is_list_key(member, "all")) children_add(&children, list_parse(c, MATCH_ALL, member));
-        else if (is_list_key(member, "not")) children_add(&children, not_parse(c, member));
+        if (str_eq_c(member->key, "any")) children_add(&children, list_parse(c, MATCH_ANY, member));
+        else if (str_eq_c(member->key, "all")) children_add(&children, list_parse(c, MATCH_ALL, member));
+        else if (str_eq_c(member->key, "not")) children_add(&children, not_parse(c, member));
         else test_parse(c, member, &children);
     }
     return children_end(&children, m, errors, c);

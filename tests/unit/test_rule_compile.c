@@ -1,0 +1,501 @@
+/* Compiling: what every setting comes to, what is refused by name, and where each mistake is shown. */
+#include "rule_testing.h"
+
+static void expect_ok(struct bed *b)
+{
+    if (b->rs) return;
+    bed_print(b);
+    fail_msg("does not compile");
+}
+
+static const struct diag *find_diag(const struct bed *b, const char *text)
+{
+    for (size_t i = 0; i < b->d.items.n; i++)
+        if (str_find_str(b->d.items.v[i].text, str_c(text)) < b->d.items.v[i].text.n) return &b->d.items.v[i];
+    bed_print(b);
+    fail_msg("no diagnostic says: %s", text);
+    return NULL;
+}
+
+/* --- rule-language.md, section 2: every example rule ------------------------------------------------------- */
+struct example { const char *text, *refused; }; /* refused: NULL = compiles */
+static const struct example examples[] = {
+    { "crashed-or-timed-out:\n    when: {status: [CRASHED, TIMED_OUT]}\n    notify: slack-ops\n", NULL },
+    { "billing-failed:\n    when: {tags: [billing, invoices], status: failed}\n    notify: slack-billing\n", NULL },
+    { "retry-storm:\n    when: {status: REATTEMPTING}\n    count: 3 in 10m\n    by: run\n    notify: slack-ops\n"
+      "    escalate: {15m: pager}\n", NULL },
+    { "failure-rate:\n    when: {status: failed}\n    rate: over 20% of last 50 runs\n    notify: slack-ops\n"
+      "    escalate: {30m: pager}\n", "`rate`" },
+    { "sync-went-quiet:\n    when: {task: sync-orders, status: success}\n    absent: 2h\n    notify: pager\n", "`absent`" },
+    { "stuck-executing:\n    when: {status: EXECUTING}\n    lasts: 30m\n    notify: slack-ops\n", "`lasts`" },
+    { "queue-backlog:\n    when: {status: QUEUED}\n    lasts: 10m\n    at_least: 20\n    by: queue\n    notify: slack-ops\n",
+      "`lasts`" },
+    { "payments-failed:\n    when: {task: \"payments-*\", status: failed, env: prod}\n    severity: critical\n"
+      "    notify: slack-ops\n    escalate: {15m: pager, 45m: [pager, mail-support]}\n", NULL },
+    { "report-failed:\n    when: {task: \"report-*\", status: failed}\n    during: business\n    outside: hold\n"
+      "    notify: mail-support\n", "`during`" },
+    { "customer-failures:\n    when: {status: failed, metadata.customerId: {exists: true}}\n"
+      "    by: [metadata.customerId, task]\n    notify:\n      switch: metadata.customerId\n"
+      "      acme: {to: slack-cust, channel: \"#cust-acme\"}\n      globex: [slack-ops, pager]\n      else: mail-support\n",
+      "`switch`" },
+    { "checkout-down:\n    when: {task: checkout, status: failed}\n    streak: 3\n    resolve: 3 successes\n    linger: 10m\n"
+      "    notify: [slack-ops, pager]\n", "`streak`" },
+    { "nightly-export-missing:\n    when: {task: nightly-export, status: success}\n"
+      "    absent: {cron: \"0 3 * * *\", grace: 30m, zone: Europe/Berlin}\n    notify: pager\n", "`absent`" },
+    { "new-error:\n    when: {status: failed, env: prod}\n    first: 7d\n    by: [task, error.fingerprint]\n"
+      "    notify: slack-ops\n", "`first`" },
+    { "many-customers:\n    when: {status: failed}\n    count: 5 of metadata.customerId in 15m\n    resolve: clears\n"
+      "    severity: critical\n    notify: pager\n", "`count` of a field's distinct values" },
+    { "slow-success:\n    when: {task: \"api-*\", status: success, duration: {gt: 2m}}\n    rate: over 5% in 1h, min 50\n"
+      "    notify: slack-ops\n", "`rate`" },
+    { "platform-down:\n    when: {status: SYSTEM_FAILURE}\n    count: 10 runs in 5m\n    by: env\n    resolve: clears\n"
+      "    notify: pager\n", NULL },
+    { "tail-failures:\n    when: {status: failed, not: {status: SYSTEM_FAILURE}}\n    unless: platform-down\n"
+      "    notify: slack-ops\n", "`unless`" },
+    { "bad-version:\n    when: {status: [FAILED, CRASHED], env: prod}\n    rate: over 50% of last 20 runs\n"
+      "    by: [task, version]\n    message: {title: \"{{task}} {{version}} fails {{rate.percent}}%\"}\n"
+      "    notify: slack-ops\n", "`rate`" },
+    { "flapping:\n    when: {status: failed}\n    flaps: 4 in 1h\n    resolve: 1h quiet\n    repeat: 30m then 2h then 1d\n"
+      "    notify: slack-ops\n", "`flaps`" },
+};
+
+static void the_pages_examples(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        struct bed b;
+        char text[1024], wanted[160];
+        snprintf(text, sizeof text, "rules:\n  %s", examples[i].text);
+        bed_compile(&b, text);
+        if (!examples[i].refused) {
+            expect_ok(&b);
+            assert_int_equal(b.rs->rule_count, 1);
+        } else {
+            snprintf(wanted, sizeof wanted, "%s is not available in this version of runbell yet", examples[i].refused);
+            assert_null(b.rs);
+            assert_int_equal(find_diag(&b, wanted)->level, DIAG_ERROR);
+        }
+        bed_fini(&b);
+    }
+}
+
+/* --- what a rule comes to ------------------------------------------------------------------------------------ */
+static void built_in_defaults(void **state)
+{
+    struct bed b;
+    const struct rule *r;
+    (void)state;
+    bed_when(&b, "{status: failed}", "");
+    expect_ok(&b);
+    r = b.rs->rules[0];
+    assert_true(str_eq_c(r->name, "r"));
+    assert_string_equal(r->file, "a.yaml");
+    assert_int_equal(r->line, 2);
+    assert_int_equal(r->col, 3);
+    assert_int_equal(r->by_count, 1);
+    assert_int_equal(r->by[0].id, RULE_TASK);
+    assert_true(r->by_identity && !r->by_run);
+    assert_int_equal(r->condition.kind, RULE_EVERY_HIT);
+    assert_int_equal(r->at_least, 1);
+    assert_int_equal(r->wait_ms, 0);
+    assert_int_equal(r->update_ms, 30000);
+    assert_int_equal(r->linger_ms, 300000);
+    assert_int_equal(r->repeat_count, 1);
+    assert_int_equal(r->repeat_ms[0], 4 * 3600000);
+    assert_int_equal(r->resolve_count, 2);
+    assert_int_equal(r->resolve[0].kind, RULE_SUCCESS);
+    assert_int_equal(r->resolve[0].successes, 1);
+    assert_int_equal(r->resolve[1].kind, RULE_QUIET);
+    assert_int_equal(r->resolve[1].quiet_ms, 24 * 3600000);
+    assert_int_equal(r->severity, 2);
+    assert_int_equal(r->limit.n, 20);
+    assert_int_equal(r->limit.per_ms, 60000);
+    assert_false(r->own_limit);
+    assert_int_equal(r->notify.n, 1);
+    assert_int_equal(strlen(r->shape), 32);
+    assert_ptr_equal(ruleset_find(b.rs, STR("r")), r);
+    assert_null(ruleset_find(b.rs, STR("s")));
+    bed_fini(&b);
+}
+
+static void every_setting(void **state)
+{
+    struct bed b;
+    const struct rule *r;
+    struct str text;
+    (void)state;
+    bed_when(&b, "{status: failed}",
+             "    count: {n: 3, of: runs, in: 10m}\n    by: [run, env, tags, metadata.\"a.b\".c, project]\n    at_least: 4\n"
+             "    wait: 1s\n    update: 2s\n    linger: 3s\n    repeat: 30m then 2h then 1d\n"
+             "    resolve: [success, 3 successes, {successes: 4}, 1h quiet, {quiet: 2h}, clears]\n    severity: critical\n"
+             "    escalate: {45m: [pager, mail-support], 15m: {to: slack-cust, channel: \"#cust-{{task}}\"}}\n"
+             "    limit: {n: 5, per: 2m}\n    runbook: https://wiki.example.com/x\n    labels: {team: media}\n"
+             "    message: {title: \"{{task}} {{hits}}\", body: \"{{error.message}}\", fields: {Customer: \"{{metadata.customerId}}\"}}\n");
+    expect_ok(&b);
+    r = b.rs->rules[0];
+    assert_int_equal(r->condition.kind, RULE_COUNT);
+    assert_int_equal(r->condition.n, 3);
+    assert_int_equal(r->condition.window_ms, 600000);
+    assert_true(r->condition.of_runs);
+    assert_int_equal(r->by_count, 3);
+    assert_true(r->by_run && r->by_identity);
+    assert_int_equal(r->by[2].path_count, 2);
+    assert_true(str_eq_c(r->by[2].path[0], "a.b"));
+    assert_true(str_eq_c(r->by[2].text, "metadata.\"a.b\".c"));
+    assert_int_equal(r->at_least, 4);
+    assert_int_equal(r->wait_ms, 1000);
+    assert_int_equal(r->update_ms, 2000);
+    assert_int_equal(r->linger_ms, 3000);
+    assert_int_equal(r->repeat_count, 3);
+    assert_int_equal(r->repeat_ms[2], 86400000);
+    assert_int_equal(r->resolve_count, 6);
+    assert_int_equal(r->resolve[1].successes, 3);
+    assert_int_equal(r->resolve[2].successes, 4);
+    assert_int_equal(r->resolve[3].quiet_ms, 3600000);
+    assert_int_equal(r->resolve[4].quiet_ms, 7200000);
+    assert_int_equal(r->resolve[5].kind, RULE_CLEARS);
+    assert_int_equal(r->severity, 3);
+    assert_int_equal(r->escalate_count, 2);
+    assert_int_equal(r->escalate[0].after_ms, 15 * 60000);
+    assert_int_equal(r->escalate[0].to.v[0].param_count, 1);
+    assert_int_equal(r->escalate[1].to.n, 2);
+    assert_true(r->own_limit);
+    assert_int_equal(r->limit.n, 5);
+    assert_int_equal(r->limit.per_ms, 120000);
+    assert_true(str_eq_c(r->runbook, "https://wiki.example.com/x"));
+    assert_int_equal(r->label_count, 1);
+    assert_true(template_is_literal(r->labels[0].value, &text) && str_eq_c(text, "media"));
+    assert_non_null(r->title);
+    assert_non_null(r->body);
+    assert_int_equal(r->field_count, 1);
+    assert_int_equal(r->reads, RUN_HAS_STATE | RUN_HAS_TAGS | RUN_HAS_METADATA | RUN_HAS_TASK | RUN_HAS_ERROR);
+    bed_fini(&b);
+}
+
+static void short_and_long_forms_are_one_rule(void **state)
+{
+    static const char *const pairs[][2] = {
+        { "    count: 3 in 10m\n", "    count: {n: 3, in: 10m}\n" },
+        { "    count: 3 runs in 10m\n", "    count: {n: 3, in: 600s, of: runs}\n" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct bed a, b;
+        bed_when(&a, "{status: failed, tags: [x, y]}", pairs[i][0]);
+        bed_when(&b, "{tags: [y, x, y], status: failed}", pairs[i][1]);
+        expect_ok(&a);
+        expect_ok(&b);
+        assert_memory_equal(&a.rs->rules[0]->condition, &b.rs->rules[0]->condition, sizeof a.rs->rules[0]->condition);
+        assert_string_equal(a.rs->rules[0]->shape, b.rs->rules[0]->shape);
+        bed_fini(&a);
+        bed_fini(&b);
+    }
+}
+
+struct shape_row { const char *when, *more; bool same; };
+static void shape_follows_when_by_and_condition(void **state)
+{
+    static const struct shape_row rows[] = {
+        { "{status: failed, task: a}", "", true },
+        { "{task: a, status: failed}", "", true },
+        { "{task: [a], status: [failed, CRASHED]}", "", true },
+        { "{task: a, status: failed}", "    wait: 5m\n    severity: info\n    resolve: manual\n", true },
+        { "{all: [{task: a}], status: failed}", "", true },
+        { "{task: b, status: failed}", "", false },
+        { "{task: {not: a}, status: failed}", "", false },
+        { "{task: \"a*\", status: failed}", "", false },
+        { "{task: {re: a}, status: failed}", "", false },
+        { "{task: a, status: [failed, CANCELED]}", "", false },
+        { "{task: a, status: failed}", "    by: [task, version]\n", false },
+        { "{task: a, status: failed}", "    count: 2 in 10m\n", false },
+    };
+    struct bed first;
+    (void)state;
+    bed_when(&first, rows[0].when, rows[0].more);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bed b;
+        bed_when(&b, rows[i].when, rows[i].more);
+        expect_ok(&b);
+        if ((strcmp(first.rs->rules[0]->shape, b.rs->rules[0]->shape) == 0) != rows[i].same)
+            fail_msg("shape of row %zu", i);
+        bed_fini(&b);
+    }
+    bed_fini(&first);
+}
+
+static void defaults_reach_every_rule(void **state)
+{
+    struct bed b;
+    struct testing_run run;
+    (void)state;
+    bed_compile(&b, "defaults:\n  when: {env: prod}\n  by: [task, version]\n  wait: 7s\n  linger: 9s\n  notify: pager\n"
+                    "  limit: 3 per 1h\n  resolve: manual\n  repeat: never\n  severity: info\n"
+                    "rules:\n  a:\n    when: {status: failed}\n"
+                    "  b:\n    when: {status: failed}\n    by: run\n    wait: 0s\n    notify: slack-ops\n    limit: 1 per 1m\n"
+                    "  c:\n    when: {status: failed}\n    enabled: false\n");
+    expect_ok(&b);
+    assert_int_equal(b.rs->rule_count, 2);
+    assert_int_equal(b.rs->rules[0]->by_count, 2);
+    assert_int_equal(b.rs->rules[0]->wait_ms, 7000);
+    assert_int_equal(b.rs->rules[0]->linger_ms, 9000);
+    assert_int_equal(b.rs->rules[0]->repeat_count, 0);
+    assert_int_equal(b.rs->rules[0]->resolve[0].kind, RULE_MANUAL);
+    assert_int_equal(b.rs->rules[0]->notify.v[0].destination, 4);
+    assert_int_equal(b.rs->limit.n, 3);
+    assert_int_equal(b.rs->rules[0]->limit.n, 3);
+    assert_false(b.rs->rules[0]->own_limit);
+    assert_int_equal(b.rs->rules[1]->wait_ms, 0);
+    assert_int_equal(b.rs->rules[1]->notify.v[0].destination, 0);
+    assert_true(b.rs->rules[1]->own_limit);
+    assert_int_equal(b.rs->rules[1]->limit.n, 1);
+    assert_null(ruleset_find(b.rs, STR("c")));
+    testing_run(&b.a, "{\"id\":\"run_s\",\"status\":\"FAILED\",\"env\":\"dev\"}", &run);
+    assert_false(rule_matches(b.rs->rules[0], &run.subject));
+    run.run.env = STR("prod");
+    assert_true(rule_matches(b.rs->rules[0], &run.subject));
+    bed_fini(&b);
+}
+
+static void linger_of_a_rule_by_run(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_when(&b, "{status: failed}", "    by: run\n");
+    expect_ok(&b);
+    assert_int_equal(b.rs->rules[0]->linger_ms, 0);
+    bed_fini(&b);
+}
+
+static void several_files(void **state)
+{
+    static const char *const texts[] = {
+        "rules:\n  one:\n    when: {status: failed}\n    notify: pager\n",
+        "rules:\n  two:\n    when: {status: failed}\n    notify: pager\n  one:\n    when: {task: x}\n    notify: pager\n",
+    };
+    struct bed b;
+    const struct diag *d;
+    (void)state;
+    bed_init(&b);
+    bed_compile_files(&b, texts, 2);
+    assert_null(b.rs);
+    assert_int_equal(b.d.errors, 1);
+    d = find_diag(&b, "rule `one` exists already, at a.yaml:2");
+    assert_string_equal(d->file, "b.yaml");
+    assert_int_equal(d->line, 5);
+    bed_fini(&b);
+    bed_init(&b);
+    bed_compile_files(&b, (const char *const[]){ texts[0], "rules:\n  two:\n    when: {}\n    notify: pager\n" }, 2);
+    expect_ok(&b);
+    assert_int_equal(b.rs->rule_count, 2);
+    assert_string_equal(b.rs->rules[1]->file, "b.yaml");
+    bed_fini(&b);
+}
+
+/* --- mistakes --------------------------------------------------------------------------------------------------- */
+struct mistake { const char *rule; uint32_t line, col; const char *text, *hint; };
+/* Rule r stands at line 2; its keys are lines 3.. at column 5. */
+static const struct mistake mistakes[] = {
+    { "    when: {statsu: failed}\n    notify: pager\n", 3, 12, "unknown field `statsu`", "`status`" },
+    { "    when: {status: faild}\n    notify: pager\n", 3, 20, "no class of states is called `faild`", "`failed`" },
+    { "    when: {status: crashed}\n    notify: pager\n", 3, 20, "no class of states is called `crashed`", "`CRASHED`" },
+    { "    when: {task: {gt: 3}}\n    notify: pager\n", 3, 19, "`gt` does not fit `task`, which is one text", NULL },
+    { "    when: {task: {iss: x}}\n    notify: pager\n", 3, 19, "unknown test `iss`", "`is`" },
+    { "    when: {task: {re: \"a(b\"}}\n    notify: pager\n", 3, 27, "regular expression", NULL },
+    { "    when: {task: []}\n    notify: pager\n", 3, 18, "the list is empty", NULL },
+    { "    when: {task: {}}\n    notify: pager\n", 3, 18, "an empty test", NULL },
+    { "    when: {task: [a, {b: c}]}\n    notify: pager\n", 3, 22, "wants one value", NULL },
+    { "    when: {task: ~}\n    notify: pager\n", 3, 18, "{exists: false}", NULL },
+    { "    when: {duration: {gt: 5 min}}\n    notify: pager\n", 3, 27, "duration", NULL },
+    { "    when: {attempt: two}\n    notify: pager\n", 3, 21, "two", NULL },
+    { "    when: {test: yes}\n    notify: pager\n", 3, 18, "yes", NULL },
+    { "    when: {kind: deploment}\n    notify: pager\n", 3, 18, "`kind` is run", "`deployment`" },
+    { "    when: {metadata: x}\n    notify: pager\n", 3, 12, "wants a path", NULL },
+    { "    when: {metadata.a..b: x}\n    notify: pager\n", 3, 12, "an empty part", NULL },
+    { "    when: {any: []}\n    notify: pager\n", 3, 17, "`any` wants a list of matches", NULL },
+    { "    when: {any: [{task: a}, b]}\n    notify: pager\n", 3, 29, "wants a map of field tests", NULL },
+    { "    when: {not: {}}\n    notify: pager\n", 3, 17, "`not` of nothing", NULL },
+    { "    when: failed\n    notify: pager\n", 3, 11, "wants a map of field tests", NULL },
+    { "    notify: pager\n", 2, 3, "rule `r` has no `when`", NULL },
+    { "    when: {}\n", 2, 3, "rule `r` has no `notify`", NULL },
+    { "    when: {}\n    notify: pagr\n", 4, 13, "no destination is called `pagr`", "`pager`" },
+    { "    when: {}\n    notify: [pager, slack-op]\n", 4, 21, "no destination is called `slack-op`", "`slack-ops`" },
+    { "    when: {}\n    notify: {too: pager}\n", 4, 13, "{to: DESTINATION", NULL },
+    { "    when: {}\n    notify: {to: slack-cust, channel: \"#oops\"}\n", 4, 39, "does not fit `#cust-*`", NULL },
+    { "    when: {}\n    notify: {to: slack-cust, chanel: \"#cust-a\"}\n", 4, 30, "does not let a rule set `chanel`", "`channel`" },
+    { "    when: {}\n    notify: {to: pager, channel: x}\n", 4, 25, "does not let a rule set `channel`", NULL },
+    { "    when: {}\n    notify: {to: pager, during: business}\n", 4, 25, "`during` is not available", NULL },
+    { "    when: {}\n    notifi: pager\n    notify: pager\n", 4, 5, "unknown key `notifi`", "`notify`" },
+    { "    when: {}\n    notify: pager\n    count: 3 within 10m\n", 5, 12, "wants a count like", NULL },
+    { "    when: {}\n    notify: pager\n    count: 0 in 10m\n", 5, 12, "a count is 1 to", NULL },
+    { "    when: {}\n    notify: pager\n    count: {n: 3}\n", 0, 0, "in", NULL },
+    { "    when: {}\n    notify: pager\n    count: 3 of metdata.x in 10m\n", 5, 12, "unknown field `metdata.x`", NULL },
+    { "    when: {}\n    notify: pager\n    by: tsk\n", 5, 9, "unknown field `tsk`", "`task`" },
+    { "    when: {}\n    notify: pager\n    by: [task, task]\n", 5, 16, "named twice", NULL },
+    { "    when: {}\n    notify: pager\n    at_least: 0\n", 5, 15, "", NULL },
+    { "    when: {}\n    notify: pager\n    wait: soon\n", 5, 11, "soon", NULL },
+    { "    when: {}\n    notify: pager\n    repeat: 30m and 2h\n", 5, 13, "30m then 2h", NULL },
+    { "    when: {}\n    notify: pager\n    repeat: [30m, 1ms]\n", 5, 19, "more often than every second", NULL },
+    { "    when: {}\n    notify: pager\n    resolve: sucess\n", 5, 14, "wants success", NULL },
+    { "    when: {}\n    notify: pager\n    resolve: [manual, success]\n", 5, 14, "stands alone", NULL },
+    { "    when: {}\n    notify: pager\n    resolve: {match: {task: a}}\n", 5, 15, "`match` is not available", NULL },
+    { "    when: {}\n    notify: pager\n    resolve: {quiet: 1h, successes: 2}\n", 5, 14, "wants one of", NULL },
+    { "    when: {}\n    notify: pager\n    severity: fatal\n", 5, 15, "fatal", NULL },
+    { "    when: {}\n    notify: pager\n    escalate: {soon: pager}\n", 5, 16, "wants a duration above 0", NULL },
+    { "    when: {}\n    notify: pager\n    escalate: {1m: pager, 60s: pager}\n", 5, 27, "two steps after the same time", NULL },
+    { "    when: {}\n    notify: pager\n    escalate: pager\n", 5, 15, "wants steps", NULL },
+    { "    when: {}\n    notify: pager\n    limit: 20\n", 5, 12, "", NULL },
+    { "    when: {}\n    notify: pager\n    message: {title: \"{{tsk}} failed\"}\n", 5, 0, "tsk", NULL },
+    { "    when: {}\n    notify: pager\n    message: {title: \"{{{task}}}\"}\n", 5, 0, "", NULL },
+    { "    when: {}\n    notify: pager\n    message: {titel: x}\n", 5, 15, "unknown key `titel`", "`title`" },
+    { "    when: {}\n    notify: pager\n    labels: x\n", 5, 13, "wants a map", NULL },
+    { "    when: {}\n    notify: pager\n    runbook: wiki\n", 5, 14, "a runbook is a link", NULL },
+    { "    when: {}\n    notify: pager\n    enabled: no\n", 5, 14, "no", NULL },
+    { "    when: {}\n    notify: pager\n    confirm: true\n", 5, 5, "`confirm` is not available", NULL },
+};
+
+static void each_mistake_at_its_place(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+        const struct mistake *m = &mistakes[i];
+        const struct diag *d;
+        struct bed b;
+        char text[512];
+        snprintf(text, sizeof text, "rules:\n  r:\n%s", m->rule);
+        bed_compile(&b, text);
+        assert_null(b.rs);
+        d = find_diag(&b, m->text);
+        if (b.d.errors != 1 || (m->line && d->line != m->line) || (m->col && d->col != m->col) ||
+            (m->hint && str_find_str(d->hint, str_c(m->hint)) == d->hint.n)) {
+            bed_print(&b);
+            fail_msg("wanted one error at %u:%u with hint %s for:\n%s", m->line, m->col, m->hint ? m->hint : "-", m->rule);
+        }
+        bed_fini(&b);
+    }
+}
+
+struct place { uint32_t line, col; };
+static void ten_mistakes_at_once(void **state)
+{
+    static const char text[] =
+        "defaults:\n"
+        "  wiat: 5s\n"                                   /* 1 */
+        "rules:\n"
+        "  Bad-Name:\n"                                  /* 2 */
+        "    when: {status: failed}\n"
+        "    notify: pager\n"
+        "  a:\n"
+        "    when: {task: {gt: 1}, statsu: failed}\n"    /* 3, 4 */
+        "    notify: slack-op\n"                         /* 5 */
+        "    rate: over 5% in 1h\n"                      /* 6 */
+        "  b:\n"
+        "    when: {error.message: {re: \"*x\"}}\n"      /* 7 */
+        "    count: three in 10m\n"                      /* 8 */
+        "    notify: pager\n"
+        "    message: {title: \"{{nope}}\"}\n"           /* 9 */
+        "  c:\n"                                         /* 10: no notify */
+        "    when: {status: WOBBLING}\n"                 /* a warning */
+        "schedules: {}\n";                               /* 11 */
+    static const struct place places[] = {
+        { 2, 3 }, { 4, 3 }, { 8, 19 }, { 8, 27 }, { 9, 13 }, { 10, 5 }, { 12, 33 }, { 13, 12 }, { 15, 0 }, { 16, 3 },
+        { 17, 20 }, { 18, 1 },
+    };
+    struct bed b;
+    (void)state;
+    bed_compile(&b, text);
+    assert_null(b.rs);
+    if (b.d.errors != 11 || b.d.warnings != 1) bed_print(&b);
+    assert_int_equal(b.d.errors, 11);
+    assert_int_equal(b.d.warnings, 1);
+    for (size_t i = 0; i < 12; i++) {
+        const struct diag *d = &b.d.items.v[i];
+        if (d->line != places[i].line || (places[i].col && d->col != places[i].col)) {
+            bed_print(&b);
+            fail_msg("mistake %zu: at %u:%u, wanted %u:%u", i + 1, d->line, d->col, places[i].line, places[i].col);
+        }
+    }
+    bed_fini(&b);
+}
+
+static void defaults_refuse_conditions(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_compile(&b, "defaults: {count: 3 in 5m, lasts: 5m, unless: x, name: y}\nrules: {}\n");
+    assert_int_equal(b.d.errors, 4);
+    find_diag(&b, "`count` cannot be a default");
+    find_diag(&b, "`lasts` cannot be a default");
+    find_diag(&b, "`unless` is not available");
+    find_diag(&b, "unknown key `name`");
+    bed_fini(&b);
+}
+
+static void warnings_leave_a_ruleset(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_when(&b, "{status: [WOBBLING, CRASHD, \"X*\"]}", "    resolve: [clears, 1h quiet]\n    escalate: {1m: [pager, pager]}\n");
+    expect_ok(&b);
+    assert_int_equal(b.d.warnings, 5);
+    assert_int_equal(b.d.errors, 0);
+    find_diag(&b, "`clears` only makes sense with `count`");
+    find_diag(&b, "no known state fits `X*`");
+    find_diag(&b, "is named twice");
+    assert_true(str_find_str(find_diag(&b, "`CRASHD`")->hint, STR("CRASHED")) > 0);
+    bed_fini(&b);
+}
+
+static void a_placeholder_takes_any_parameter(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_when(&b, "{}", "    escalate: {1m: {to: anything, channel: \"#x\", colour: red}}\n");
+    expect_ok(&b);
+    assert_int_equal(b.rs->rules[0]->escalate[0].to.v[0].param_count, 2);
+    bed_fini(&b);
+}
+
+static void names_in_templates(void **state)
+{
+    static const char *const known[] = { "task", "error", "error.message", "metadata.a.b", "key", "rule", "severity", "hits",
+                                         "runs", "url", "count", "first_run", "env", "." };
+    struct str suggestion = STR_NONE;
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) assert_true(rule_template_known(NULL, str_c(known[i]), &suggestion));
+    assert_false(rule_template_known(NULL, STR("taks"), &suggestion));
+    assert_true(str_eq_c(suggestion, "task"));
+    assert_false(rule_template_known(NULL, STR("any"), &suggestion));
+}
+
+static void tables_describe_the_language(void **state)
+{
+    size_t n;
+    const struct field_table *tables = rule_field_tables(&n);
+    (void)state;
+    assert_true(n >= 3);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < tables[i].n; j++) assert_true(strlen(tables[i].fields[j].help) > 5);
+    assert_string_equal(tables[0].name, "rule");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_pages_examples),
+        cmocka_unit_test(built_in_defaults),
+        cmocka_unit_test(every_setting),
+        cmocka_unit_test(short_and_long_forms_are_one_rule),
+        cmocka_unit_test(shape_follows_when_by_and_condition),
+        cmocka_unit_test(defaults_reach_every_rule),
+        cmocka_unit_test(linger_of_a_rule_by_run),
+        cmocka_unit_test(several_files),
+        cmocka_unit_test(each_mistake_at_its_place),
+        cmocka_unit_test(ten_mistakes_at_once),
+        cmocka_unit_test(defaults_refuse_conditions),
+        cmocka_unit_test(warnings_leave_a_ruleset),
+        cmocka_unit_test(a_placeholder_takes_any_parameter),
+        cmocka_unit_test(names_in_templates),
+        cmocka_unit_test(tables_describe_the_language),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
