@@ -39,16 +39,15 @@ static int make_view(struct talk *t)
     if (t->has_view) return 0;
     strbuf_init(&b, 4 * CONTENT_CEILING);
     json_writer_init(&w, &b);
-    rule_view(t->r, &t->s, &w);
-    if (b.n > 1) strbuf_cut(&b, b.n - 1); /* the closing brace: what the incident knows goes in as well */
-    strbuf_printf(&b, ",\"hits\":%u,\"runs\":%u,\"count\":%u", t->i->hits, t->i->run_count, t->i->hits);
-    strbuf_c(&b, ",\"key\":");
-    json_writer_init(&w, &b);
-    json_put_str(&w, t->i->key);
-    strbuf_c(&b, ",\"url\":");
-    json_writer_init(&w, &b);
-    json_put_str(&w, run_link(t));
-    strbuf_char(&b, '}');
+    json_object_begin(&w);
+    rule_view_members(t->r, &t->s, &w);
+    json_field_str(&w, "key", t->i->key);
+    json_field_i64(&w, "hits", t->i->hits);
+    json_field_i64(&w, "count", t->i->hits);
+    json_field_i64(&w, "runs", t->i->run_count);
+    json_field_opt(&w, "first_run", incident_first_run(t->i));
+    json_field_opt(&w, "url", run_link(t));
+    json_object_end(&w);
     rc = strbuf_ok(&b) ? json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_default_limits, &t->view, NULL, t->c->err) : -1;
     strbuf_fini(&b);
     t->has_view = rc == 0;

@@ -68,7 +68,7 @@ struct incident {
     struct step *steps;        /* by due_ms; the first step_next are done */
     uint64_t *runs;            /* hashes of distinct runs, at most limits.runs_per_incident */
     char *detail;              /* last hit; NULL = paged out */
-    char *last_run;            /* NULL: none, or equal to key */
+    char *first_run, *last_run; /* NULL: none, or equal to key */
     uint32_t detail_bytes, key_hash, identity_hash;
     uint32_t hits, run_count, runs_kept, successes;
     uint16_t told_count, step_count, step_next, repeat_next;
@@ -178,7 +178,8 @@ void incident_touch(struct engine *e, struct incident *i);
 bool incident_add_run(struct engine *e, struct incident *i, struct str run); /* true: not seen before */
 bool incident_has_run(const struct incident *i, struct str run);
 struct str incident_last_run(const struct incident *i);
-void incident_set_last_run(struct incident *i, struct str run);
+struct str incident_first_run(const struct incident *i);
+void incident_set_last_run(struct incident *i, struct str run); /* the first one set is the first run, too */
 uint32_t key_hash(const struct engine_rule *r, const struct part *p, struct str key);
 /* window.c */
 struct window *window_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
@@ -228,7 +229,7 @@ struct str content_digest(struct step_context *c, struct digest *d, bool resolve
 struct str incident_label(struct arena *a, const struct incident *i);
 /* detail.c: the last hit, paged */
 void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard);
-struct detail { struct run run; struct transition transition; struct str dashboard, first_run; struct str note; };
+struct detail { struct run run; struct transition transition; struct str dashboard, note; };
 int detail_get(struct step_context *c, struct incident *i, struct detail *out);
 /* fault.c */
 void engine_fault(struct step_context *c, struct str topic, struct str title, struct str body);

@@ -226,6 +226,7 @@ void incident_free(struct engine *e, struct incident *i)
     free(i->steps);
     free(i->runs);
     free(i->detail);
+    free(i->first_run);
     free(i->last_run);
     free((char *)(uintptr_t)i->key.p);
     free(i);
@@ -260,17 +261,34 @@ bool incident_add_run(struct engine *e, struct incident *i, struct str run)
     return true;
 }
 
+static struct str key_run(const struct incident *i)
+{
+    return i->rule->now->by_run && i->rule->now->by_count == 1 ? i->key : STR_NONE;
+}
+
 struct str incident_last_run(const struct incident *i)
 {
-    return i->last_run ? str_c(i->last_run) : i->rule->now->by_run && i->rule->now->by_count == 1 ? i->key : STR_NONE;
+    return i->last_run ? str_c(i->last_run) : key_run(i);
+}
+
+struct str incident_first_run(const struct incident *i)
+{
+    return i->first_run ? str_c(i->first_run) : key_run(i);
+}
+
+static char *text_dup(struct str s)
+{
+    char *p = xmalloc(s.n + 1);
+    memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
+    return p;
 }
 
 void incident_set_last_run(struct incident *i, struct str run)
 {
-    free(i->last_run);
-    i->last_run = NULL;
     if (str_eq(run, i->key)) return; /* by: run needs no second copy */
-    i->last_run = xmalloc(run.n + 1);
-    memcpy(i->last_run, run.p, run.n);
-    i->last_run[run.n] = '\0';
+    if (!i->first_run) i->first_run = text_dup(run);
+    if (i->last_run && str_eq_c(run, i->last_run)) return;
+    free(i->last_run);
+    i->last_run = text_dup(run);
 }

@@ -1,0 +1,78 @@
+/* runbell: one binary, subcommands. */
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/suggest.h"
+#include "cli/cli.h"
+
+const struct command commands[] = {
+    { "serve", "", "the server: takes run events, matches rules, sends messages", serve_help, cli_serve },
+    { "check", "[FILE]", "validates configuration and rules: all mistakes at once", check_help, cli_check },
+    { "test", "[FILE...]", "runs the tests: sections of rule files on a virtual clock", test_help, cli_test },
+    { "explain", "", "why each rule does or does not fire for an event", explain_help, cli_explain },
+    { "render", "RULE", "the exact request a destination would get", render_help, cli_render },
+    { "send", "DEST", "sends a drill message through the running server", NULL, cli_send },
+    { "status", "", "how the running server is doing", NULL, cli_status },
+    { "incidents", "[ID]", "incidents of the running server, or one with its timeline", NULL, cli_incidents },
+    { "ack", "ID", "acknowledges an incident: no more reminders and escalations", NULL, cli_ack },
+    { "resolve", "ID", "resolves an incident by hand", NULL, cli_resolve },
+    { "deliveries", "", "messages on their way, delivered and dead", NULL, cli_deliveries },
+    { "retry", "ID", "sends a dead delivery again", NULL, cli_retry },
+    { "runs", "ID", "what was seen of a run", NULL, cli_runs },
+    { "providers", "[NAME]", "the kinds of destinations and their parameters", NULL, cli_providers },
+    { "demo", "", "tells the story of all three sample rules, with real parts", demo_help, cli_demo },
+    { "healthcheck", "", "exit status 0 when the server is ready (for containers)", NULL, cli_healthcheck },
+    { "version", "", "version of runbell and of the libraries it runs with", NULL, cli_version },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0) return c;
+    return NULL;
+}
+
+static void usage(FILE *out)
+{
+    fprintf(out, "runbell rings when Trigger.dev runs go wrong.\n\nUsage: runbell COMMAND [options]\n\nCommands:\n");
+    for (const struct command *c = commands; c->name; c++) fprintf(out, "  %-12s %s\n", c->name, c->about);
+    fprintf(out, "\nEvery command has --help. A first try: runbell demo\n");
+}
+
+static int unknown(const char *name)
+{
+    struct str names[32], near;
+    size_t n = 0;
+    for (const struct command *c = commands; c->name && n < 32; c++) names[n++] = str_c(c->name);
+    near = suggest_nearest(str_c(name), names, n);
+    fprintf(stderr, "runbell: there is no command %s", name);
+    if (near.n) fprintf(stderr, ", did you mean %.*s?", STR_ARG(near));
+    fprintf(stderr, "\nTry: runbell --help\n");
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *c;
+    int rc;
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return EXIT_FINE;
+    }
+    c = command_find(strcmp(argv[1], "--version") == 0 ? "version" : argv[1]);
+    if (!c) return unknown(argv[1]);
+    signal(SIGPIPE, SIG_IGN);
+    failpoint_setup();
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    rc = c->run(argc - 1, argv + 1);
+    curl_global_cleanup();
+    return rc;
+}

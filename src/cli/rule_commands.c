@@ -1,0 +1,345 @@
+/* Commands about rules that need no server: test, explain --event, render. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/timefmt.h"
+#include "cli/cli.h"
+#include "replay/replay.h"
+#include "replay/tests.h"
+#include "source/webhook.h"
+
+enum { EVENT_CEILING = 16 << 20, EVENTS_MAX = 1000 };
+
+/* --- test ------------------------------------------------------------------------------------------------------------- */
+const char test_help[] =
+    "Runs every test of the files (or of the configuration and what it includes) on a virtual clock: no server,\n"
+    "no network, no waiting. A failure shows what happened beside what was expected. Exit status 1 on a failure.";
+
+struct test_print {
+    bool json, quiet;
+    size_t shown;
+    struct strbuf out;
+    struct json_writer w;
+};
+
+static void print_case(void *ctx, struct str name, const struct yaml_node *at, const char *failure)
+{
+    struct test_print *p = ctx;
+    if (p->json) {
+        json_object_begin(&p->w);
+        json_field_str(&p->w, "name", name);
+        json_field_str(&p->w, "file", str_c(at->file));
+        json_field_i64(&p->w, "line", at->line);
+        json_field_bool(&p->w, "passed", failure == NULL);
+        json_field_opt(&p->w, "failure", str_c(failure));
+        json_object_end(&p->w);
+        return;
+    }
+    if (failure)
+        printf("FAIL  %.*s (%s:%u)\n%s", STR_ARG(name), at->file, at->line, failure);
+    else if (!p->quiet)
+        printf("ok    %.*s\n", STR_ARG(name));
+}
+
+static bool test_file(const char *path, struct test_print *p, struct test_counts *counts, int *status)
+{
+    struct arena a = { 0 };
+    struct diags d;
+    struct strbuf text;
+    struct config *c = config_or_explain(path, true, true, status);
+    if (!c) return false;
+    diags_init(&d, &a);
+    for (size_t k = 0; k < c->test_section_count; k++) tests_run(c->rules, c->test_sections[k], &d, print_case, p, counts);
+    strbuf_init(&text, 4 << 20);
+    for (size_t k = 0; k < c->file_count; k++) {
+        struct str source;
+        struct err err;
+        if (file_read(&a, c->files[k].top->file, EVENT_CEILING, &source, &err) == 0) diags_add_source(&d, c->files[k].top->file, source);
+    }
+    diags_sort(&d);
+    diags_print(&d, &text, use_color(STDERR_FILENO));
+    fputs(text.p, stderr);
+    strbuf_fini(&text);
+    diags_fini(&d);
+    arena_fini(&a);
+    config_unref(&c);
+    return true;
+}
+
+int cli_test(int argc, char **argv)
+{
+    const char *path = NULL;
+    struct test_print p = { 0 };
+    struct test_counts counts = { 0 };
+    int operands, rc, status = EXIT_FINE;
+    const struct arg_option options[] = {
+        { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
+        { "quiet", 'q', NULL, "only failures and the summary", NULL, &p.quiet },
+        { "json", 0, NULL, "the result as JSON", NULL, &p.json },
+    };
+    rc = args_parse(command_find("test"), options, 3, argc, argv, &operands, 0, 1000);
+    if (rc >= 0) return rc;
+    strbuf_init(&p.out, 64 << 20);
+    json_writer_init(&p.w, &p.out);
+    json_array_begin(&p.w);
+    rc = EXIT_FINE;
+    if (operands == 0 && !test_file(config_path(path), &p, &counts, &status)) rc = status;
+    for (int k = 1; k <= operands; k++)
+        if (!test_file(argv[k], &p, &counts, &status)) rc = status;
+    json_array_end(&p.w);
+    if (p.json)
+        printf("{\"passed\":%zu,\"failed\":%zu,\"tests\":%s}\n", counts.passed, counts.failed, p.out.p);
+    else
+        printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
+    strbuf_fini(&p.out);
+    if (rc != EXIT_FINE) return rc;
+    if (counts.passed + counts.failed == 0) fprintf(stderr, "runbell test: there are no tests; add a `tests:` section beside the rules\n");
+    return counts.failed ? EXIT_WRONG : EXIT_FINE;
+}
+
+/* --- events from a file ------------------------------------------------------------------------------------------------ */
+struct event_file {
+    struct arena a;
+    struct source_batch batch;
+};
+
+/* 0, or an exit status after saying why. */
+static int read_events(const char *path, const struct config *c, struct event_file *f)
+{
+    struct err err;
+    struct str body;
+    struct config_source any = { .name = STR("file"), .type = SOURCE_WEBHOOK };
+    enum source_result rc;
+    if (file_read(&f->a, path, EVENT_CEILING, &body, &err) < 0) {
+        fprintf(stderr, "runbell: %s\n", err.msg);
+        return EXIT_UNREACHED;
+    }
+    rc = source_webhook_decode(&f->a, c->source_count ? &c->sources[0] : &any, body, false, EVENTS_MAX, &f->batch, &err);
+    for (size_t k = 0; k < f->batch.fault_count; k++)
+        fprintf(stderr, "runbell: %s, item %zu: %.*s\n", path, f->batch.faults[k].index, STR_ARG(f->batch.faults[k].text));
+    if (rc == SOURCE_DECODED) return EXIT_FINE;
+    fprintf(stderr, "runbell: %s:%u:%u: %s\n", path, err.line, err.col, err.msg);
+    return EXIT_WRONG;
+}
+
+static int64_t moment_of(const struct run *run)
+{
+    int64_t now = clock_wall(clock_system()).ms;
+    int64_t at = run->updated_ms != RUN_TIME_NONE ? run->updated_ms : run->finished_ms;
+    return at != RUN_TIME_NONE && at < now ? at : now;
+}
+
+/* --- explain --------------------------------------------------------------------------------------------------------------- */
+const char explain_help[] =
+    "Reads a run event (a run object as posted to /v1/events; - is standard input) and says for every rule\n"
+    "which of its clauses held and which did not, with the values seen.\n"
+    "Exit status 0 when some rule is hit, 1 when none is.";
+
+static void print_clause(struct json c, int depth)
+{
+    static const char *const groups[] = { "all", "any", "not" };
+    const char *mark = json_bool(json_get_c(c, "hit"), false) ? "yes" : "NO ";
+    for (size_t k = 0; k < 3; k++) {
+        struct json inner = json_get_c(c, groups[k]);
+        if (json_kind(inner) == JSON_ABSENT) continue;
+        printf("  %*s%s  %s:\n", depth * 2, "", mark, groups[k]);
+        for (struct json i = json_first(inner); json_kind(i) != JSON_ABSENT; i = json_next(i)) print_clause(i, depth + 1);
+        return;
+    }
+    printf("  %*s%s  %.*s: wants %.*s, saw %.*s\n", depth * 2, "", mark, STR_ARG(json_str(json_get_c(c, "field"))),
+           STR_ARG(json_str(json_get_c(c, "test"))), STR_ARG(json_text(json_get_c(c, "value"))));
+}
+
+static void print_explained(struct json e, const struct rule *r)
+{
+    char text[TIMEFMT_SIZE];
+    bool hit = json_bool(json_get_c(e, "hit"), false);
+    struct json keys = json_get_c(e, "keys"), clauses = json_get_c(e, "clauses");
+    printf("%s: %s (%s:%u)\n", r->name.p, hit ? "HIT" : "no", r->file, r->line);
+    for (struct json c = json_first(clauses); json_kind(c) != JSON_ABSENT; c = json_next(c)) print_clause(c, 0);
+    if (!hit) return;
+    printf("  key: %.*s\n", STR_ARG(json_text(keys)));
+    if (r->condition.kind == RULE_COUNT) {
+        struct str span = duration_format(r->condition.window_ms, text);
+        printf("  rings at %lld %s in %.*s\n", (long long)r->condition.n, r->condition.of_runs ? "runs" : "hits", STR_ARG(span));
+    }
+}
+
+static size_t explain_one(const struct config *c, struct arena *a, struct run *run, bool json, struct json_writer *w)
+{
+    struct run_known known = { 0 };
+    struct transition t[TRANSITIONS_MAX];
+    struct rule_subject s;
+    size_t hits = 0, n = run_transitions(a, run, &known, moment_of(run), INT64_MAX, 1, t);
+    rule_subject_init(&s, a, run, &t[n - 1], moment_of(run));
+    if (!json) printf("run %.*s, task %.*s, status %.*s\n\n", STR_ARG(run->id), STR_ARG(run->task), STR_ARG(run->spelling));
+    for (size_t k = 0; k < c->rules->rule_count; k++) {
+        const struct rule *r = c->rules->rules[k];
+        struct strbuf b;
+        struct json_writer one;
+        struct json v;
+        struct err err;
+        hits += rule_matches(r, &s);
+        strbuf_init(&b, 4 << 20);
+        json_writer_init(&one, &b);
+        rule_explain(r, &s, &one);
+        if (json)
+            json_put_raw(w, strbuf_view(&b));
+        else if (json_parse(a, str_dup(a, strbuf_view(&b)), &json_default_limits, &v, NULL, &err) == 0)
+            print_explained(v, r);
+        strbuf_fini(&b);
+    }
+    if (!json && hits == 0) printf("\nno rule is hit by this event\n");
+    return hits;
+}
+
+int cli_explain(int argc, char **argv)
+{
+    const char *path = NULL, *event = NULL;
+    bool json = false;
+    struct config *c;
+    struct event_file f = { 0 };
+    struct strbuf out;
+    struct json_writer w;
+    size_t hits = 0;
+    int operands, rc, status;
+    const struct arg_option options[] = {
+        { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
+        { "event", 'e', "FILE", "the run event as JSON; - is standard input", &event, NULL },
+        { "json", 0, NULL, "the result as JSON", NULL, &json },
+    };
+    rc = args_parse(command_find("explain"), options, 3, argc, argv, &operands, 0, 0);
+    if (rc >= 0) return rc;
+    if (!event) {
+        fprintf(stderr, "runbell explain: wants --event FILE\nTry: runbell explain --help\n");
+        return EXIT_USAGE;
+    }
+    c = config_or_explain(config_path(path), true, false, &status);
+    if (!c) return status;
+    rc = read_events(event, c, &f);
+    strbuf_init(&out, 64 << 20);
+    json_writer_init(&w, &out);
+    json_array_begin(&w);
+    for (size_t k = 0; rc == EXIT_FINE && k < f.batch.report_count; k++) hits += explain_one(c, &f.a, &f.batch.reports[k].run, json, &w);
+    json_array_end(&w);
+    if (json && rc == EXIT_FINE) printf("%s\n", out.p);
+    strbuf_fini(&out);
+    arena_fini(&f.a);
+    config_unref(&c);
+    return rc == EXIT_FINE && hits == 0 ? EXIT_WRONG : rc;
+}
+
+/* --- render ------------------------------------------------------------------------------------------------------------------ */
+const char render_help[] =
+    "Prints the exact request each destination of the rule would get if this event opened an incident of it:\n"
+    "method, address, headers and body. Secrets are shown as ***. Conditions such as `count` and `wait` are passed\n"
+    "over: one hit is enough here.";
+
+/* This process renders one rule: its own copy of the configuration may be bent. */
+static struct rule *only_matching(struct config *c, struct str name)
+{
+    struct rule *found = NULL;
+    for (size_t k = 0; k < c->rules->rule_count; k++)
+        if (str_eq(c->rules->rules[k]->name, name)) found = c->rules->rules[k];
+    if (!found) return NULL;
+    found->condition.kind = RULE_EVERY_HIT;
+    found->at_least = 1;
+    found->wait_ms = 0;
+    found->limit.n = 0;
+    return found;
+}
+
+static void print_request(const struct notify_destination *d, struct arena *a, const struct notify_request *q)
+{
+    printf("%.*s %.*s\n", STR_ARG(q->method), STR_ARG(notify_mask(d, a, q->url)));
+    for (size_t k = 0; k < q->header_count; k++)
+        printf("%.*s: %.*s\n", STR_ARG(q->headers[k].name), STR_ARG(notify_mask(d, a, q->headers[k].value)));
+    printf("\n%.*s\n", (int)notify_mask(d, a, q->body).n, notify_mask(d, a, q->body).p ? notify_mask(d, a, q->body).p : "");
+}
+
+static int print_fact(const struct config *c, struct arena *a, const struct replay_fact *f)
+{
+    const struct notify_destination *d = config_destination(c, f->destination);
+    struct notify_attempt at = { .delivery = 1, .message = 1, .now_ms = f->at_ms };
+    struct notify_request q;
+    struct json message, params = { 0 }, none = { 0 };
+    struct err err;
+    if (json_parse(a, f->content, &json_default_limits, &message, NULL, &err) < 0 ||
+        (f->params.n && json_parse(a, f->params, &json_default_limits, &params, NULL, &err) < 0) ||
+        notify_build(d, message, params, none, &at, a, &q, &err) < 0) {
+        fprintf(stderr, "runbell render: %s: %s\n", d->name.p, err.msg);
+        return EXIT_WRONG;
+    }
+    printf("# %s to %s (%.*s)\n", message_kind_name(f->message), d->name.p, STR_ARG(d->type));
+    if (q.skip)
+        printf("# this destination is told nothing at this moment\n");
+    else
+        print_request(d, a, &q);
+    return EXIT_FINE;
+}
+
+static int render(struct config *c, struct rule *r, struct event_file *f, const char *to)
+{
+    struct replay replay;
+    struct err err;
+    struct run *run = &f->batch.reports[0].run;
+    int64_t at = moment_of(run);
+    int rc = EXIT_FINE;
+    size_t shown = 0;
+    replay_init(&replay, c->rules, at);
+    if (replay_report(&replay, run, at, NULL, &err) < 0) {
+        fprintf(stderr, "runbell render: %s\n", err.msg);
+        rc = EXIT_WRONG;
+    }
+    for (size_t k = 0; k < replay.facts.n && rc == EXIT_FINE; k++) {
+        const struct replay_fact *fact = &replay.facts.v[k];
+        if (fact->kind != REPLAY_SENT || fact->message != MESSAGE_OPEN || !str_eq(fact->rule, r->name)) continue;
+        if (to && !str_eq_c(fact->destination, to)) continue;
+        rc = print_fact(c, &f->a, fact);
+        shown++;
+    }
+    replay_fini(&replay);
+    if (rc == EXIT_FINE && shown == 0) {
+        fprintf(stderr, "runbell render: the event is no hit of %.*s%s%s; see: runbell explain --event FILE\n", STR_ARG(r->name),
+                to ? ", or it does not notify " : "", to ? to : "");
+        rc = EXIT_WRONG;
+    }
+    return rc;
+}
+
+int cli_render(int argc, char **argv)
+{
+    const char *path = NULL, *event = NULL, *to = NULL;
+    struct config *c;
+    struct rule *r;
+    struct event_file f = { 0 };
+    int operands, rc, status;
+    const struct arg_option options[] = {
+        { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
+        { "event", 'e', "FILE", "the run event as JSON; - is standard input", &event, NULL },
+        { "to", 't', "DEST", "only this destination", &to, NULL },
+    };
+    rc = args_parse(command_find("render"), options, 3, argc, argv, &operands, 1, 1);
+    if (rc >= 0) return rc;
+    if (!event) {
+        fprintf(stderr, "runbell render: wants --event FILE\nTry: runbell render --help\n");
+        return EXIT_USAGE;
+    }
+    c = config_or_explain(config_path(path), true, false, &status);
+    if (!c) return status;
+    r = only_matching(c, str_c(argv[1]));
+    if (!r) {
+        fprintf(stderr, "runbell render: there is no rule %s\n", argv[1]);
+        rc = EXIT_WRONG;
+    } else {
+        rc = read_events(event, c, &f);
+        if (rc == EXIT_FINE) rc = render(c, r, &f, to);
+    }
+    arena_fini(&f.a);
+    config_unref(&c);
+    return rc;
+}

@@ -1,0 +1,154 @@
+#include "replay/test_event.h"
+
+#include <string.h>
+
+void test_yaml_to_json(const struct yaml_node *n, struct json_writer *w)
+{
+    double number;
+    if (n->kind == YAML_MAP) {
+        json_object_begin(w);
+        for (const struct yaml_node *m = n->first; m; m = m->next) {
+            json_put_key(w, m->key);
+            test_yaml_to_json(m, w);
+        }
+        json_object_end(w);
+    } else if (n->kind == YAML_SEQ) {
+        json_array_begin(w);
+        for (const struct yaml_node *m = n->first; m; m = m->next) test_yaml_to_json(m, w);
+        json_array_end(w);
+    } else if (yaml_is_null(n)) {
+        json_put_null(w);
+    } else if (n->plain && (str_eq_c(n->text, "true") || str_eq_c(n->text, "false"))) {
+        json_put_bool(w, str_eq_c(n->text, "true"));
+    } else if (n->plain && str_to_f64(n->text, &number) && n->text.p[0] != '+' && n->text.p[0] != '.' &&
+               !(n->text.n > 1 && n->text.p[0] == '0' && n->text.p[1] != '.')) {
+        json_put_raw(w, n->text);
+    } else {
+        json_put_str(w, n->text);
+    }
+}
+
+static void take_json(struct arena *a, const struct yaml_node *n, struct diags *d, struct json *out)
+{
+    struct strbuf b;
+    struct json_writer w;
+    struct err err;
+    strbuf_init(&b, 1 << 20);
+    json_writer_init(&w, &b);
+    test_yaml_to_json(n, &w);
+    if (json_parse(a, str_dup(a, strbuf_view(&b)), &json_default_limits, out, NULL, &err) < 0) yaml_error(d, n, "%s", err.msg);
+    strbuf_fini(&b);
+}
+
+static void take_tags(struct arena *a, const struct yaml_node *n, struct run *r)
+{
+    r->tags = ARENA_ARRAY(a, struct str, n->kind == YAML_SEQ ? n->count + 1 : 1);
+    if (n->kind == YAML_SCALAR) r->tags[r->tag_count++] = n->text;
+    for (const struct yaml_node *m = n->kind == YAML_SEQ ? n->first : NULL; m; m = m->next) r->tags[r->tag_count++] = m->text;
+}
+
+static void take_error(const struct yaml_node *n, struct run *r)
+{
+    const struct yaml_node *m;
+    if (n->kind == YAML_SCALAR) r->error.message = n->text;
+    if ((m = yaml_get(n, "message"))) r->error.message = m->text;
+    if ((m = yaml_get(n, "name"))) r->error.name = m->text;
+    if ((m = yaml_get(n, "code"))) r->error.code = m->text;
+}
+
+/* Text fields by name; false when it is none of them. */
+static bool take_text(const struct yaml_node *n, struct run *r)
+{
+    const struct { const char *name; struct str *to; uint32_t has; } texts[] = {
+        { "run", &r->id, 0 }, { "task", &r->task, RUN_HAS_TASK }, { "project", &r->project, 0 }, { "env", &r->env, 0 },
+        { "version", &r->version, RUN_HAS_VERSION }, { "queue", &r->queue, RUN_HAS_QUEUE }, { "root", &r->root, RUN_HAS_ROOT },
+        { "parent", &r->parent, RUN_HAS_PARENT }, { "machine", &r->machine, RUN_HAS_MACHINE }, { "region", &r->region, RUN_HAS_REGION },
+        { "schedule", &r->schedule, RUN_HAS_SCHEDULE }, { "batch", &r->batch, RUN_HAS_BATCH }, { "kind", &r->kind, 0 },
+    };
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (str_eq_c(n->key, texts[k].name)) {
+            *texts[k].to = n->text;
+            r->present |= texts[k].has;
+            return true;
+        }
+    return false;
+}
+
+static bool take_duration(const struct yaml_node *n, int64_t start_ms, struct diags *d, struct run *r)
+{
+    const struct { const char *name; int64_t *to; uint32_t has; } times[] = {
+        { "created", &r->created_ms, RUN_HAS_CREATED }, { "started", &r->started_ms, RUN_HAS_STARTED },
+        { "finished", &r->finished_ms, RUN_HAS_FINISHED }, { "updated", &r->updated_ms, RUN_HAS_UPDATED },
+        { "delayed", &r->delayed_ms, RUN_HAS_DELAYED },
+    };
+    int64_t ms;
+    for (size_t k = 0; k < sizeof times / sizeof *times; k++)
+        if (str_eq_c(n->key, times[k].name)) {
+            if (yaml_want_duration(n, d, &ms)) *times[k].to = start_ms + ms;
+            r->present |= times[k].has;
+            return true;
+        }
+    if (!str_eq_c(n->key, "duration")) return false;
+    yaml_want_duration(n, d, &r->duration_ms);
+    return true;
+}
+
+static void take_field(struct arena *a, const struct yaml_node *n, int64_t start_ms, struct diags *d, struct test_event *e)
+{
+    struct run *r = &e->run;
+    if (str_eq_c(n->key, "at")) {
+        yaml_want_duration(n, d, &e->at_ms);
+    } else if (str_eq_c(n->key, "status")) {
+        r->state = run_state_parse(n->text);
+        r->spelling = n->text;
+    } else if (str_eq_c(n->key, "attempt")) {
+        if (yaml_want_i64(n, d, 1, 1000000, &r->attempt)) r->present |= RUN_HAS_ATTEMPT;
+    } else if (str_eq_c(n->key, "test")) {
+        if (yaml_want_bool(n, d, &r->test)) r->present |= RUN_HAS_TEST;
+    } else if (str_eq_c(n->key, "cost")) {
+        if (yaml_want_f64(n, d, 0, 1e12, &r->cost_cents)) r->present |= RUN_HAS_COST;
+    } else if (str_eq_c(n->key, "tags")) {
+        take_tags(a, n, r);
+        r->present |= RUN_HAS_TAGS;
+    } else if (str_eq_c(n->key, "error")) {
+        take_error(n, r);
+        r->present |= RUN_HAS_ERROR;
+    } else if (str_eq_c(n->key, "metadata")) {
+        take_json(a, n, d, &r->metadata);
+        r->present |= RUN_HAS_METADATA;
+    } else if (!take_duration(n, start_ms, d, r) && !take_text(n, r)) {
+        yaml_error_key(d, n, "an event has no field `" STR_FMT "`", STR_ARG(n->key));
+    }
+}
+
+/* What a test leaves out: the times follow from `at`. */
+static void fill(struct arena *a, size_t number, int64_t start_ms, struct test_event *e)
+{
+    struct run *r = &e->run;
+    int64_t at = start_ms + e->at_ms;
+    if (r->id.n == 0) r->id = str_printf(a, "run_event%zu", number + 1);
+    if (r->project.n == 0) r->project = STR("default");
+    if (r->env.n == 0) r->env = STR("default");
+    if (r->kind.n == 0) r->kind = STR("run");
+    if (r->updated_ms == RUN_TIME_NONE) r->updated_ms = at;
+    if (r->finished_ms == RUN_TIME_NONE && (run_state_class(r->state) & RUN_CLASS_FINISHED)) {
+        r->finished_ms = at;
+        r->present |= RUN_HAS_FINISHED;
+    }
+    r->present |= RUN_HAS_UPDATED | RUN_HAS_STATE;
+}
+
+bool test_event_read(struct arena *a, const struct yaml_node *n, size_t number, int64_t start_ms, struct diags *d, struct test_event *out)
+{
+    size_t errors = d->errors;
+    memset(out, 0, sizeof *out);
+    run_init(&out->run);
+    if (n->kind != YAML_MAP) {
+        yaml_error(d, n, "an event is a map: {at: 2m, run: run_1, task: sync, status: FAILED}");
+        return false;
+    }
+    for (const struct yaml_node *m = n->first; m; m = m->next) take_field(a, m, start_ms, d, out);
+    if (!yaml_get(n, "status")) yaml_error(d, n, "the event has no `status`");
+    fill(a, number, start_ms, out);
+    return d->errors == errors;
+}

@@ -1,0 +1,251 @@
+#include "replay/tests.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/timefmt.h"
+#include "replay/replay.h"
+#include "replay/test_event.h"
+
+enum { FAILURE_CEILING = 256 * 1024, TIMELINE_MAX = 60 };
+/* Tests happen on a Monday noon, far from days on which clocks change. */
+static const int64_t test_start_ms = 1767614400000; /* 2026-01-05T12:00:00Z */
+
+struct test_case {
+    struct arena a;
+    struct replay r;
+    const struct ruleset *rules;
+    struct diags *d;
+    VEC(struct test_event) events;
+    int64_t end_ms;         /* of the longest expectation, since the start */
+    struct strbuf failure;
+};
+
+/* --- expectations ---------------------------------------------------------------------------------------------------- */
+struct expectation {
+    const struct yaml_node *n;
+    bool has_at, has_until, has_resolved, has_open, resolved, open;
+    int64_t at_ms, until_ms;
+    struct str rule, key, sent, never, text;
+};
+
+static void take(struct test_case *t, struct expectation *e, const struct yaml_node *m)
+{
+    if (str_eq_c(m->key, "at")) e->has_at = yaml_want_duration(m, t->d, &e->at_ms);
+    else if (str_eq_c(m->key, "until")) e->has_until = yaml_want_duration(m, t->d, &e->until_ms);
+    else if (str_eq_c(m->key, "rule")) e->rule = m->text;
+    else if (str_eq_c(m->key, "key")) e->key = m->text;
+    else if (str_eq_c(m->key, "sent")) e->sent = m->text;
+    else if (str_eq_c(m->key, "never")) e->never = m->text;
+    else if (str_eq_c(m->key, "text")) e->text = m->text;
+    else if (str_eq_c(m->key, "resolved")) e->has_resolved = yaml_want_bool(m, t->d, &e->resolved);
+    else if (str_eq_c(m->key, "open")) e->has_open = yaml_want_bool(m, t->d, &e->open);
+    else
+        yaml_error_key(t->d, m, "an expectation has no `" STR_FMT "`", STR_ARG(m->key))->hint =
+            STR("at or until, rule, key, and one of sent, resolved, open, never, text");
+}
+
+static bool read_expectation(struct test_case *t, const struct yaml_node *n, struct expectation *e)
+{
+    size_t errors = t->d->errors;
+    *e = (struct expectation){ .n = n, .key = STR_NONE, .sent = STR_NONE, .never = STR_NONE, .text = STR_NONE };
+    if (n->kind != YAML_MAP) {
+        yaml_error(t->d, n, "an expectation is a map: {at: 4m, rule: NAME, sent: DESTINATION}");
+        return false;
+    }
+    for (const struct yaml_node *m = n->first; m; m = m->next) take(t, e, m);
+    if (!e->has_at && !e->has_until && t->d->errors == errors) yaml_error(t->d, n, "the expectation has neither `at` nor `until`");
+    if (e->rule.n == 0)
+        yaml_error(t->d, n, "the expectation names no `rule`");
+    else if (!ruleset_find(t->rules, e->rule))
+        yaml_error(t->d, yaml_get(n, "rule"), "there is no rule `" STR_FMT "`", STR_ARG(e->rule));
+    if (str_absent(e->sent) && str_absent(e->never) && str_absent(e->text) && !e->has_resolved && !e->has_open)
+        yaml_error(t->d, n, "nothing is expected")->hint = STR("add one of sent, resolved, open, never, text");
+    return t->d->errors == errors;
+}
+
+static bool concerns(const struct expectation *e, const struct replay_fact *f)
+{
+    return str_eq(f->rule, e->rule) && (str_absent(e->key) || str_eq(f->key, e->key));
+}
+
+static bool in_time(const struct expectation *e, const struct replay_fact *f)
+{
+    int64_t at = f->at_ms - test_start_ms;
+    return e->has_at ? at == e->at_ms : at <= e->until_ms;
+}
+
+static bool says(struct test_case *t, const struct replay_fact *f, struct str text)
+{
+    struct json m;
+    struct err err;
+    struct strbuf b;
+    bool found;
+    if (str_absent(text)) return true;
+    if (json_parse(&t->a, f->content, &json_default_limits, &m, NULL, &err) < 0) return false;
+    strbuf_init(&b, 1 << 20);
+    message_plain(m, &b);
+    found = str_find_str(strbuf_view(&b), text) < b.n;
+    strbuf_fini(&b);
+    return found;
+}
+
+static bool was_sent(struct test_case *t, const struct expectation *e, struct str destination)
+{
+    for (size_t k = 0; k < t->r.facts.n; k++) {
+        const struct replay_fact *f = &t->r.facts.v[k];
+        if (f->kind == REPLAY_SENT && concerns(e, f) && in_time(e, f) && (str_absent(destination) || str_eq(f->destination, destination)) &&
+            says(t, f, e->text))
+            return true;
+    }
+    return false;
+}
+
+static bool was_resolved(struct test_case *t, const struct expectation *e)
+{
+    for (size_t k = 0; k < t->r.facts.n; k++) {
+        const struct replay_fact *f = &t->r.facts.v[k];
+        if (f->kind == REPLAY_RESOLVED && concerns(e, f) && in_time(e, f)) return true;
+    }
+    return false;
+}
+
+/* Open at the end of the moment e speaks of? */
+static bool is_open(struct test_case *t, const struct expectation *e)
+{
+    int64_t until = test_start_ms + (e->has_at ? e->at_ms : e->until_ms);
+    int open = 0;
+    for (size_t k = 0; k < t->r.facts.n && t->r.facts.v[k].at_ms <= until; k++) {
+        const struct replay_fact *f = &t->r.facts.v[k];
+        if (!concerns(e, f)) continue;
+        open += f->kind == REPLAY_OPENED;
+        open -= f->kind == REPLAY_RESOLVED && open > 0;
+    }
+    return open > 0;
+}
+
+static void miss(struct test_case *t, const struct expectation *e, const char *fmt, struct str what)
+{
+    char text[TIMEFMT_SIZE];
+    struct str when = duration_format(e->has_at ? e->at_ms : e->until_ms, text);
+    strbuf_printf(&t->failure, "  line %u: %s " STR_FMT ", rule " STR_FMT, e->n->line, e->has_at ? "at" : "until", STR_ARG(when), STR_ARG(e->rule));
+    if (!str_absent(e->key)) strbuf_printf(&t->failure, ", key " STR_FMT, STR_ARG(e->key));
+    strbuf_printf(&t->failure, ": %s" STR_FMT "\n", fmt, STR_ARG(what));
+}
+
+static void judge(struct test_case *t, const struct expectation *e)
+{
+    if (!str_absent(e->sent) && !was_sent(t, e, e->sent)) miss(t, e, "expected a message to ", e->sent);
+    if (!str_absent(e->never) && was_sent(t, e, e->never)) miss(t, e, "expected no message to ", e->never);
+    if (str_absent(e->sent) && str_absent(e->never) && !str_absent(e->text) && !was_sent(t, e, STR_NONE))
+        miss(t, e, "expected a message that says ", e->text);
+    if (e->has_resolved && was_resolved(t, e) != e->resolved) miss(t, e, e->resolved ? "expected it to resolve" : "expected it not to resolve", STR(""));
+    if (e->has_open && is_open(t, e) != e->open) miss(t, e, e->open ? "expected it to be open" : "expected it not to be open", STR(""));
+}
+
+/* --- the timeline that happened -------------------------------------------------------------------------------------------- */
+static void show_timeline(struct test_case *t)
+{
+    char text[TIMEFMT_SIZE];
+    strbuf_c(&t->failure, "  what happened:\n");
+    if (t->r.facts.n == 0) strbuf_c(&t->failure, "    nothing: no rule opened an incident\n");
+    for (size_t k = 0; k < t->r.facts.n && k < TIMELINE_MAX; k++) {
+        const struct replay_fact *f = &t->r.facts.v[k];
+        struct str at = duration_format(f->at_ms - test_start_ms, text);
+        strbuf_printf(&t->failure, "    %8.*s  " STR_FMT " [" STR_FMT "] ", STR_ARG(at), STR_ARG(f->rule), STR_ARG(f->key));
+        switch (f->kind) {
+        case REPLAY_SENT: strbuf_printf(&t->failure, "%s sent to " STR_FMT "\n", message_kind_name(f->message), STR_ARG(f->destination)); break;
+        case REPLAY_OPENED: strbuf_c(&t->failure, "opened\n"); break;
+        case REPLAY_RESOLVED: strbuf_printf(&t->failure, "resolved: " STR_FMT "\n", STR_ARG(f->reason)); break;
+        case REPLAY_NOTE: strbuf_printf(&t->failure, STR_FMT "\n", STR_ARG(f->content)); break;
+        }
+    }
+    if (t->r.facts.n > TIMELINE_MAX) strbuf_printf(&t->failure, "    and %zu more\n", t->r.facts.n - TIMELINE_MAX);
+}
+
+/* --- one case ------------------------------------------------------------------------------------------------------------------ */
+static bool read_events(struct test_case *t, const struct yaml_node *n)
+{
+    size_t number = 0;
+    bool ok = true;
+    int64_t last = 0;
+    if (!n || n->kind != YAML_SEQ) return false;
+    for (const struct yaml_node *m = n->first; m; m = m->next) {
+        struct test_event e;
+        ok &= test_event_read(&t->a, m, number++, test_start_ms, t->d, &e);
+        if (e.at_ms < last) {
+            yaml_error(t->d, m, "events are told in the order of `at`");
+            ok = false;
+        }
+        last = e.at_ms;
+        *vec_push(&t->events) = e;
+    }
+    t->end_ms = last;
+    return ok;
+}
+
+static bool play(struct test_case *t)
+{
+    struct err err;
+    for (size_t k = 0; k < t->events.n; k++)
+        if (replay_report(&t->r, &t->events.v[k].run, test_start_ms + t->events.v[k].at_ms, NULL, &err) < 0) goto failed;
+    if (replay_until(&t->r, test_start_ms + t->end_ms, &err) == 0) return true;
+failed:
+    strbuf_printf(&t->failure, "  %s\n", err.msg);
+    return false;
+}
+
+static void run_case(struct test_case *t, const struct yaml_node *n)
+{
+    const struct yaml_node *expect = yaml_get(n, "expect");
+    VEC(struct expectation) wanted = { 0 };
+    bool ok = read_events(t, yaml_get(n, "events"));
+    if (!yaml_get(n, "events") || yaml_get(n, "events")->kind != YAML_SEQ || !expect || expect->kind != YAML_SEQ) {
+        yaml_error(t->d, n, "a test has `events` and `expect`, both lists");
+        ok = false;
+    }
+    for (const struct yaml_node *m = ok ? expect->first : NULL; m; m = m->next) {
+        struct expectation e;
+        ok &= read_expectation(t, m, &e);
+        *vec_push(&wanted) = e;
+        if (e.has_at && e.at_ms > t->end_ms) t->end_ms = e.at_ms;
+        if (e.has_until && e.until_ms > t->end_ms) t->end_ms = e.until_ms;
+    }
+    if (!ok) strbuf_c(&t->failure, "  the test itself has mistakes, see above\n");
+    if (ok && play(t))
+        for (size_t k = 0; k < wanted.n; k++) judge(t, &wanted.v[k]);
+    if (ok && t->failure.n) show_timeline(t);
+    vec_free(&wanted);
+}
+
+static void one(const struct ruleset *rules, const struct yaml_node *n, struct diags *d, test_report_fn report, void *ctx, struct test_counts *counts)
+{
+    struct test_case t = { .rules = rules, .d = d };
+    const struct yaml_node *name = yaml_get(n, "name");
+    strbuf_init(&t.failure, FAILURE_CEILING);
+    replay_init(&t.r, rules, test_start_ms);
+    if (n->kind != YAML_MAP || !name) {
+        yaml_error(d, n, "a test is a map with `name`, `events` and `expect`");
+        strbuf_c(&t.failure, "  the test has no name\n");
+    } else {
+        run_case(&t, n);
+    }
+    if (t.failure.n) counts->failed++;
+    else counts->passed++;
+    report(ctx, name ? name->text : STR("(no name)"), n, t.failure.n ? t.failure.p : NULL);
+    replay_fini(&t.r);
+    vec_free(&t.events);
+    strbuf_fini(&t.failure);
+    arena_fini(&t.a);
+}
+
+void tests_run(const struct ruleset *rules, const struct yaml_node *section, struct diags *d, test_report_fn report, void *ctx,
+               struct test_counts *counts)
+{
+    if (section->kind != YAML_SEQ) {
+        yaml_error(d, section, "tests is a list");
+        counts->failed++;
+        return;
+    }
+    for (const struct yaml_node *n = section->first; n; n = n->next) one(rules, n, d, report, ctx, counts);
+}
