@@ -84,8 +84,9 @@ static void sort_members(struct json object, struct json slots[SLOTS])
 static const char *kind_name(struct json v)
 {
     static const char *const names[] = {
-        [JSON_ABSENT] = "nothing", [JSON_NULL] = "null",   [JSON_BOOL] = "true or false",
-        [JSON_NUMBER] = "a number", [JSON_STRING] = "text", [JSON_ARRAY] = "a list", [JSON_OBJECT] = "an object",
+        [JSON_ABSENT] = "nothing",   [JSON_NULL] = "null",   [JSON_BOOL] = "true or false",
+        [JSON_NUMBER] = "a number",  [JSON_STRING] = "text", [JSON_ARRAY] = "a list",
+        [JSON_OBJECT] = "an object",
     };
     return names[json_kind(v)];
 }
@@ -94,7 +95,8 @@ static const char *kind_name(struct json v)
 static int wrong(struct json v, const char *where, const char *wanted, struct err *err)
 {
     struct str key = json_key(v);
-    return err_set(err, ERR_TYPE, "%s" STR_FMT " must be %s, not %s", where, STR_ARG(key), wanted, kind_name(v));
+    return err_set(err, ERR_TYPE, "%s" STR_FMT " must be %s, not %s", where, STR_ARG(key), wanted,
+                   kind_name(v));
 }
 
 static int take_text(struct json v, const char *where, struct str *out, struct err *err)
@@ -226,8 +228,10 @@ static int read_times(const struct json slots[SLOTS], struct run *out, struct er
         uint32_t bit;
         int64_t *to;
     } times[] = {
-        { SLOT_CREATED, RUN_HAS_CREATED, &out->created_ms },    { SLOT_UPDATED, RUN_HAS_UPDATED, &out->updated_ms },
-        { SLOT_STARTED, RUN_HAS_STARTED, &out->started_ms },    { SLOT_FINISHED, RUN_HAS_FINISHED, &out->finished_ms },
+        { SLOT_CREATED, RUN_HAS_CREATED, &out->created_ms },
+        { SLOT_UPDATED, RUN_HAS_UPDATED, &out->updated_ms },
+        { SLOT_STARTED, RUN_HAS_STARTED, &out->started_ms },
+        { SLOT_FINISHED, RUN_HAS_FINISHED, &out->finished_ms },
         { SLOT_DELAYED, RUN_HAS_DELAYED, &out->delayed_ms },
     };
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
@@ -247,7 +251,8 @@ static bool tag_is_new(struct map *seen, const struct str *tags, size_t n, struc
     return true;
 }
 
-static int read_tag_list(struct arena *a, struct json list, struct map *seen, struct run *out, struct err *err)
+static int read_tag_list(struct arena *a, struct json list, struct map *seen, struct run *out,
+                         struct err *err)
 {
     size_t n = json_count(list), at = 0;
     struct str *tags = ARENA_ARRAY(a, struct str, n ? n : 1);
@@ -326,16 +331,18 @@ static int read_error_object(struct json v, const char *where, struct run_error 
     if (take_text(json_get_c(v, "name"), where, &out->name, err)) return -1;
     if (take_text(json_get_c(v, "message"), where, &out->message, err)) return -1;
     if (take_text(stack, where, &out->stack, err)) return -1;
-    if (json_kind(code) == JSON_ARRAY || json_kind(code) == JSON_OBJECT) return wrong(code, where, "text", err);
+    if (json_kind(code) == JSON_ARRAY || json_kind(code) == JSON_OBJECT)
+        return wrong(code, where, "text", err);
     out->code = json_scalar(code);
-    if (str_absent(out->message) && json_present(raw) && (str_eq_c(type, "STRING_ERROR") || str_eq_c(type, "CUSTOM_ERROR")))
+    if (str_absent(out->message) && json_present(raw) &&
+        (str_eq_c(type, "STRING_ERROR") || str_eq_c(type, "CUSTOM_ERROR")))
         out->message = json_kind(raw) == JSON_STRING ? json_str(raw) : json_text(raw);
     return 0;
 }
 
 /* *found: there was something in it. where: "error." or "attempts[2].error." for its members. */
-static int read_error(struct json v, const char *parent, const char *where, struct run_error *out, bool *found,
-                      struct err *err)
+static int read_error(struct json v, const char *parent, const char *where, struct run_error *out,
+                      bool *found, struct err *err)
 {
     struct run_error e = { 0 };
     *found = false;
@@ -374,7 +381,8 @@ static int read_attempt(struct attempts *all, struct json v, size_t at, struct e
     if (take_time(json_get_c(v, "startedAt"), parent, &started_ms, err)) return -1;
     if (take_time(json_get_c(v, "completedAt"), parent, &completed_ms, err)) return -1;
     if (read_error(json_get_c(v, "error"), parent, inner, &error, &found, err)) return -1;
-    finished = completed_ms != RUN_TIME_NONE || (run_state_class(run_state_parse(status)) & RUN_CLASS_FINISHED);
+    finished =
+        completed_ms != RUN_TIME_NONE || (run_state_class(run_state_parse(status)) & RUN_CLASS_FINISHED);
     all->run->attempts_finished += finished;
     if (started_ms != RUN_TIME_NONE && all->run->attempt_start_count < RUN_STARTS_MAX)
         all->run->attempt_starts_ms[all->run->attempt_start_count++] = started_ms;
@@ -423,7 +431,8 @@ static int read_attempt_numbers(const struct json slots[SLOTS], struct run *out,
     }
     if (take_count(attempt, where, &out->attempt, err)) return -1;
     if (take_count(slots[SLOT_ATTEMPT_COUNT], "", &out->attempt_count, err)) return -1;
-    if (out->attempt > 0 || out->attempt_count >= 0 || out->attempts_listed > 0) out->present |= RUN_HAS_ATTEMPT;
+    if (out->attempt > 0 || out->attempt_count >= 0 || out->attempts_listed > 0)
+        out->present |= RUN_HAS_ATTEMPT;
     return 0;
 }
 
@@ -433,14 +442,16 @@ int run_decode(struct arena *a, struct json object, struct run *out, struct err 
     struct attempts attempts = { .run = out, .failed_ms = RUN_TIME_NONE };
     bool has_error;
     run_init(out);
-    if (json_kind(object) != JSON_OBJECT) return err_set(err, ERR_TYPE, "a run must be an object, not %s", kind_name(object));
+    if (json_kind(object) != JSON_OBJECT)
+        return err_set(err, ERR_TYPE, "a run must be an object, not %s", kind_name(object));
     sort_members(object, slots);
     out->kind = STR("run");
     if (read_id(slots[SLOT_ID], out, err) || read_status(slots[SLOT_STATUS], out, err)) return -1;
     if (read_texts(slots, out, err) || read_related(slots[SLOT_RELATED], out, err)) return -1;
     if (read_times(slots, out, err) || read_scalars(slots, out, err)) return -1;
     if (read_tags(a, slots[SLOT_TAGS], out, err) || read_metadata(slots[SLOT_METADATA], out, err)) return -1;
-    if (read_attempts(a, slots[SLOT_ATTEMPTS], &attempts, err) || read_attempt_numbers(slots, out, err)) return -1;
+    if (read_attempts(a, slots[SLOT_ATTEMPTS], &attempts, err) || read_attempt_numbers(slots, out, err))
+        return -1;
     if (read_error(slots[SLOT_ERROR], "", "error.", &out->error, &has_error, err)) return -1;
     if (!has_error) out->error = attempts.error;
     if (has_error || attempts.has_error) out->present |= RUN_HAS_ERROR;

@@ -34,7 +34,8 @@ static bool is_uuid(struct str s, size_t at)
 static size_t number_end(struct str s, size_t at)
 {
     while (at < s.n) {
-        bool joins = (s.p[at] == '.' || s.p[at] == ':' || s.p[at] == ',') && at + 1 < s.n && is_digit(s.p[at + 1]);
+        bool joins =
+            (s.p[at] == '.' || s.p[at] == ':' || s.p[at] == ',') && at + 1 < s.n && is_digit(s.p[at + 1]);
         if (!is_digit(s.p[at]) && !joins) break;
         at++;
     }
@@ -87,7 +88,8 @@ static void mask(struct str s, struct strbuf *out)
 
 static bool is_own_frame(struct str line)
 {
-    static const char *const foreign[] = { "node_modules", "node:", "(internal/", "@trigger.dev", "<anonymous>", "native)" };
+    static const char *const foreign[] = { "node_modules", "node:", "(internal/",
+                                           "@trigger.dev", "(<anonymous>)", "(native)" };
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
         if (str_find_str(line, str_c(foreign[i])) < line.n) return false;
     return true;
@@ -109,7 +111,8 @@ struct str run_error_fingerprint(struct arena *a, const struct run *r)
     const struct run_error *e = &r->error;
     struct strbuf text;
     struct str print;
-    if (str_absent(e->name) && str_absent(e->message) && str_absent(e->code) && str_absent(e->stack)) return STR_NONE;
+    if (str_absent(e->name) && str_absent(e->message) && str_absent(e->code) && str_absent(e->stack))
+        return STR_NONE;
     strbuf_init(&text, MASKED_MAX);
     strbuf_str(&text, str_sub(e->name, 0, MASKED_MAX / 4));
     strbuf_char(&text, '\n');

@@ -24,7 +24,8 @@ static void copy_text(void *to, size_t to_at, const void *from, size_t from_at)
 
 uint32_t known_carry(const struct run_known *k, struct run *report)
 {
-    uint32_t carry = k->present & ~report->present, carried = carry & (RUN_HAS_TAGS | RUN_HAS_CREATED | RUN_HAS_STARTED | RUN_HAS_TEST);
+    uint32_t carry = k->present & ~report->present,
+             carried = carry & (RUN_HAS_TAGS | RUN_HAS_CREATED | RUN_HAS_STARTED | RUN_HAS_TEST);
     for (size_t i = 0; i < IDENTITIES; i++)
         if (carry & identities[i].bit) {
             copy_text(report, identities[i].run_at, k, identities[i].known_at);
@@ -76,14 +77,16 @@ static size_t dispensable(const struct run_known *k)
         const struct run_seen *s = &k->seen[i];
         bool finished = (run_state_class(s->state) & RUN_CLASS_FINISHED) != 0;
         if (s->state != RUN_REATTEMPTING && !finished && i != latest) return i;
-        if (s->state == RUN_REATTEMPTING && (lowest == k->seen_count || s->attempt < k->seen[lowest].attempt)) lowest = i;
+        if (s->state == RUN_REATTEMPTING && (lowest == k->seen_count || s->attempt < k->seen[lowest].attempt))
+            lowest = i;
     }
     return lowest < k->seen_count ? lowest : 0;
 }
 
 void known_insert(struct arena *a, struct run_known *k, struct run_seen s)
 {
-    size_t drop = k->seen_count < RUN_SEEN_MAX ? k->seen_count : dispensable(k), place = known_place(k, s.event_ms), n = 0;
+    size_t drop = k->seen_count < RUN_SEEN_MAX ? k->seen_count : dispensable(k),
+           place = known_place(k, s.event_ms), n = 0;
     struct run_seen *list = arena_alloc(a, (k->seen_count + 1) * sizeof *list);
     for (size_t i = 0; i <= k->seen_count; i++) {
         if (i == place) list[n++] = s;
@@ -93,7 +96,7 @@ void known_insert(struct arena *a, struct run_known *k, struct run_seen s)
     k->seen_count = n;
 }
 
-/* --- the stored form: {"t":task,...,"p":present,"k":[[event_ms,state,present,event_id(,attempt,derived)]...]} --- */
+/* The stored form: {"t":task,...,"h":present,"k":[[event_ms,state,present,event_id,attempt,derived],...]}. */
 
 static void write_seen(const struct run_seen *s, struct json_writer *w)
 {
@@ -158,7 +161,8 @@ static int restore_seen(struct json v, struct run_seen *out, struct err *err)
 static int restore_list(struct arena *a, struct json list, struct run_known *out, struct err *err)
 {
     size_t n = json_count(list);
-    if (n > RUN_SEEN_MAX) return err_set(err, ERR_TYPE, "remembered run: more than %d transitions", RUN_SEEN_MAX);
+    if (n > RUN_SEEN_MAX)
+        return err_set(err, ERR_TYPE, "remembered run: more than %d transitions", RUN_SEEN_MAX);
     out->seen = n ? ARENA_ARRAY(a, struct run_seen, n) : NULL;
     for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v))
         if (restore_seen(v, &out->seen[out->seen_count++], err)) return -1;

@@ -50,10 +50,10 @@ struct run {
     size_t tag_count;
     int64_t created_ms, updated_ms, started_ms, finished_ms, delayed_ms; /* wall; RUN_TIME_NONE = absent */
     int64_t duration_ms;      /* as reported (durationMs); RUN_TIME_NONE = absent */
-    int64_t attempt;          /* the attempt this report is about; 0 = unknown. run_transitions settles it */
+    int64_t attempt;          /* this report is about; 0 = unknown. run_transitions settles it */
     int64_t attempts_finished, attempts_listed; /* from attempts[]; -1 = not listed */
     int64_t attempt_count;    /* attemptCount as reported; -1 = absent */
-    int64_t *attempt_starts_ms; /* from attempts[], ascending: [0] is attempt 1's. NONE behind the told ones */
+    int64_t *attempt_starts_ms; /* from attempts[], ascending: [0] is attempt 1's */
     size_t attempt_start_count; /* at most RUN_STARTS_MAX; the count above goes on */
     double cost_cents;
     struct run_error error;   /* the run's, else the last finished attempt's */

@@ -129,7 +129,8 @@ static int restore_numbers(struct json object, struct run *out, struct err *err)
         struct json v = json_get_c(object, number_fields[i].key);
         int64_t n;
         if (!json_present(v)) continue;
-        if (!json_i64(v, &n)) return err_set(err, ERR_TYPE, "stored run: %s is no whole number", number_fields[i].key);
+        if (!json_i64(v, &n))
+            return err_set(err, ERR_TYPE, "stored run: %s is no whole number", number_fields[i].key);
         memcpy((char *)out + number_fields[i].at, &n, sizeof n);
     }
     return 0;
@@ -166,7 +167,8 @@ int run_restore(struct arena *a, struct json object, struct run *out, struct err
     int64_t present = 0;
     run_init(out);
     if (json_kind(object) != JSON_OBJECT) return err_set(err, ERR_TYPE, "a stored run must be an object");
-    if (!json_i64(json_get_c(object, "present"), &present)) return err_set(err, ERR_TYPE, "stored run: present is missing");
+    if (!json_i64(json_get_c(object, "present"), &present))
+        return err_set(err, ERR_TYPE, "stored run: present is missing");
     out->present = (uint32_t)present;
     out->id = json_str(json_get_c(object, "id"));
     restore_state(object, out);

@@ -100,8 +100,9 @@ bool run_class_parse(struct str name, unsigned *class_bit)
         const char *name;
         unsigned bit;
     } names[] = {
-        { "failed", RUN_CLASS_FAILED },     { "success", RUN_CLASS_SUCCESS },   { "finished", RUN_CLASS_FINISHED },
-        { "active", RUN_CLASS_ACTIVE },     { "retrying", RUN_CLASS_RETRYING },
+        { "failed", RUN_CLASS_FAILED },     { "success", RUN_CLASS_SUCCESS },
+        { "finished", RUN_CLASS_FINISHED }, { "active", RUN_CLASS_ACTIVE },
+        { "retrying", RUN_CLASS_RETRYING },
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (str_eq_c(name, names[i].name)) {

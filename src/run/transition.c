@@ -94,12 +94,13 @@ static bool is_current(const struct run_known *k, const struct run_seen *s)
 /* A REATTEMPTING without any number: each later updatedAt is the next attempt. */
 static int64_t attempt_by_time(const struct run *r, const struct run_known *k, int64_t arrival_ms)
 {
-    const struct run_seen *last = state_before(k, k->seen_count);
     int64_t event_ms = run_event_time(r, arrival_ms);
+    const struct run_seen *last = state_before(k, known_place(k, event_ms));
     if (r->updated_ms == RUN_TIME_NONE && last && last->state == RUN_REATTEMPTING) return last->attempt;
     if (r->updated_ms != RUN_TIME_NONE)
         for (size_t i = k->seen_count; i-- > 0;)
-            if (k->seen[i].state == RUN_REATTEMPTING && k->seen[i].event_ms == event_ms) return k->seen[i].attempt;
+            if (k->seen[i].state == RUN_REATTEMPTING && k->seen[i].event_ms == event_ms)
+                return k->seen[i].attempt;
     return larger(k->attempts_known, 1) + 1;
 }
 
@@ -107,7 +108,7 @@ static int64_t literal_attempt(const struct run *r, const struct run_known *k, i
 {
     bool told = (r->present & RUN_HAS_ATTEMPT) != 0;
     if (told && r->attempt > 0) return r->attempt;
-    if (told && r->attempts_finished > 0) return r->attempts_finished + 1;
+    if (told && r->attempts_listed > 0) return larger(r->attempts_finished + 1, 2);
     if (told && r->attempt_count > 0) return r->attempt_count + 1;
     return attempt_by_time(r, k, arrival_ms);
 }
@@ -152,7 +153,11 @@ static int64_t requeued_attempt(const struct judge *j)
 static struct run_seen seen_of(const struct judge *j, enum run_state state, int64_t event_ms, int64_t attempt)
 {
     return (struct run_seen){
-        .event_ms = event_ms, .state = state, .attempt = attempt, .present = j->readable, .event_id = j->event_id,
+        .event_ms = event_ms,
+        .state = state,
+        .attempt = attempt,
+        .present = j->readable,
+        .event_id = j->event_id,
         .spelling = state == RUN_UNKNOWN ? j->report->spelling : STR_NONE,
     };
 }
@@ -190,7 +195,10 @@ static struct transition own_final(struct judge *j)
         bool other = exact ? s->state != r->state : run_state_class(s->state) != run_state_class(r->state);
         if (other)
             return (struct transition){
-                .kind = TRANSITION_DUPLICATE, .state = r->state, .attempt = r->attempt, .event_ms = s->event_ms,
+                .kind = TRANSITION_DUPLICATE,
+                .state = r->state,
+                .attempt = r->attempt,
+                .event_ms = s->event_ms,
                 .event_id = s->event_id,
             };
         r->state = s->state;
@@ -211,7 +219,8 @@ static struct transition own_active(struct judge *j)
 
 static struct transition own_reattempting(struct judge *j)
 {
-    struct run_seen *s = find_attempt(j->known, j->own_attempt), fallen = { .event_ms = j->event_ms, .present = ~(uint32_t)0 };
+    struct run_seen *s = find_attempt(j->known, j->own_attempt),
+                    fallen = { .event_ms = j->event_ms, .present = ~(uint32_t)0 };
     struct transition t;
     if (!s && attempt_fell_out(j->known, j->own_attempt)) return own_again(j, &fallen);
     t = s ? own_again(j, s) : own_new(j);
@@ -224,7 +233,8 @@ static void derive(struct judge *j, int64_t attempt)
     int64_t start_ms = run_attempt_start(j->report, attempt);
     struct run_seen s;
     if (attempt < 2 || attempt == j->own_attempt || attempt_known(j->known, attempt)) return;
-    s = seen_of(j, RUN_REATTEMPTING, start_ms != RUN_TIME_NONE && start_ms < j->event_ms ? start_ms : j->event_ms, attempt);
+    s = seen_of(j, RUN_REATTEMPTING,
+                start_ms != RUN_TIME_NONE && start_ms < j->event_ms ? start_ms : j->event_ms, attempt);
     s.derived = true;
     known_insert(j->a, j->known, s);
     j->out[j->n++] = (struct transition){

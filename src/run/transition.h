@@ -38,12 +38,12 @@ struct transition {
     enum transition_kind kind;
     enum run_state state;    /* REATTEMPTING for derived ones; else the report's */
     bool derived;            /* derived REATTEMPTING: does not change the run's state */
-    bool current;            /* the latest known by event time (a late one never moves the state back). A final
-                              * state is the last one whatever the clocks say; derived: its report is not late */
+    bool current;            /* the latest known by event time (a late one never moves the state back); a
+                              * final state always is. Derived: its report is not late */
     int64_t attempt;         /* REATTEMPTING: the attempt about to run; else the run's attempt */
     int64_t event_ms;
     uint32_t gained;         /* FULLER: RUN_HAS_* that were absent in every report before */
-    uint64_t event_id;       /* the transition's first report in the log (FULLER, DUPLICATE: an earlier one) */
+    uint64_t event_id;       /* the transition's first report in the log; DUPLICATE of a forgotten one: 0 */
 };
 enum { TRANSITIONS_MAX = 64 }; /* of one report; of more new attempts than fit the latest are told */
 
