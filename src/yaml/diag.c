@@ -171,7 +171,8 @@ static void put_item(struct strbuf *out, const struct diag *item, bool color)
     if (item->file) strbuf_printf(out, "%s:", item->file);
     if (item->line) strbuf_printf(out, "%u:", item->line);
     if (item->line && item->col) strbuf_printf(out, "%u:", item->col);
-    strbuf_printf(out, "%s%s%s:%s ", item->file ? " " : "", color ? paint : "", level, color ? "\033[0m" : "");
+    if (item->file) strbuf_char(out, ' ');
+    strbuf_printf(out, "%s%s:%s ", color ? paint : "", level, color ? "\033[0m" : "");
     put_tame(out, item->text);
     strbuf_char(out, '\n');
     if (!str_absent(item->source_line)) put_source(out, item, color);

@@ -139,8 +139,8 @@ void fields_unknown(const struct field_table *t, const struct yaml_node *member,
 }
 
 /* Fallbacks are ours: one that does not decode is a mistake in the table. */
-static bool apply_fallback(const struct field *f, struct arena *a, const struct yaml_node *map, struct diags *d,
-                           void *out)
+static bool apply_fallback(const struct field *f, struct arena *a, const struct yaml_node *map,
+                           struct diags *d, void *out)
 {
     struct yaml_node *n;
     if (!f->fallback || f->type == FIELD_NODE) return true;

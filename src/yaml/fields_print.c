@@ -129,9 +129,9 @@ static void put_cell(struct strbuf *out, const char *text)
 static void put_type_name(struct strbuf *out, const struct field *f)
 {
     static const char *const names[] = {
-        [FIELD_TEXT] = "text",         [FIELD_BOOL] = "true or false", [FIELD_INT] = "whole number",
-        [FIELD_NUMBER] = "number",     [FIELD_DURATION] = "duration",  [FIELD_SIZE] = "size",
-        [FIELD_ENUM] = "",             [FIELD_NODE] = "see below",     [FIELD_TEXTS] = "text or list of texts",
+        [FIELD_TEXT] = "text",     [FIELD_BOOL] = "true or false", [FIELD_INT] = "whole number",
+        [FIELD_NUMBER] = "number", [FIELD_DURATION] = "duration",  [FIELD_SIZE] = "size",
+        [FIELD_ENUM] = "",         [FIELD_NODE] = "see below",     [FIELD_TEXTS] = "text or list of texts",
     };
     put_cell(out, names[f->type]);
     for (size_t i = 0; f->type == FIELD_ENUM && f->names[i]; i++) {

@@ -1,5 +1,5 @@
-/* libyaml's events -> tree. A mistake is reported and reading goes on, except for what libyaml cannot pass:
- * that ends the file. */
+/* libyaml's events -> tree. A mistake is reported and reading goes on. What libyaml cannot pass ends the
+ * file, but for one kind: a trap character at the start of a value is masked and the file read once more. */
 #include <assert.h>
 #include <string.h>
 #include <yaml.h>
@@ -8,16 +8,24 @@
 #include "base/utf8.h"
 #include "yaml/yaml_internal.h"
 
-enum { DEEPEST = 32, MOST_NODES = 2000000, CUT_LEVELS = 2 };
+enum { DEEPEST = 32, MOST_NODES = 2000000, CUT_LEVELS = 2, MOST_MASKS = 20 };
+
+/* A trap character that stands masked in the text. */
+struct mask {
+    size_t at;
+    uint32_t line, col;
+};
 
 struct reader {
     yaml_parser_t parser;
     struct arena *arena;
     const char *file;
-    struct str text;
+    struct str source; /* as the user wrote it */
+    struct str text;   /* as libyaml sees it: with masks */
     struct diags *d;
-    size_t nodes;
-    bool stopped;
+    struct mask masks[MOST_MASKS];
+    size_t n_masks, nodes;
+    bool stopped, again;
     uint32_t error_line;      /* of the last error reported here, 0 = none */
     size_t seen_chars, seen_at; /* cursor: so many characters lie before this offset */
 };
@@ -64,7 +72,7 @@ static struct diag *error_at(struct reader *r, const yaml_mark_t *mark, const ch
 static void trap_at(struct reader *r, const yaml_mark_t *mark)
 {
     r->error_line = line_of(mark);
-    trap_report(r->d, r->file, r->text, offset_of(r, mark), line_of(mark), col_of(mark));
+    trap_report(r->d, r->file, r->source, offset_of(r, mark), line_of(mark), col_of(mark));
 }
 
 /* --- what libyaml cannot read --------------------------------------------------------------------------- */
@@ -92,20 +100,61 @@ static bool is_trap(struct reader *r, const yaml_mark_t *mark)
     return c != '\0' && trap_is(c);
 }
 
-static bool report_trap(struct reader *r)
+/* Where the trap character stands that libyaml stumbled over, NULL = it was something else. */
+static const yaml_mark_t *trap_mark(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     if (strcmp(p->problem, "found character that cannot start any token") == 0 &&
-        is_trap(r, &p->problem_mark)) {
-        trap_at(r, &p->problem_mark);
+        is_trap(r, &p->problem_mark))
+        return &p->problem_mark;
+    for (size_t i = 0; p->context && i < sizeof trap_contexts / sizeof *trap_contexts; i++)
+        if (strcmp(p->context, trap_contexts[i]) == 0 && is_trap(r, &p->context_mark))
+            return &p->context_mark;
+    return NULL;
+}
+
+static bool mask_trap(struct reader *r)
+{
+    const yaml_mark_t *mark = trap_mark(r);
+    char *masked;
+    size_t at;
+    if (!mark) return false;
+    if (r->n_masks == MOST_MASKS) {
+        trap_at(r, mark);
         return true;
     }
-    for (size_t i = 0; p->context && i < sizeof trap_contexts / sizeof *trap_contexts; i++)
-        if (strcmp(p->context, trap_contexts[i]) == 0 && is_trap(r, &p->context_mark)) {
-            trap_at(r, &p->context_mark);
-            return true;
-        }
+    at = offset_of(r, mark);
+    masked = arena_memdup(r->arena, r->text.p, r->text.n);
+    masked[at] = '_';
+    r->text.p = masked;
+    r->masks[r->n_masks++] = (struct mask){ at, line_of(mark), col_of(mark) };
+    r->again = true;
+    return true;
+}
+
+static bool line_is_masked(const struct reader *r, uint32_t line)
+{
+    for (size_t i = 0; i < r->n_masks; i++)
+        if (r->masks[i].line == line) return true;
     return false;
+}
+
+/* For what was opened and not closed the place of the opening says more than where that was noticed. */
+static bool report_unclosed(struct reader *r)
+{
+    const yaml_parser_t *p = &r->parser;
+    struct diag *item;
+    char c;
+    if (!p->context || p->context_mark.line == p->problem_mark.line) return false;
+    c = char_at(r, &p->context_mark);
+    if (c == '\0' || !strchr("{[\"'", c)) return false;
+    item = error_at(r, &p->context_mark, "");
+    item->text = str_printf(r->d->arena, "this `%c` is not closed (noticed in line %u: %s)", c,
+                            line_of(&p->problem_mark), p->problem);
+    if (str_find_str(item->source_line, STR(" #")) < item->source_line.n)
+        item->hint =
+            STR("a `#` behind a space starts a comment: a value that begins with it must be in quotes");
+    return true;
 }
 
 static void report_problem(struct reader *r)
@@ -113,6 +162,7 @@ static void report_problem(struct reader *r)
     const yaml_parser_t *p = &r->parser;
     struct str text = str_c(p->problem);
     struct diag *item;
+    if (report_unclosed(r)) return;
     if (char_at(r, &p->problem_mark) == '\t' && strstr(p->problem, "cannot start any token")) {
         error_at(r, &p->problem_mark, "a tab cannot indent YAML")->hint = STR("use spaces");
         return;
@@ -147,8 +197,9 @@ static void report_failure(struct reader *r)
         diag_add(r->d, DIAG_ERROR, r->file, 0, 0, "out of memory while reading");
     } else if (p->error == YAML_READER_ERROR) {
         report_byte(r, p->problem_offset, p->problem);
-    } else if (r->error_line != line_of(&p->problem_mark)) { /* else that error says it already */
-        if (!report_trap(r)) report_problem(r);
+    } else if (!mask_trap(r)) {
+        uint32_t line = line_of(&p->problem_mark);
+        if (r->error_line != line && !line_is_masked(r, line)) report_problem(r); /* else told already */
     }
 }
 
@@ -182,8 +233,21 @@ static struct yaml_node *node_new(struct reader *r, const yaml_event_t *event, e
 static void trapped_scalar(struct reader *r, struct yaml_node *n, const yaml_mark_t *mark)
 {
     trap_at(r, mark);
-    n->text = trap_meant(r->text, offset_of(r, mark));
+    n->text = trap_meant(r->source, offset_of(r, mark));
     n->plain = true;
+}
+
+/* Puts a masked character back. */
+static struct str unmasked(struct reader *r, const yaml_mark_t *mark, struct str value)
+{
+    size_t at = r->n_masks ? offset_of(r, mark) : 0;
+    for (size_t i = 0; i < r->n_masks; i++)
+        if (r->masks[i].at == at && value.n) {
+            char *text = arena_memdup(r->arena, value.p, value.n);
+            text[0] = r->source.p[at];
+            return (struct str){ text, value.n };
+        }
+    return str_dup(r->arena, value);
 }
 
 static struct yaml_node *read_scalar(struct reader *r, const yaml_event_t *event)
@@ -193,7 +257,7 @@ static struct yaml_node *read_scalar(struct reader *r, const yaml_event_t *event
     yaml_scalar_style_t style = event->data.scalar.style;
     bool block = style == YAML_FOLDED_SCALAR_STYLE || style == YAML_LITERAL_SCALAR_STYLE;
     char c = char_at(r, &event->start_mark);
-    n->text = str_dup(r->arena, value);
+    n->text = unmasked(r, &event->start_mark, value);
     n->plain = style == YAML_PLAIN_SCALAR_STYLE;
     /* libyaml forgets a lone `!`, and takes `>5` for an empty block: the source tells. */
     if (c == '!' || event->data.scalar.anchor || event->data.scalar.tag ||
@@ -375,21 +439,46 @@ static bool check_encoding(struct reader *r)
     return false;
 }
 
+static struct yaml_node *read_once(struct reader *r)
+{
+    struct yaml_node *root = NULL;
+    r->nodes = r->error_line = 0;
+    r->seen_chars = r->seen_at = 0;
+    r->stopped = r->again = false;
+    if (yaml_parser_initialize(&r->parser)) {
+        yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+        yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text.p, r->text.n);
+        root = read_stream(r);
+    } else {
+        report_failure(r);
+    }
+    yaml_parser_delete(&r->parser);
+    return root;
+}
+
+/* Reads until no further trap needs a mask; what the last reading found is what is reported. */
+static struct yaml_node *read_masked(struct reader *r)
+{
+    const size_t items = r->d->items.n, errors = r->d->errors, warnings = r->d->warnings, held = r->d->held;
+    struct yaml_node *root = read_once(r);
+    while (r->again) {
+        r->d->items.n = items;
+        r->d->errors = errors;
+        r->d->warnings = warnings;
+        r->d->held = held;
+        root = read_once(r);
+    }
+    for (size_t i = 0; i < r->n_masks; i++)
+        trap_report(r->d, r->file, r->source, r->masks[i].at, r->masks[i].line, r->masks[i].col);
+    return root;
+}
+
 struct yaml_node *yaml_read(struct arena *a, const char *file, struct str text, struct diags *d)
 {
-    struct reader r = { .arena = a, .file = file, .text = text, .d = d };
-    struct yaml_node *root = NULL;
-    if (str_starts(text, STR("\xef\xbb\xbf"))) r.text = str_sub(text, 3, text.n);
-    if (!r.text.p) r.text = STR("");
-    diags_add_source(d, file, r.text);
-    if (!check_encoding(&r)) return NULL;
-    if (!yaml_parser_initialize(&r.parser)) {
-        report_failure(&r);
-        return NULL;
-    }
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)r.text.p, r.text.n);
-    root = read_stream(&r);
-    yaml_parser_delete(&r.parser);
-    return root;
+    struct reader r = { .arena = a, .file = file, .d = d };
+    if (str_starts(text, STR("\xef\xbb\xbf"))) text = str_sub(text, 3, text.n);
+    if (!text.p) text = STR("");
+    r.source = r.text = text;
+    diags_add_source(d, file, text);
+    return check_encoding(&r) ? read_masked(&r) : NULL;
 }

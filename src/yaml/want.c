@@ -109,7 +109,8 @@ bool yaml_want_duration(const struct yaml_node *n, struct diags *d, int64_t *ms)
     if (is_text(n) && duration_parse(n->text, ms)) return true;
     item = wants(d, n, "a duration like 30s or 5m");
     if (is_text(n) && str_to_i64(n->text, &number) && number >= 0)
-        item->hint = str_printf(d->arena, "add a unit (ms, s, m, h, d, w): %ss", yaml_shown(d->arena, n->text));
+        item->hint = str_printf(d->arena, "add a unit (ms, s, m, h, d, w): %ss",
+                                yaml_shown(d->arena, n->text));
     return false;
 }
 
