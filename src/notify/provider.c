@@ -103,7 +103,7 @@ static bool shares_read(struct reader *r, const struct yaml_node *n, const struc
     if (!yaml_want_text(n, r->d, &name)) return false;
     for (size_t i = 0; i < p->n; i++)
         if (str_eq(p->v[i]->name, name)) r->shares = p->v[i];
-    if (!r->shares) yaml_error(r->d, n, "no provider is named `" STR_FMT "` (files are read in order of name)", STR_ARG(name));
+    if (!r->shares) yaml_error(r->d, n, "no provider is named `" STR_FMT "`", STR_ARG(name));
     return r->shares != NULL;
 }
 
@@ -124,31 +124,50 @@ static struct notify_provider *provider_read(const struct notify_providers *p, s
     return &b->p;
 }
 
+/* Kept in order of name. */
+static int add_read(struct notify_providers *p, struct notify_provider *one, const struct yaml_node *n, struct diags *d)
+{
+    size_t at = p->n;
+    for (size_t i = 0; i < p->n; i++)
+        if (str_eq(p->v[i]->name, one->name)) return yaml_error(d, n, "a provider of this name is there already"), -1;
+    for (; at && str_cmp(p->v[at - 1]->name, one->name) > 0; at--) p->v[at] = p->v[at - 1];
+    p->v[at] = one;
+    p->n++;
+    return 0;
+}
+
+static int add_node(struct notify_providers *p, struct arena *a, const struct yaml_node *n, struct diags *d)
+{
+    const size_t errors = d->errors;
+    struct notify_provider *one;
+    if (p->n == PROVIDERS_MAX) return yaml_error(d, n, "more than %d providers", PROVIDERS_MAX), -1;
+    one = provider_read(p, a, n, d);
+    return one && d->errors == errors ? add_read(p, one, n, d) : -1;
+}
+
 int notify_providers_add(struct notify_providers *p, struct arena *a, const char *file, struct str text,
                          struct diags *d)
 {
     const size_t errors = d->errors;
-    struct notify_provider *one;
-    const struct yaml_node *n;
-    if (p->n == PROVIDERS_MAX) return diag_add(d, DIAG_ERROR, file, 0, 0, "more than %d providers", PROVIDERS_MAX), -1;
-    n = yaml_read(a, file, text, d);
-    one = n && d->errors == errors ? provider_read(p, a, n, d) : NULL;
-    if (!one || d->errors != errors) return -1;
-    for (size_t i = 0; i < p->n; i++)
-        if (str_eq(p->v[i]->name, one->name)) return yaml_error(d, n, "a provider of this name is there already"), -1;
-    p->v[p->n++] = one;
-    return 0;
+    const struct yaml_node *n = yaml_read(a, file, text, d);
+    return n && d->errors == errors ? add_node(p, a, n, d) : -1;
 }
 
 struct notify_providers *notify_providers_load(struct arena *a, struct diags *d)
 {
     struct notify_providers *p = ARENA_NEW(a, struct notify_providers);
-    int rc = 0;
-    for (const struct notify_embedded *e = notify_embedded; e->name; e++) {
+    const struct yaml_node *nodes[PROVIDERS_MAX];
+    const size_t errors = d->errors;
+    size_t n = 0;
+    for (const struct notify_embedded *e = notify_embedded; e->name && n < PROVIDERS_MAX; e++) {
         struct str text = { e->start, (size_t)(e->end - e->start) };
-        if (notify_providers_add(p, a, str_printf(a, "%s.yaml", e->name).p, text, d) < 0) rc = -1;
+        nodes[n] = yaml_read(a, str_printf(a, "%s.yaml", e->name).p, text, d);
+        n += nodes[n] != NULL;
     }
-    return rc == 0 ? p : NULL;
+    for (int sharing = 0; sharing < 2; sharing++) /* those that share come after what they share */
+        for (size_t i = 0; i < n && d->errors == errors; i++)
+            if ((yaml_get(nodes[i], "shares") != NULL) == sharing && add_node(p, a, nodes[i], d) < 0) break;
+    return d->errors == errors ? p : NULL;
 }
 
 size_t notify_providers_list(const struct notify_providers *p, const struct notify_provider **out, size_t max)

@@ -49,7 +49,7 @@ static int webhook_key(struct str secret, struct strbuf *key, struct err *err)
     while (text.n % 4) strbuf_char(&text, '=');
     rc = digest_unbase64(strbuf_view(&text), key);
     strbuf_fini(&text);
-    if (rc < 0 || key->n == 0)
+    if (rc < 0 || key->n < 24 || key->n > 64)
         return err_set(err, ERR_TYPE, "the signing secret wants whsec_ followed by base64 of 24 to 64 random bytes");
     return 0;
 }
