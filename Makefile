@@ -72,7 +72,9 @@ $(BUILD)/runbell: $(MAIN) $(BUILD)/librunbell.a
 # --- unit tests: tests/unit/test_ROOM[_what].c, each linked with its room and what the room may use ------
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 room_of = $(word 2,$(subst _, ,$(notdir $(1))))
-closure_of = $(foreach r,$(1) $(arrows_$(1)),$(objs_$(r)))
+# A room, what it may use, what those may use: arrows go one way, so three rounds reach everything.
+widen = $(sort $(1) $(foreach r,$(1),$(arrows_$(r))))
+closure_of = $(foreach r,$(call widen,$(call widen,$(call widen,$(1)))),$(objs_$(r)))
 $(BUILD)/tests/%.o: tests/unit/%.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes -Itests/unit -MMD -MP -c $< -o $@
@@ -96,3 +98,4 @@ $(BUILD)/checked-libs: Makefile
 	@touch $@
 
 -include tests/mustache.mk
+-include tests/notify.mk
