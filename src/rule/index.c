@@ -49,6 +49,7 @@ static void take(struct gather *g, const struct posting_list *list)
 
 static void look(struct gather *g, uint64_t hash, uint32_t slot, enum index_key_kind kind, struct str text)
 {
+    if (!(g->t->filter[hash >> 32 & g->t->filter_mask] >> (hash >> 26 & 63) & 1)) return;
     for (size_t i = hash & g->t->mask;; i = (i + 1) & g->t->mask) {
         const struct index_key *k = &g->t->keys[i];
         if (k->hash == 0) return;

@@ -186,6 +186,7 @@ static void key_place(struct index_table *t, const struct entry *e, struct posti
     size_t i = hash & t->mask;
     while (t->keys[i].hash) i = (i + 1) & t->mask;
     t->keys[i] = (struct index_key){ hash, e->slot, e->kind, e->text, list };
+    t->filter[hash >> 32 & t->filter_mask] |= (uint64_t)1 << (hash >> 26 & 63);
 }
 
 static void list_place(struct index_table *t, const struct entry *e, struct posting_list list)
@@ -203,6 +204,8 @@ static void table_fill(struct build *b)
     while (cap < 2 * n) cap *= 2;
     t->keys = ARENA_ARRAY(b->a, struct index_key, cap);
     t->mask = cap - 1;
+    t->filter = ARENA_ARRAY(b->a, uint64_t, cap / 8); /* 8 bits per slot, of which half are taken at most */
+    t->filter_mask = cap / 8 - 1;
     t->postings = ARENA_ARRAY(b->a, struct posting, n);
     if (n > 0) qsort(b->entries.v, n, sizeof *v, entry_cmp);
     for (size_t from = 0, to; from < n; from = to) {

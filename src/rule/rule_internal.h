@@ -151,6 +151,8 @@ struct index_slot { /* one field that some rule is found by */
 struct index_table {
     struct index_key *keys;
     size_t mask;
+    uint64_t *filter; /* a bit per hash, 1 in 16 or fewer set: most look-ups find nothing and end here */
+    size_t filter_mask;
     struct posting *postings;
     struct index_slot *slots;
     size_t slot_count;
