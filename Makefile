@@ -99,3 +99,4 @@ $(BUILD)/checked-libs: Makefile
 
 -include tests/mustache.mk
 -include tests/notify.mk
+-include tests/suites.mk
