@@ -196,11 +196,13 @@ static int post(struct demo *d, const struct sample *s)
     json_put_raw(&w, str_c(s->tags));
     put_attempts(&w, s, now);
     json_object_end(&w);
+    printf("    POST /v1/events  {\"id\":\"%s\",\"status\":\"%s\",\"taskIdentifier\":\"%s\",...}\n\n", s->id, s->status, s->task);
+    fflush(stdout); /* before the server prints what comes of it */
     rc = client_request(&d->client, "POST", "/v1/events", strbuf_view(&b), &status, &answer, &err);
-    printf("    POST /v1/events  {\"id\":\"%s\",\"status\":\"%s\",\"taskIdentifier\":\"%s\",...}  ->  %d\n\n", s->id, s->status, s->task, status);
-    fflush(stdout);
     strbuf_fini(&b);
-    return rc == 0 && status == 202 ? 0 : -1;
+    if (rc == 0 && status == 202) return 0;
+    fprintf(stderr, "runbell demo: the server answered %d\n", status);
+    return -1;
 }
 
 static int story(struct demo *d)

@@ -42,6 +42,7 @@ struct timer {
 enum due { /* what an incident may wait for */
     DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LINGER, DUE_QUIET, DUE_CLEARS, DUE_LAPSE, DUE_KINDS
 };
+enum criterion { BY_SUCCESS, BY_CLEARING }; /* why an incident lingers */
 enum told_flag { TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4 };
 struct told { /* what one destination has heard of an incident */
     struct place *place;
@@ -74,6 +75,7 @@ struct incident {
     uint16_t told_count, step_count, step_next, repeat_next;
     uint8_t state;             /* enum incident_state */
     uint8_t last_state;        /* enum run_state of the last hit */
+    uint8_t criterion;         /* enum criterion, while it lingers */
     bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
 };
 
@@ -195,7 +197,7 @@ void engine_event(struct step_context *c, const struct engine_input *in);
 /* life.c: the life of an incident */
 void incident_open(struct step_context *c, struct incident *i);
 void incident_speak_first(struct step_context *c, struct incident *i);
-void incident_criterion(struct step_context *c, struct incident *i, const char *reason); /* linger, then resolve */
+void incident_criterion(struct step_context *c, struct incident *i, enum criterion why); /* linger, then resolve */
 void incident_relapse(struct step_context *c, struct incident *i);
 void incident_resolve(struct step_context *c, struct incident *i, struct str reason);
 void incident_due(struct step_context *c, struct incident *i);

@@ -173,7 +173,7 @@ static void success_for(struct step_context *c, struct incident *i, const struct
     i->successes++;
     incident_touch(c->e, i);
     if (i->successes < wanted) return;
-    incident_criterion(c, i, "a run succeeded");
+    incident_criterion(c, i, BY_SUCCESS);
     if (!i->ended) incident_rearm(c->e, i);
 }
 

@@ -145,17 +145,23 @@ void incident_relapse(struct step_context *c, struct incident *i)
     incident_touch(c->e, i);
 }
 
-void incident_criterion(struct step_context *c, struct incident *i, const char *reason)
+static struct str criterion_text(enum criterion why)
+{
+    return why == BY_SUCCESS ? STR("a run succeeded") : STR("the condition no longer holds");
+}
+
+void incident_criterion(struct step_context *c, struct incident *i, enum criterion why)
 {
     int64_t linger_ms = i->rule->now->linger_ms;
     if (i->state == INCIDENT_PENDING || linger_ms == 0) {
-        incident_resolve(c, i, str_c(reason));
+        incident_resolve(c, i, criterion_text(why));
         return;
     }
     if (i->due[DUE_LINGER] != ENGINE_NEVER) return;
     i->due[DUE_LINGER] = c->now_ms + linger_ms;
     if (i->paused_ms == 0) i->paused_ms = c->now_ms;
-    note(c, i->id, "lingering", note_text(c, "reason", str_c(reason)));
+    i->criterion = (uint8_t)why;
+    note(c, i->id, "lingering", note_text(c, "reason", criterion_text(why)));
     incident_touch(c->e, i);
 }
 
@@ -214,7 +220,7 @@ static void clears_due(struct step_context *c, struct incident *i)
     if (holds)
         i->due[DUE_CLEARS] = clears_ms;
     else
-        incident_criterion(c, i, "the condition no longer holds");
+        incident_criterion(c, i, BY_CLEARING);
 }
 
 static void lapse_due(struct step_context *c, struct incident *i)
@@ -232,7 +238,7 @@ void incident_due(struct step_context *c, struct incident *i)
 {
     incident_touch(c->e, i);
     if (take_due(c, i, DUE_LINGER)) {
-        incident_resolve(c, i, STR("the criterion held through linger"));
+        incident_resolve(c, i, criterion_text((enum criterion)i->criterion));
         return;
     }
     if (take_due(c, i, DUE_CLEARS)) clears_due(c, i);

@@ -67,6 +67,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     write_steps(i, w);
     json_field_i64(w, "repeat_next", i->repeat_next);
     json_field_i64(w, "state", i->last_state);
+    if (i->criterion) json_field_i64(w, "criterion", i->criterion);
     if (i->successes) json_field_i64(w, "successes", i->successes);
     if (i->identity_hash) json_field_i64(w, "identity", i->identity_hash);
     if (i->late) json_field_bool(w, "late", true);
@@ -335,6 +336,7 @@ static void restore_from(struct engine *e, struct incident *i, struct json o)
     i->step_next = (uint16_t)i64_or(json_get_c(o, "step_next"), 0);
     i->repeat_next = (uint16_t)i64_or(json_get_c(o, "repeat_next"), 0);
     i->last_state = (uint8_t)i64_or(json_get_c(o, "state"), 0);
+    i->criterion = (uint8_t)i64_or(json_get_c(o, "criterion"), 0);
     i->successes = (uint32_t)i64_or(json_get_c(o, "successes"), 0);
     i->late = json_bool(json_get_c(o, "late"), false);
     i->first_run = text_or_null(json_get_c(o, "first_run"));

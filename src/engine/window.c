@@ -57,12 +57,14 @@ static void window_touch(struct engine *e, struct window *w)
 }
 
 /* Entries that no window ending now or later can hold are over, but a late event may still fall beside them:
- * one more length of the window is kept. */
+ * they are kept for a day more. */
+enum { LATE_MS = 86400000 };
+
 static void drop_old(struct window *w, int64_t window_ms)
 {
     int64_t newest = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0;
     size_t old = 0;
-    while (old < w->entries.n && w->entries.v[old].event_ms < newest - 2 * window_ms) old++;
+    while (old < w->entries.n && w->entries.v[old].event_ms < newest - window_ms - LATE_MS) old++;
     if (old == 0) return;
     memmove(w->entries.v, w->entries.v + old, (w->entries.n - old) * sizeof *w->entries.v);
     w->entries.n -= old;
@@ -132,7 +134,7 @@ int64_t window_add(struct engine *e, struct window *w, int64_t event_ms, struct 
     window_touch(e, w);
     over_ms = w->entries.v[w->entries.n - 1].event_ms;
     if (over_ms < e->now_ms) over_ms = e->now_ms; /* late events count among themselves, too */
-    timer_set(e, &w->timer, over_ms + 2 * c->window_ms + 1);
+    timer_set(e, &w->timer, over_ms + c->window_ms + LATE_MS);
     return best_count(w, c, event_ms);
 }
 
