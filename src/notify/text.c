@@ -70,11 +70,12 @@ static size_t count_marks(struct str s)
 static int render_part(const struct text_part *part, struct json view, struct arena *a, struct str *out,
                        struct err *err)
 {
+    static const struct template_limits limits = { 100000, TEXT_CEILING, 32 };
     struct strbuf b;
     int rc;
     if (template_is_literal(part->template, out)) return 0;
     strbuf_init(&b, TEXT_CEILING);
-    rc = template_render(part->template, view, mark, &template_default_limits, &b, err);
+    rc = template_render(part->template, view, mark, &limits, &b, err);
     if (rc == 0 && !strbuf_ok(&b)) rc = err_set(err, ERR_LIMIT, "a rendered text is longer than 4 MiB");
     if (rc == 0) *out = str_dup(a, strbuf_view(&b));
     strbuf_fini(&b);

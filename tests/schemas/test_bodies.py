@@ -72,12 +72,16 @@ def texts(value):
 
 
 def test_all_there(lines):
-    assert len(lines) == 5 * 10 * 9 * 4
+    assert len(lines) == 5 * (9 + 9 * 4) * 4
     assert {one["provider"] for one in lines} == {"slack-bot", "slack-webhook", "pagerduty", "webhook", "console"}
 
 
 def test_schemas(lines):
+    seen = set()
     for line in sent(lines, "slack-bot", "slack-webhook", "pagerduty", "webhook"):
+        if (line["provider"], line["body"]) in seen:
+            continue
+        seen.add((line["provider"], line["body"]))
         for error in validator(line).iter_errors(json.loads(line["body"])):
             pytest.fail(f"{where(line)}: {error.json_path}: {error.message[:300]}")
 
