@@ -1,5 +1,6 @@
 /* Reading a run object of any origin: members are sorted into slots in one pass, then read slot by slot. */
 #include <math.h>
+#include <stdarg.h>
 
 #include "base/map.h"
 #include "base/timefmt.h"
@@ -91,61 +92,66 @@ static const char *kind_name(struct json v)
     return names[json_kind(v)];
 }
 
-/* where: the path before the member, "attempts[2]."; the member's name is its key. */
-static int wrong(struct json v, const char *where, const char *wanted, struct err *err)
+static int wrong(struct json v, const char *wanted, struct err *err)
 {
     struct str key = json_key(v);
-    return err_set(err, ERR_TYPE, "%s" STR_FMT " must be %s, not %s", where, STR_ARG(key), wanted,
-                   kind_name(v));
+    return err_set(err, ERR_TYPE, STR_FMT " must be %s, not %s", STR_ARG(key), wanted, kind_name(v));
 }
 
-static int take_text(struct json v, const char *where, struct str *out, struct err *err)
+/* The message is about a member of the one named now. */
+PRINTF_LIKE(2, 3) static int within(struct err *err, const char *fmt, ...)
+{
+    char inner[sizeof err->msg], outer[80];
+    va_list ap;
+    memcpy(inner, err->msg, sizeof inner);
+    va_start(ap, fmt);
+    vsnprintf(outer, sizeof outer, fmt, ap);
+    va_end(ap);
+    return err_set(err, err->code, "%s.%s", outer, inner);
+}
+
+static int take_text(struct json v, struct str *out, struct err *err)
 {
     if (!json_present(v)) return 0;
-    if (json_kind(v) != JSON_STRING) return wrong(v, where, "text", err);
+    if (json_kind(v) != JSON_STRING) return wrong(v, "text", err);
     *out = json_str(v);
     return 0;
 }
 
 /* Text, or an object that has it as its member key (or, failing that, other). */
-static int take_name(struct json v, const char *where, const char *key, const char *other, struct str *out,
-                     struct err *err)
+static int take_name(struct json v, const char *key, const char *other, struct str *out, struct err *err)
 {
     struct json inner;
-    char path[64];
-    if (json_kind(v) != JSON_OBJECT) {
-        if (json_present(v) && json_kind(v) != JSON_STRING) return wrong(v, where, "text or an object", err);
-        return take_text(v, where, out, err);
-    }
+    if (json_kind(v) == JSON_STRING || !json_present(v)) return take_text(v, out, err);
+    if (json_kind(v) != JSON_OBJECT) return wrong(v, "text or an object", err);
     inner = json_get_c(v, key);
     if (!json_present(inner) && other) inner = json_get_c(v, other);
-    snprintf(path, sizeof path, "%s" STR_FMT ".", where, STR_ARG(json_key(v)));
-    return take_text(inner, path, out, err);
+    return take_text(inner, out, err) ? within(err, STR_FMT, STR_ARG(json_key(v))) : 0;
 }
 
-static int take_time(struct json v, const char *where, int64_t *out, struct err *err)
+static int take_time(struct json v, int64_t *out, struct err *err)
 {
     if (!json_present(v)) return 0;
-    if (json_kind(v) != JSON_STRING) return wrong(v, where, "an RFC 3339 time as text", err);
+    if (json_kind(v) != JSON_STRING) return wrong(v, "an RFC 3339 time as text", err);
     if (time_parse(json_str(v), out)) return 0;
-    return err_set(err, ERR_TYPE, "%s" STR_FMT " is no RFC 3339 time", where, STR_ARG(json_key(v)));
+    return err_set(err, ERR_TYPE, STR_FMT " is no RFC 3339 time", STR_ARG(json_key(v)));
 }
 
-static int take_count(struct json v, const char *where, int64_t *out, struct err *err)
+static int take_count(struct json v, int64_t *out, struct err *err)
 {
     int64_t n;
     if (!json_present(v)) return 0;
-    if (json_kind(v) != JSON_NUMBER) return wrong(v, where, "a whole number", err);
+    if (json_kind(v) != JSON_NUMBER) return wrong(v, "a whole number", err);
     if (!json_i64(v, &n) || n < 0 || n > RUN_ATTEMPT_MAX)
-        return err_set(err, ERR_TYPE, "%s" STR_FMT " must be a whole number from 0 to %d", where,
-                       STR_ARG(json_key(v)), RUN_ATTEMPT_MAX);
+        return err_set(err, ERR_TYPE, STR_FMT " must be a whole number from 0 to %d", STR_ARG(json_key(v)),
+                       RUN_ATTEMPT_MAX);
     *out = n;
     return 0;
 }
 
 static int take_number(struct json v, double *out, struct err *err)
 {
-    if (json_kind(v) != JSON_NUMBER) return wrong(v, "", "a number", err);
+    if (json_kind(v) != JSON_NUMBER) return wrong(v, "a number", err);
     if (!json_f64(v, out) || !isfinite(*out))
         return err_set(err, ERR_TYPE, STR_FMT " is out of range", STR_ARG(json_key(v)));
     return 0;
@@ -156,7 +162,7 @@ static int take_number(struct json v, double *out, struct err *err)
 static int read_id(struct json v, struct run *out, struct err *err)
 {
     if (!json_present(v)) return err_set(err, ERR_TYPE, "id is missing: a run needs one");
-    if (take_text(v, "", &out->id, err)) return -1;
+    if (take_text(v, &out->id, err)) return -1;
     if (out->id.n < 1 || out->id.n > 128) return err_set(err, ERR_TYPE, "id must have 1 to 128 characters");
     for (size_t i = 0; i < out->id.n; i++)
         if (out->id.p[i] <= ' ' || out->id.p[i] > '~')
@@ -167,7 +173,7 @@ static int read_id(struct json v, struct run *out, struct err *err)
 static int read_status(struct json v, struct run *out, struct err *err)
 {
     if (!json_present(v)) return err_set(err, ERR_TYPE, "status is missing: a run needs one");
-    if (take_text(v, "", &out->spelling, err)) return -1;
+    if (take_text(v, &out->spelling, err)) return -1;
     if (out->spelling.n < 1 || out->spelling.n > 128)
         return err_set(err, ERR_TYPE, "status must have 1 to 128 bytes");
     out->state = run_state_parse(out->spelling);
@@ -197,7 +203,7 @@ static int read_texts(const struct json slots[SLOTS], struct run *out, struct er
         { SLOT_URL, 0, "href", NULL, &out->dashboard_url },
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (take_name(slots[texts[i].slot], "", texts[i].key, texts[i].other, texts[i].to, err)) return -1;
+        if (take_name(slots[texts[i].slot], texts[i].key, texts[i].other, texts[i].to, err)) return -1;
         if (!str_absent(*texts[i].to)) out->present |= texts[i].bit;
     }
     return 0;
@@ -207,9 +213,10 @@ static int read_related(struct json v, struct run *out, struct err *err)
 {
     struct str root = STR_NONE, parent = STR_NONE;
     if (!json_present(v)) return 0;
-    if (json_kind(v) != JSON_OBJECT) return wrong(v, "", "an object", err);
-    if (take_name(json_get_c(v, "root"), "relatedRuns.", "id", NULL, &root, err)) return -1;
-    if (take_name(json_get_c(v, "parent"), "relatedRuns.", "id", NULL, &parent, err)) return -1;
+    if (json_kind(v) != JSON_OBJECT) return wrong(v, "an object", err);
+    if (take_name(json_get_c(v, "root"), "id", NULL, &root, err) ||
+        take_name(json_get_c(v, "parent"), "id", NULL, &parent, err))
+        return within(err, "relatedRuns");
     if (!str_absent(root)) {
         out->root = root;
         out->present |= RUN_HAS_ROOT;
@@ -235,7 +242,7 @@ static int read_times(const struct json slots[SLOTS], struct run *out, struct er
         { SLOT_DELAYED, RUN_HAS_DELAYED, &out->delayed_ms },
     };
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-        if (take_time(slots[times[i].slot], "", times[i].to, err)) return -1;
+        if (take_time(slots[times[i].slot], times[i].to, err)) return -1;
         if (*times[i].to != RUN_TIME_NONE) out->present |= times[i].bit;
     }
     return 0;
@@ -276,7 +283,7 @@ static int read_tags(struct arena *a, struct json v, struct run *out, struct err
         out->tags[out->tag_count++] = json_str(v);
         return 0;
     }
-    if (json_kind(v) != JSON_ARRAY) return wrong(v, "", "a list of texts", err);
+    if (json_kind(v) != JSON_ARRAY) return wrong(v, "a list of texts", err);
     rc = read_tag_list(a, v, &seen, out, err);
     map_fini(&seen);
     return rc;
@@ -286,7 +293,7 @@ static int read_scalars(const struct json slots[SLOTS], struct run *out, struct 
 {
     struct json test = slots[SLOT_TEST], cost = slots[SLOT_COST], duration = slots[SLOT_DURATION];
     if (json_present(test)) {
-        if (json_kind(test) != JSON_BOOL) return wrong(test, "", "true or false", err);
+        if (json_kind(test) != JSON_BOOL) return wrong(test, "true or false", err);
         out->test = json_bool(test, false);
         out->present |= RUN_HAS_TEST;
     }
@@ -306,7 +313,7 @@ static int read_scalars(const struct json slots[SLOTS], struct run *out, struct 
 static int read_metadata(struct json v, struct run *out, struct err *err)
 {
     if (!json_present(v)) return 0;
-    if (json_kind(v) != JSON_OBJECT) return wrong(v, "", "an object", err);
+    if (json_kind(v) != JSON_OBJECT) return wrong(v, "an object", err);
     out->metadata = v;
     out->present |= RUN_HAS_METADATA;
     return 0;
@@ -322,17 +329,17 @@ static struct str code_in(struct str message)
     return str_sub(message, lead.n, message.n - lead.n - 1);
 }
 
-static int read_error_object(struct json v, const char *where, struct run_error *out, struct err *err)
+static int read_error_object(struct json v, struct run_error *out, struct err *err)
 {
     struct str type = STR_NONE;
     struct json raw = json_get_c(v, "raw"), code = json_get_c(v, "code"), stack = json_get_c(v, "stackTrace");
     if (!json_present(stack)) stack = json_get_c(v, "stack");
-    if (take_text(json_get_c(v, "type"), where, &type, err)) return -1;
-    if (take_text(json_get_c(v, "name"), where, &out->name, err)) return -1;
-    if (take_text(json_get_c(v, "message"), where, &out->message, err)) return -1;
-    if (take_text(stack, where, &out->stack, err)) return -1;
+    if (take_text(json_get_c(v, "type"), &type, err)) return -1;
+    if (take_text(json_get_c(v, "name"), &out->name, err)) return -1;
+    if (take_text(json_get_c(v, "message"), &out->message, err)) return -1;
+    if (take_text(stack, &out->stack, err)) return -1;
     if (json_kind(code) == JSON_ARRAY || json_kind(code) == JSON_OBJECT)
-        return wrong(code, where, "text", err);
+        return wrong(code, "text", err);
     out->code = json_scalar(code);
     if (str_absent(out->message) && json_present(raw) &&
         (str_eq_c(type, "STRING_ERROR") || str_eq_c(type, "CUSTOM_ERROR")))
@@ -340,16 +347,15 @@ static int read_error_object(struct json v, const char *where, struct run_error 
     return 0;
 }
 
-/* *found: there was something in it. where: "error." or "attempts[2].error." for its members. */
-static int read_error(struct json v, const char *parent, const char *where, struct run_error *out,
-                      bool *found, struct err *err)
+/* *found: there was something in it. */
+static int read_error(struct json v, struct run_error *out, bool *found, struct err *err)
 {
     struct run_error e = { 0 };
     *found = false;
     if (!json_present(v)) return 0;
     if (json_kind(v) == JSON_STRING) e.message = json_str(v);
-    else if (json_kind(v) != JSON_OBJECT) return wrong(v, parent, "text or an object", err);
-    else if (read_error_object(v, where, &e, err)) return -1;
+    else if (json_kind(v) != JSON_OBJECT) return wrong(v, "text or an object", err);
+    else if (read_error_object(v, &e, err)) return within(err, "error");
     if (str_absent(e.code)) e.code = code_in(e.message);
     if (str_absent(e.name) && str_absent(e.message) && str_absent(e.code) && str_absent(e.stack)) return 0;
     *out = e;
@@ -366,21 +372,16 @@ struct attempts {
     bool has_error;
 };
 
-static int read_attempt(struct attempts *all, struct json v, size_t at, struct err *err)
+static int read_attempt(struct attempts *all, struct json v, struct err *err)
 {
-    char parent[32], inner[40];
     struct str status = STR_NONE;
     int64_t started_ms = RUN_TIME_NONE, completed_ms = RUN_TIME_NONE;
     struct run_error error = { 0 };
     bool found, finished;
-    if (json_kind(v) != JSON_OBJECT)
-        return err_set(err, ERR_TYPE, "attempts[%zu] must be an object, not %s", at, kind_name(v));
-    snprintf(parent, sizeof parent, "attempts[%zu].", at);
-    snprintf(inner, sizeof inner, "%serror.", parent);
-    if (take_text(json_get_c(v, "status"), parent, &status, err)) return -1;
-    if (take_time(json_get_c(v, "startedAt"), parent, &started_ms, err)) return -1;
-    if (take_time(json_get_c(v, "completedAt"), parent, &completed_ms, err)) return -1;
-    if (read_error(json_get_c(v, "error"), parent, inner, &error, &found, err)) return -1;
+    if (take_text(json_get_c(v, "status"), &status, err)) return -1;
+    if (take_time(json_get_c(v, "startedAt"), &started_ms, err)) return -1;
+    if (take_time(json_get_c(v, "completedAt"), &completed_ms, err)) return -1;
+    if (read_error(json_get_c(v, "error"), &error, &found, err)) return -1;
     finished =
         completed_ms != RUN_TIME_NONE || (run_state_class(run_state_parse(status)) & RUN_CLASS_FINISHED);
     all->run->attempts_finished += finished;
@@ -409,13 +410,16 @@ static int read_attempts(struct arena *a, struct json list, struct attempts *all
 {
     size_t n = json_count(list), at = 0;
     if (!json_present(list)) return 0;
-    if (json_kind(list) != JSON_ARRAY) return wrong(list, "", "a list", err);
+    if (json_kind(list) != JSON_ARRAY) return wrong(list, "a list", err);
     all->run->attempts_finished = 0;
     all->run->attempts_listed = (int64_t)n;
     if (n == 0) return 0;
     all->run->attempt_starts_ms = ARENA_ARRAY(a, int64_t, n < RUN_STARTS_MAX ? n : RUN_STARTS_MAX);
-    for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v), at++)
-        if (read_attempt(all, v, at, err)) return -1;
+    for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v), at++) {
+        if (json_kind(v) != JSON_OBJECT)
+            return err_set(err, ERR_TYPE, "attempts[%zu] must be an object, not %s", at, kind_name(v));
+        if (read_attempt(all, v, err)) return within(err, "attempts[%zu]", at);
+    }
     sort_starts(all->run);
     return 0;
 }
@@ -424,13 +428,10 @@ static int read_attempts(struct arena *a, struct json list, struct attempts *all
 static int read_attempt_numbers(const struct json slots[SLOTS], struct run *out, struct err *err)
 {
     struct json attempt = slots[SLOT_ATTEMPT];
-    const char *where = "";
-    if (json_kind(attempt) == JSON_OBJECT) {
-        attempt = json_get_c(attempt, "number");
-        where = "attempt.";
-    }
-    if (take_count(attempt, where, &out->attempt, err)) return -1;
-    if (take_count(slots[SLOT_ATTEMPT_COUNT], "", &out->attempt_count, err)) return -1;
+    bool nested = json_kind(attempt) == JSON_OBJECT;
+    if (take_count(nested ? json_get_c(attempt, "number") : attempt, &out->attempt, err))
+        return nested ? within(err, "attempt") : -1;
+    if (take_count(slots[SLOT_ATTEMPT_COUNT], &out->attempt_count, err)) return -1;
     if (out->attempt > 0 || out->attempt_count >= 0 || out->attempts_listed > 0)
         out->present |= RUN_HAS_ATTEMPT;
     return 0;
@@ -452,7 +453,7 @@ int run_decode(struct arena *a, struct json object, struct run *out, struct err 
     if (read_tags(a, slots[SLOT_TAGS], out, err) || read_metadata(slots[SLOT_METADATA], out, err)) return -1;
     if (read_attempts(a, slots[SLOT_ATTEMPTS], &attempts, err) || read_attempt_numbers(slots, out, err))
         return -1;
-    if (read_error(slots[SLOT_ERROR], "", "error.", &out->error, &has_error, err)) return -1;
+    if (read_error(slots[SLOT_ERROR], &out->error, &has_error, err)) return -1;
     if (!has_error) out->error = attempts.error;
     if (has_error || attempts.has_error) out->present |= RUN_HAS_ERROR;
     return 0;

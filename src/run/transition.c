@@ -144,7 +144,7 @@ static int64_t requeued_attempt(const struct judge *j)
         if (!after || after->state != RUN_QUEUED || !(after->present & RUN_HAS_STARTED)) return 0;
         if (counted && !(r->present & RUN_HAS_ATTEMPT)) return 0; /* which one it was cannot be known */
     }
-    if (r->present & RUN_HAS_ATTEMPT) return j->told > 0 ? j->told + 1 : 0;
+    if (r->present & RUN_HAS_ATTEMPT) return j->told + 1;
     return larger(j->known->attempts_known, 1) + 1;
 }
 
