@@ -8,7 +8,10 @@ static const char *const kinds[MESSAGE_KINDS] = {
 };
 enum { SEVERITIES = SEVERITY_CRITICAL + 1 };
 static const char *const severities[SEVERITIES] = {
-    [SEVERITY_INFO] = "info", [SEVERITY_WARNING] = "warning", [SEVERITY_ERROR] = "error", [SEVERITY_CRITICAL] = "critical",
+    [SEVERITY_INFO] = "info",
+    [SEVERITY_WARNING] = "warning",
+    [SEVERITY_ERROR] = "error",
+    [SEVERITY_CRITICAL] = "critical",
 };
 static const char *const classes[VERDICT_CLASSES] = {
     [VERDICT_OK] = "ok",

@@ -49,7 +49,8 @@ static void put_count(struct json m, struct str title, struct strbuf *out)
     int64_t hits = 0, runs = 0;
     json_i64(json_get_c(m, "hits"), &hits);
     json_i64(json_get_c(m, "runs"), &runs);
-    if (hits < 2 || tells(title, member(m, "hits")) || (hits == runs && tells(title, member(m, "runs")))) return;
+    if (hits < 2 || tells(title, member(m, "hits")) || (hits == runs && tells(title, member(m, "runs"))))
+        return;
     strbuf_printf(out, " (%lld times", (long long)hits);
     if (runs > 0) strbuf_printf(out, " in %lld run%s", (long long)runs, runs == 1 ? "" : "s");
     strbuf_char(out, ')');
@@ -95,7 +96,8 @@ static void put_fields(struct json m, struct strbuf *out)
 
 static void put_origin(struct json m, struct strbuf *out)
 {
-    struct str project = member(m, "project"), env = member(m, "env"), rule = member(m, "rule"), key = member(m, "key");
+    struct str project = member(m, "project"), env = member(m, "env"), rule = member(m, "rule"),
+               key = member(m, "key");
     if (rule.n == 0) return;
     strbuf_c(out, "Rule: ");
     put_clean(rule, out);

@@ -23,12 +23,16 @@ static void write_identity(const struct message *m, struct json_writer *w)
 
 static void write_state(const struct message *m, struct json_writer *w)
 {
-    static const char *const flags[] = { "severity_info", "severity_warning", "severity_error", "severity_critical" };
+    static const char *const flags[] = { "severity_info", "severity_warning", "severity_error",
+                                         "severity_critical" };
     json_field_str(w, "severity", str_c(severity_name(m->severity)));
     json_field_bool(w, flags[m->severity], true);
     json_field_bool(w, "resolved", m->resolved);
     json_field_bool(w, "acknowledged", m->acknowledged);
-    json_field_str(w, "state", m->resolved ? STR("resolved") : m->acknowledged ? STR("acknowledged") : STR("firing"));
+    json_field_str(w, "state",
+                   m->resolved       ? STR("resolved")
+                   : m->acknowledged ? STR("acknowledged")
+                                     : STR("firing"));
 }
 
 static void write_fields(const struct message *m, struct json_writer *w)

@@ -51,7 +51,7 @@ static int fail(struct compiler *c, size_t at)
 }
 #define FAIL(c, at, ...) (err_set((c)->err, ERR_SYNTAX, __VA_ARGS__), fail((c), (at)))
 
-/* --- finding tags --------------------------------------------------------------------------------------- */
+/* --- finding tags ----------------------------------------------------------------------------------- */
 static size_t find_from(struct str s, size_t from, struct str needle)
 {
     const void *p = from <= s.n ? memmem(s.p + from, s.n - from, needle.p, needle.n) : NULL;
@@ -107,7 +107,7 @@ static int next_tag(struct compiler *c, struct tag *tag)
     return 1;
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------ */
+/* --- nodes ------------------------------------------------------------------------------------------ */
 static void begin_line(struct compiler *c)
 {
     if (c->line_start && c->u->name.p) *vec_push(&c->nodes) = (struct node){ .kind = NODE_LINE };
@@ -161,8 +161,8 @@ static int add_value(struct compiler *c, const struct tag *tag)
     struct str text = tag->content, rest = STR_NONE, bad = STR_NONE;
     struct node *n;
     if (raw && c->o->refuse_unescaped)
-        return FAIL(c, tag->from, "unescaped text ({{%c) is not allowed here: write {{" STR_FMT "}}", tag->sigil,
-                    STR_ARG(text));
+        return FAIL(c, tag->from, "unescaped text ({{%c) is not allowed here: write {{" STR_FMT "}}",
+                    tag->sigil, STR_ARG(text));
     if (c->o->filters) {
         size_t bar = filter_bar(text);
         if (bar < text.n) rest = str_sub(text, bar + 1, text.n);
@@ -250,7 +250,7 @@ static int add_partial(struct compiler *c, const struct tag *tag)
     return 0;
 }
 
-/* --- a unit ------------------------------------------------------------------------------------------------ */
+/* --- a unit ----------------------------------------------------------------------------------------- */
 static int take_tag(struct compiler *c, const struct tag *tag)
 {
     switch (tag->sigil) {

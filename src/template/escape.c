@@ -29,7 +29,9 @@ static void backslash(struct str s, const char *special, struct strbuf *out)
 
 static void escape_html(struct str s, struct strbuf *out)
 {
-    static const char *const swap[128] = { ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;" };
+    static const char *const swap[128] = {
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;"
+    };
     swap_bytes(s, swap, out);
 }
 
@@ -62,7 +64,8 @@ static void escape_json(struct str s, struct strbuf *out)
 
 static bool is_unreserved(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("-._~", c));
 }
 
 static void escape_url_query(struct str s, struct strbuf *out)
@@ -119,10 +122,12 @@ template_escape_fn escape_by_name(struct str name)
     return NULL;
 }
 
-/* --- lengths ------------------------------------------------------------------------------------------------ */
+/* --- lengths ---------------------------------------------------------------------------------------- */
 bool text_unit_parse(struct str name, enum text_unit *out)
 {
-    static const char *const names[] = { [TEXT_CHARS] = "chars", [TEXT_UTF16] = "utf16", [TEXT_BYTES] = "bytes" };
+    static const char *const names[] = {
+        [TEXT_CHARS] = "chars", [TEXT_UTF16] = "utf16", [TEXT_BYTES] = "bytes"
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!str_eq_c(name, names[i])) continue;
         *out = (enum text_unit)i;

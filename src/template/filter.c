@@ -6,7 +6,7 @@
 #include "base/timefmt.h"
 #include "template/template_internal.h"
 
-/* --- values -------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------------- */
 struct str filter_take(struct filter_run *r, struct strbuf *b)
 {
     struct str out = str_dup(r->a, strbuf_view(b));
@@ -77,10 +77,11 @@ static bool is_empty(const struct filter_value *v)
 
 static int refuse(struct filter_run *r, const struct filter_call *call, struct str text, const char *what)
 {
-    return err_set(r->err, ERR_TYPE, "%s: \"" STR_FMT "\" is not %s", call->name, STR_ARG(str_sub(text, 0, 60)), what);
+    return err_set(r->err, ERR_TYPE, "%s: \"" STR_FMT "\" is not %s", call->name,
+                   STR_ARG(str_sub(text, 0, 60)), what);
 }
 
-/* --- filters on values ----------------------------------------------------------------------------------- */
+/* --- filters on values ------------------------------------------------------------------------------ */
 static int apply_default(struct filter_run *r, const struct filter_call *call, struct filter_value *v)
 {
     (void)r;
@@ -106,7 +107,8 @@ static int apply_last(struct filter_run *r, const struct filter_call *call, stru
     size_t n = v->is_text ? 0 : json_count(v->json);
     (void)r;
     (void)call;
-    if (!v->is_text && json_kind(v->json) == JSON_ARRAY) v->json = n ? json_at(v->json, n - 1) : (struct json){ 0 };
+    if (!v->is_text && json_kind(v->json) == JSON_ARRAY)
+        v->json = n ? json_at(v->json, n - 1) : (struct json){ 0 };
     return 0;
 }
 
@@ -143,7 +145,8 @@ static int apply_duration(struct filter_run *r, const struct filter_call *call, 
     return filter_set(v, str_dup(r->a, duration_human((int64_t)ms, buf)));
 }
 
-static int put_number(struct filter_run *r, struct filter_value *v, double x, int64_t places, const char *unit)
+static int put_number(struct filter_run *r, struct filter_value *v, double x, int64_t places,
+                      const char *unit)
 {
     if (x == 0) x = 0; /* no -0 */
     return filter_set(v, str_printf(r->a, "%.*f%s", (int)places, x, unit));
@@ -175,9 +178,14 @@ static int apply_percent(struct filter_run *r, const struct filter_call *call, s
     return put_number(r, v, x, places, "%");
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------------- */
 enum arg_kind { ARG_NONE, ARG_TEXT, ARG_TEXT_MAYBE, ARG_NUMBER, ARG_NUMBER_MAYBE };
-static const struct { const char *name; enum arg_kind arg; int64_t least, most; filter_fn apply; } filters[] = {
+static const struct {
+    const char *name;
+    enum arg_kind arg;
+    int64_t least, most;
+    filter_fn apply;
+} filters[] = {
     { "upper", ARG_NONE, 0, 0, filter_upper },
     { "lower", ARG_NONE, 0, 0, filter_lower },
     { "trim", ARG_NONE, 0, 0, filter_trim },
@@ -235,8 +243,8 @@ static int unknown_filter(struct str name, struct err *err)
     for (size_t i = 0; i < FILTERS; i++) names[i] = str_c(filters[i].name);
     hint = suggest_nearest(name, names, FILTERS);
     if (hint.n)
-        return err_set(err, ERR_SYNTAX, "unknown filter \"" STR_FMT "\"; did you mean \"" STR_FMT "\"?", STR_ARG(name),
-                       STR_ARG(hint));
+        return err_set(err, ERR_SYNTAX, "unknown filter \"" STR_FMT "\"; did you mean \"" STR_FMT "\"?",
+                       STR_ARG(name), STR_ARG(hint));
     return err_set(err, ERR_SYNTAX, "unknown filter \"" STR_FMT "\"", STR_ARG(name));
 }
 
@@ -250,9 +258,10 @@ static int read_arg(size_t which, struct filter_call *call, struct err *err)
     if (call->arg.p && filters[which].arg == ARG_NONE)
         return err_set(err, ERR_SYNTAX, "the filter \"%s\" takes no argument", call->name);
     if (!call->arg.p || !numeric) return 0;
-    if (!str_to_i64(call->arg, &call->number) || call->number < filters[which].least || call->number > filters[which].most)
-        return err_set(err, ERR_SYNTAX, "the filter \"%s\" wants a whole number from %lld to %lld", call->name,
-                       (long long)filters[which].least, (long long)filters[which].most);
+    if (!str_to_i64(call->arg, &call->number) || call->number < filters[which].least ||
+        call->number > filters[which].most)
+        return err_set(err, ERR_SYNTAX, "the filter \"%s\" wants a whole number from %lld to %lld",
+                       call->name, (long long)filters[which].least, (long long)filters[which].most);
     return 0;
 }
 
@@ -269,7 +278,8 @@ static int read_filter(struct arena *a, struct str text, struct filter_call *cal
     return read_arg(i, call, err);
 }
 
-int filter_parse(struct arena *a, struct str text, const struct filter_call **first, struct str *bad, struct err *err)
+int filter_parse(struct arena *a, struct str text, const struct filter_call **first, struct str *bad,
+                 struct err *err)
 {
     const struct filter_call **tail = first;
     for (bool more = true; more;) {

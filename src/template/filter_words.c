@@ -12,7 +12,8 @@ static const struct { uint32_t low, high, distance; } cases[] = {
 static uint32_t change_case(uint32_t cp, bool upper)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        uint32_t d = cases[i].distance, low = cases[i].low - (upper ? 0 : d), high = cases[i].high - (upper ? 0 : d);
+        uint32_t d = cases[i].distance, low = cases[i].low - (upper ? 0 : d),
+                 high = cases[i].high - (upper ? 0 : d);
         if (cp >= low && cp <= high) return upper ? cp - d : cp + d;
     }
     /* Latin Extended-A: neighbours. 0x138 and 0x149 stand between the two ways of counting */

@@ -23,7 +23,7 @@ struct render {
 static int run(struct render *r, const struct unit *u, size_t from, size_t to, const struct frame *f,
                const struct indent *in);
 
-/* --- bounds ---------------------------------------------------------------------------------------------- */
+/* --- bounds ----------------------------------------------------------------------------------------- */
 static int check_out(struct render *r, size_t before)
 {
     if (strbuf_ok(r->out) && r->out->n - r->start <= r->bytes) return 0;
@@ -45,7 +45,7 @@ static size_t work_of(const struct filter_value *v)
     return 1 + (v->is_text ? v->text.n : json_text(v->json).n) / 64;
 }
 
-/* --- names ------------------------------------------------------------------------------------------------ */
+/* --- names ------------------------------------------------------------------------------------------ */
 /* The first part is looked for in the stack, the others only in what it gave. A null is found, too. */
 static struct json look_up(const struct name *name, const struct frame *f)
 {
@@ -74,7 +74,7 @@ static bool is_true(struct json v)
     return true;
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------------ */
 static int write_text(struct render *r, const struct node *n, struct str text)
 {
     size_t before = r->out->n;
@@ -144,7 +144,8 @@ static int write_indent(struct render *r, const struct indent *in)
     return check_out(r, before);
 }
 
-static int run_node(struct render *r, const struct unit *u, size_t at, const struct frame *f, const struct indent *in)
+static int run_node(struct render *r, const struct unit *u, size_t at, const struct frame *f,
+                    const struct indent *in)
 {
     const struct node *n = &u->nodes[at];
     switch (n->kind) {
@@ -182,7 +183,12 @@ int template_render(const struct template *t, struct json view, template_escape_
 {
     const struct template_limits *l = limits ? limits : &template_default_limits;
     struct render r = {
-        .escape = escape, .steps = l->steps, .depth = l->depth + 1, .bytes = l->bytes, .start = out->n, .out = out,
+        .escape = escape,
+        .steps = l->steps,
+        .depth = l->depth + 1,
+        .bytes = l->bytes,
+        .start = out->n,
+        .out = out,
         .err = err,
     };
     struct frame root = { NULL, view };

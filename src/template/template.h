@@ -23,7 +23,12 @@ struct template_options {
 };
 struct template;
 
-/* NULL with err->line/col inside the source. The template lives in a and borrows source. */
+/* NULL with err->line/col inside the source (of the partial that err->file then names). The template lives in
+ * a and borrows source and partials. o may be NULL: none of the options. What the specification leaves open:
+ * an empty text is false, zero is true; a list as a value is joined with ", ", an object is JSON.
+ * Filters: upper, lower, trim, truncate: N, default: TEXT, date, duration, round: N, join: SEP, first, last,
+ * json, percent: N (of a share of 1), urlencode. A TEXT may stand in quotes ("a \"b\" | \n"), and with filters
+ * so may a part of a name: metadata."a.b".c. Sections take no filters. */
 struct template *template_compile(struct arena *a, struct str source, const struct template_options *o,
                                   struct err *err);
 /* True when the template is plain text; *text is it. */
@@ -35,6 +40,6 @@ extern const struct template_limits template_default_limits; /* 100,000 steps, 1
  * holds what was written so far. */
 int template_render(const struct template *t, struct json view, template_escape_fn escape,
                     const struct template_limits *limits, struct strbuf *out, struct err *err) WUR;
-/* Calls fn for every name the template reads (sections too). */
+/* Calls fn for every name the template reads (sections and partials too), but not for ".". */
 void template_names(const struct template *t, void (*fn)(void *ctx, struct str name), void *ctx);
 #endif

@@ -11,7 +11,7 @@ struct name {
     size_t n;          /* 0: the implicit iterator, "." */
 };
 
-/* --- filters ------------------------------------------------------------------------------------------ */
+/* --- filters ---------------------------------------------------------------------------------------- */
 /* What passes from filter to filter: a value of the view until a filter has made text of it. */
 struct filter_value {
     struct json json;
@@ -51,7 +51,7 @@ int filter_trim(struct filter_run *r, const struct filter_call *call, struct fil
 int filter_truncate(struct filter_run *r, const struct filter_call *call, struct filter_value *v);
 int filter_urlencode(struct filter_run *r, const struct filter_call *call, struct filter_value *v);
 
-/* --- nodes -------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------------ */
 enum node_kind {
     NODE_TEXT,
     NODE_LINE, /* a line of a partial begins: its indentation goes here */

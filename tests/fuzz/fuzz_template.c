@@ -35,7 +35,8 @@ static void check_place(const struct err *err, struct str source)
     assert(err->line <= lines && err->col <= source.n + 1);
 }
 
-static int render(const struct template *t, struct json view, const char *escaper, struct strbuf *out, struct str source)
+static int render(const struct template *t, struct json view, const char *escaper, struct strbuf *out,
+                  struct str source)
 {
     struct err err;
     int rc = template_render(t, view, escape_by_name(str_c(escaper)), &limits, out, &err);
@@ -54,7 +55,8 @@ static void check_render(const struct template *t, struct json view, struct str 
         strbuf_init(&one, 1 << 20);
         strbuf_init(&two, 1 << 20);
         int rc = render(t, view, escapers[i], &one, source);
-        assert(render(t, view, escapers[i], &two, source) == rc && str_eq(strbuf_view(&one), strbuf_view(&two)));
+        assert(render(t, view, escapers[i], &two, source) == rc &&
+               str_eq(strbuf_view(&one), strbuf_view(&two)));
         if (rc == 0 && template_is_literal(t, &literal)) assert(str_eq(literal, strbuf_view(&one)));
         strbuf_fini(&one);
         strbuf_fini(&two);

@@ -34,7 +34,8 @@ static struct json parse(struct arena *a, const char *text)
 {
     struct json root = { 0 };
     struct err err = { 0 };
-    if (json_parse(a, str_c(text), &json_default_limits, &root, NULL, &err)) fail_msg("%s: %s", err.msg, text);
+    if (json_parse(a, str_c(text), &json_default_limits, &root, NULL, &err))
+        fail_msg("%s: %s", err.msg, text);
     return root;
 }
 
@@ -46,7 +47,7 @@ static struct template *compile(struct arena *a, const char *source, const struc
     return t;
 }
 
-/* --- faults ----------------------------------------------------------------------------------------------- */
+/* --- faults ----------------------------------------------------------------------------------------- */
 static void faults_have_places(void **state)
 {
     static const struct { const char *source; uint32_t line, col; const char *msg; } cases[] = {
@@ -55,7 +56,8 @@ static void faults_have_places(void **state)
         { "{{something.else}}", 1, 1, "unknown field \"something.else\"" },
         { "{{task}}\n\n  {{^zzzzzzzz}}", 3, 3, "unknown field \"zzzzzzzz\"" },
         { "{{task | upper}} {{task | lowr}}", 1, 27, "unknown filter \"lowr\"; did you mean \"lower\"?" },
-        { "x\n{{task | trim | truncate: 0}}", 2, 17, "the filter \"truncate\" wants a whole number from 1 to 1000000" },
+        { "x\n{{task | trim | truncate: 0}}", 2, 17,
+          "the filter \"truncate\" wants a whole number from 1 to 1000000" },
         { "{{#tags}}\n{{.}}", 1, 1, "the section \"tags\" is not closed" },
         { "{{#tags}}\n {{/task}}", 2, 2, "\"task\" closes the section \"tags\" of line 1" },
         { "ab\ncd {{task", 2, 4, "the tag is not closed: }} is missing" },
@@ -90,7 +92,9 @@ static void faults_in_partials_name_them(void **state)
     assert_int_equal(err.line, 2);
     assert_int_equal(err.col, 1);
     strbuf_init(&out, 1000);
-    assert_int_equal(template_render(compile(&a, "x {{>late}}", &o), parse(&a, "{\"error\":\"e\"}"), NULL, NULL, &out, &err), -1);
+    assert_int_equal(template_render(compile(&a, "x {{>late}}", &o), parse(&a, "{\"error\":\"e\"}"), NULL,
+                                     NULL, &out, &err),
+                     -1);
     assert_string_equal(err.msg, "round: \"e\" is not a number");
     assert_string_equal(err.file, "partial late");
     assert_int_equal(err.line, 1);
@@ -114,7 +118,9 @@ static void names_are_told(void **state)
     struct strbuf out;
     (void)state;
     strbuf_init(&out, 1000);
-    template_names(compile(&a, "a {{task | upper}}{{#tags}}{{.}}{{run.id}}{{/tags}}{{^error}}{{/error}}{{>p}}", &o), collect, &out);
+    template_names(
+        compile(&a, "a {{task | upper}}{{#tags}}{{.}}{{run.id}}{{/tags}}{{^error}}{{/error}}{{>p}}", &o),
+        collect, &out);
     assert_string_equal(out.p, "task tags run.id error error ");
     strbuf_fini(&out);
     arena_fini(&a);
@@ -123,8 +129,14 @@ static void names_are_told(void **state)
 static void literals_are_known(void **state)
 {
     static const struct { const char *source, *literal; } cases[] = {
-        { "", "" }, { "plain", "plain" }, { "{{! gone }}", "" }, { "a{{! gone }}b{{=| |=}}c", "abc" },
-        { "a\n{{! gone }}\nb", "a\nb" }, { "a {{task}}", NULL }, { "{{#task}}{{/task}}", NULL }, { "{{>p}}", NULL },
+        { "", "" },
+        { "plain", "plain" },
+        { "{{! gone }}", "" },
+        { "a{{! gone }}b{{=| |=}}c", "abc" },
+        { "a\n{{! gone }}\nb", "a\nb" },
+        { "a {{task}}", NULL },
+        { "{{#task}}{{/task}}", NULL },
+        { "{{>p}}", NULL },
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -137,10 +149,14 @@ static void literals_are_known(void **state)
     }
 }
 
-/* --- bounds -------------------------------------------------------------------------------------------------- */
+/* --- bounds ----------------------------------------------------------------------------------------- */
 static void bounds_hold(void **state)
 {
-    static const struct { const char *source; struct template_limits limits; const char *out, *msg; } cases[] = {
+    static const struct {
+        const char *source;
+        struct template_limits limits;
+        const char *out, *msg;
+    } cases[] = {
         { "12345{{task}}890", { 10, 10, 1 }, "12345678", "the text grows over its limit of 10 bytes" },
         { "12345{{task}}8", { 10, 9, 1 }, "123456788", NULL },
         { "12345{{task}}", { 10, 7, 1 }, "12345", "the text grows over its limit of 7 bytes" },
@@ -161,8 +177,12 @@ static void bounds_hold(void **state)
         struct strbuf out;
         struct str x = str_printf(&a, "%01000d", 0);
         struct json partials = parse(&a, "{\"loop\":\"r{{>loop}}\",\"bomb\":\"{{>bomb}}{{>bomb}}\"}");
-        struct json view = parse(&a, str_printf(&a, "{\"task\":\"678\",\"tags\":[1,2,3],\"a\":{\"b\":true},\"big\":\"%.60s\","
-                                                    "\"huge\":\"%s\"}", x.p, x.p).p);
+        struct json view =
+            parse(&a, str_printf(&a,
+                                 "{\"task\":\"678\",\"tags\":[1,2,3],\"a\":{\"b\":true},\"big\":\"%.60s\","
+                                 "\"huge\":\"%s\"}",
+                                 x.p, x.p)
+                          .p);
         struct template_options o = { .filters = true, .partial = partial, .ctx = &partials };
         struct template *t = compile(&a, cases[i].source, &o);
         strbuf_init(&out, 1 << 20);
@@ -184,7 +204,9 @@ static void a_full_buffer_is_told(void **state)
     (void)state;
     strbuf_init(&out, 8);
     strbuf_c(&out, "1234");
-    assert_int_equal(template_render(compile(&a, "56{{a}}", NULL), parse(&a, "{\"a\":\"78\"}"), NULL, NULL, &out, &err), 0);
+    assert_int_equal(
+        template_render(compile(&a, "56{{a}}", NULL), parse(&a, "{\"a\":\"78\"}"), NULL, NULL, &out, &err),
+        0);
     assert_string_equal(out.p, "12345678");
     assert_int_equal(template_render(compile(&a, "9", NULL), parse(&a, "{}"), NULL, NULL, &out, &err), -1);
     assert_int_equal(err.code, ERR_LIMIT);
@@ -231,7 +253,8 @@ static void values_pass_the_escaper_once(void **state)
     struct template *t = compile(&a, "a{{task}}b{{tags}}c{{none}}d{{tags | join: - | upper}}{{{task}}}", &o);
     (void)state;
     strbuf_init(&out, 1000);
-    assert_int_equal(template_render(t, parse(&a, "{\"task\":\"t\",\"tags\":[\"x\",\"y\"]}"), mark, NULL, &out, &err), 0);
+    assert_int_equal(
+        template_render(t, parse(&a, "{\"task\":\"t\",\"tags\":[\"x\",\"y\"]}"), mark, NULL, &out, &err), 0);
     assert_string_equal(out.p, "a<t>b<x, y>cd<X-Y>t");
     strbuf_fini(&out);
     arena_fini(&a);
