@@ -27,8 +27,8 @@ struct template;
  * a and borrows source and partials. o may be NULL: none of the options. What the specification leaves open:
  * an empty text is false, zero is true; a list as a value is joined with ", ", an object is JSON.
  * Filters: upper, lower, trim, truncate: N, default: TEXT, date, duration, round: N, join: SEP, first, last,
- * json, percent: N (of a share of 1), urlencode. A TEXT may stand in quotes ("a \"b\" | \n"), and with filters
- * so may a part of a name: metadata."a.b".c. Sections take no filters. */
+ * json, percent: N (of a share of 1), urlencode. A TEXT may stand in quotes, with escapes as in JSON; so may,
+ * with filters on, a part of a name: metadata."a.b".c. Sections take no filters. */
 struct template *template_compile(struct arena *a, struct str source, const struct template_options *o,
                                   struct err *err);
 /* True when the template is plain text; *text is it. */
