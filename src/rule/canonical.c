@@ -130,7 +130,7 @@ void match_canonical(const struct match *m, struct strbuf *out)
     strbuf_char(out, ')');
 }
 
-/* --- population ------------------------------------------------------------------------------------------- */
+/* --- population ---------------------------------------------------------------------------------------- */
 static bool has_outcome(const struct match *m)
 {
     if (m->kind == MATCH_TEST) return rule_field_is_outcome(m->field.id);
@@ -169,7 +169,7 @@ const struct match *match_population(struct arena *a, const struct match *m)
     return p ? p : ARENA_NEW(a, struct match); /* all of nothing: everything */
 }
 
-/* --- questions ---------------------------------------------------------------------------------------------- */
+/* --- questions ----------------------------------------------------------------------------------------- */
 bool match_names_field(const struct match *m, enum rule_field_id id)
 {
     if (m->kind == MATCH_TEST) return m->field.id == id;

@@ -2,8 +2,9 @@
 #include "base/digest.h"
 #include "rule/rule_internal.h"
 
-/* --- helpers of the parse files --------------------------------------------------------------------------------- */
-bool compile_each(struct compile *c, const struct yaml_node *n, const char *what, compile_item_fn fn, void *ctx)
+/* --- helpers of the parse files ------------------------------------------------------------------------ */
+bool compile_each(struct compile *c, const struct yaml_node *n, const char *what, compile_item_fn fn,
+                  void *ctx)
 {
     bool ok = true;
     if (n->kind == YAML_SCALAR) return fn(c, n, ctx);
@@ -23,7 +24,8 @@ struct diag *compile_nearest(struct diag *at, struct compile *c, struct str near
 
 void compile_unavailable(struct compile *c, const struct yaml_node *member)
 {
-    yaml_error_key(c->d, member, "`" STR_FMT "` is not available in this version of runbell yet", STR_ARG(member->key));
+    yaml_error_key(c->d, member, "`" STR_FMT "` is not available in this version of runbell yet",
+                   STR_ARG(member->key));
 }
 
 bool compile_field(struct compile *c, const struct yaml_node *n, struct str text, bool at_key,
@@ -38,7 +40,7 @@ bool compile_field(struct compile *c, const struct yaml_node *n, struct str text
     return false;
 }
 
-/* --- what follows from a rule's text ------------------------------------------------------------------------------ */
+/* --- what follows from a rule's text ------------------------------------------------------------------- */
 static void filter_collect(struct rule_filter *f, const struct rule_field *field, const struct match *m)
 {
     if (m->kind == MATCH_NOT) return;
@@ -133,7 +135,7 @@ void rule_finish(struct compile *c, struct rule *r)
     shape_of(r);
 }
 
-/* --- the set --------------------------------------------------------------------------------------------------------- */
+/* --- the set ------------------------------------------------------------------------------------------- */
 static void built_in(struct compile *c)
 {
     struct rule *b = &c->base;
@@ -167,7 +169,8 @@ static void destinations_copy(struct compile *c)
     }
     c->rs->destinations = d;
     c->rs->destination_count = w->destination_count;
-    if (!str_absent(w->operator_destination)) c->rs->operator_destination = str_dup(c->a, w->operator_destination);
+    if (!str_absent(w->operator_destination))
+        c->rs->operator_destination = str_dup(c->a, w->operator_destination);
 }
 
 static void file_parse(struct compile *c, const struct yaml_node *top)

@@ -94,11 +94,15 @@ static int path_parse(struct arena *a, struct str path, struct rule_field *out, 
     struct str parts[PATH_MAX_PARTS];
     size_t at = 0, n = 0;
     do {
-        if (n == PATH_MAX_PARTS) return err_set(err, ERR_LIMIT, "a metadata path has at most %d parts", PATH_MAX_PARTS);
+        if (n == PATH_MAX_PARTS)
+            return err_set(err, ERR_LIMIT, "a metadata path has at most %d parts", PATH_MAX_PARTS);
         at = next_part(a, path, at, &parts[n++]);
-        if (at == 0) return err_set(err, ERR_SYNTAX, "an empty part or an open quote in the path `" STR_FMT "`", STR_ARG(path));
+        if (at == 0)
+            return err_set(err, ERR_SYNTAX, "an empty part or an open quote in the path `" STR_FMT "`",
+                           STR_ARG(path));
         if (at < path.n && path.p[at] != '.')
-            return err_set(err, ERR_SYNTAX, "a dot is wanted behind the quoted part in `" STR_FMT "`", STR_ARG(path));
+            return err_set(err, ERR_SYNTAX, "a dot is wanted behind the quoted part in `" STR_FMT "`",
+                           STR_ARG(path));
     } while (at++ < path.n);
     out->path = ARENA_ARRAY(a, struct str, n);
     memcpy(out->path, parts, n * sizeof *parts);

@@ -166,8 +166,8 @@ size_t ruleset_candidates(const struct ruleset *rs, struct rule_subject *s, stru
     return gather(rs, &rs->index->hits, s, scratch, indexes);
 }
 
-size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
-                                  const uint32_t **indexes)
+size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject *s,
+                                  struct rule_scratch *scratch, const uint32_t **indexes)
 {
     return gather(rs, &rs->index->successes, s, scratch, indexes);
 }

@@ -3,8 +3,8 @@
 #include "base/glob.h"
 #include "rule/rule_internal.h"
 
-enum { NO_COVER = 1000, RANK_ID = 0, RANK_TASK = 1, RANK_TAG = 2, RANK_METADATA = 3, RANK_GLOB = 4, RANK_PLACE = 5,
-       RANK_ENV = 6, RANK_STATUS = 7 };
+enum { NO_COVER = 1000, RANK_ID = 0, RANK_TASK = 1, RANK_TAG = 2, RANK_METADATA = 3, RANK_GLOB = 4,
+       RANK_PLACE = 5, RANK_ENV = 6, RANK_STATUS = 7 };
 
 struct entry {
     uint32_t slot;
@@ -21,7 +21,7 @@ struct build {
     struct posting posting; /* of the rule at hand */
 };
 
-/* --- which clause -------------------------------------------------------------------------------------------------- */
+/* --- which clause -------------------------------------------------------------------------------------- */
 static int field_rank(enum rule_field_id id)
 {
     switch ((int)id) { /* the indexable fields */
@@ -39,7 +39,8 @@ static size_t slot_of(struct build *b, const struct rule_field *f)
 {
     for (size_t i = 0; i < b->slots.n; i++)
         if (rule_field_same(&b->slots.v[i].field, f)) return i;
-    if (f->id == RULE_METADATA && b->paths++ >= INDEX_PATHS_MAX) return SIZE_MAX; /* each costs a look-up per event */
+    /* Each path costs a look-up per event. */
+    if (f->id == RULE_METADATA && b->paths++ >= INDEX_PATHS_MAX) return SIZE_MAX;
     *vec_push(&b->slots) = (struct index_slot){ .field = *f };
     return b->slots.n - 1;
 }
@@ -96,7 +97,7 @@ static int cover_rank(struct build *b, const struct match *m)
     return rank;
 }
 
-/* --- its keys --------------------------------------------------------------------------------------------------------- */
+/* --- its keys ------------------------------------------------------------------------------------------ */
 static void entry_add(struct build *b, size_t slot, enum index_key_kind kind, struct str text)
 {
     *vec_push(&b->entries) = (struct entry){ (uint32_t)slot, kind, text, b->posting };
@@ -164,7 +165,7 @@ static void add_rule(struct build *b, const struct rule *r, const struct match *
     else entry_add(b, 0, INDEX_ALWAYS, STR_NONE);
 }
 
-/* --- the table ------------------------------------------------------------------------------------------------------------ */
+/* --- the table ----------------------------------------------------------------------------------------- */
 static int entry_key_cmp(const struct entry *a, const struct entry *b)
 {
     if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;

@@ -12,7 +12,8 @@ static struct str bounded(struct arena *a, struct str value)
     size_t keep = VALUE_KEPT;
     if (value.n <= VALUE_BYTES) return value;
     while (keep > 0 && ((unsigned char)value.p[keep] & 0xC0) == 0x80) keep--;
-    return str_printf(a, STR_FMT "~%016llx", STR_ARG(str_sub(value, 0, keep)), (unsigned long long)str_hash_stable(value));
+    return str_printf(a, STR_FMT "~%016llx", STR_ARG(str_sub(value, 0, keep)),
+                      (unsigned long long)str_hash_stable(value));
 }
 
 static bool holds(const struct str *v, size_t n, struct str value)

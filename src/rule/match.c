@@ -28,7 +28,7 @@ static bool scalar_is(const struct match_value *v, struct json e)
     struct str text = json_scalar(e);
     if (str_absent(text)) return false;
     if (match_value_is(v, text)) return true;
-    return v->numeric && json_kind(e) == JSON_NUMBER && json_f64(e, &number) && number == v->number;
+    return v->numeric && json_f64(e, &number) && number == v->number;
 }
 
 static bool json_has(const struct match_value *v, struct json value)
@@ -115,8 +115,9 @@ static bool within(const struct match *m, double v)
 static bool eval_bound(const struct match *m, struct rule_subject *s)
 {
     double v;
-    bool known = rule_field_shape(m->field.id) == SHAPE_JSON ? json_number(rule_subject_json(&m->field, s), &v)
-                                                             : rule_subject_number(m->field.id, s, &v);
+    bool known;
+    if (rule_field_shape(m->field.id) == SHAPE_JSON) known = json_number(rule_subject_json(&m->field, s), &v);
+    else known = rule_subject_number(m->field.id, s, &v);
     return known && within(m, v);
 }
 

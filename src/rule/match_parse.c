@@ -61,7 +61,7 @@ const struct match *match_both(struct compile *c, const struct match *m, const s
     return both;
 }
 
-/* --- operators ------------------------------------------------------------------------------------------- */
+/* --- operators ----------------------------------------------------------------------------------------- */
 enum op_values { VALUES, PATTERNS_GLOB, PATTERNS_RE, BOUND, PRESENCE };
 struct op_info {
     const char *name;
@@ -118,7 +118,8 @@ static const char *shape_is(enum field_shape shape)
 static bool bound_parse(struct compile *c, struct match *m, const struct yaml_node *n)
 {
     int64_t ms;
-    if (rule_field_shape(m->field.id) != SHAPE_DURATION) return yaml_want_f64(n, c->d, -DBL_MAX, DBL_MAX, &m->bound);
+    if (rule_field_shape(m->field.id) != SHAPE_DURATION)
+        return yaml_want_f64(n, c->d, -DBL_MAX, DBL_MAX, &m->bound);
     if (!yaml_want_duration(n, c->d, &ms)) return false;
     m->bound = (double)ms;
     return true;
@@ -153,7 +154,8 @@ static const struct match *op_parse(struct compile *c, const struct rule_field *
     struct match *m = match_new(c, MATCH_TEST, n);
     if (!op) return NULL;
     if (!op_fits(op, shape)) {
-        yaml_error_key(c->d, n, "`%s` does not fit `" STR_FMT "`, which is %s", op->name, STR_ARG(f->text), shape_is(shape));
+        yaml_error_key(c->d, n, "`%s` does not fit `" STR_FMT "`, which is %s", op->name, STR_ARG(f->text),
+                       shape_is(shape));
         return NULL;
     }
     m->field = *f;
@@ -161,8 +163,9 @@ static const struct match *op_parse(struct compile *c, const struct rule_field *
     return op_values(c, m, op, n) ? m : NULL;
 }
 
-/* --- tests ------------------------------------------------------------------------------------------------ */
-static void test_map(struct compile *c, const struct rule_field *f, const struct yaml_node *n, struct children *to)
+/* --- tests --------------------------------------------------------------------------------------------- */
+static void test_map(struct compile *c, const struct rule_field *f, const struct yaml_node *n,
+                     struct children *to)
 {
     if (n->count == 0) yaml_error(c->d, n, "an empty test; to match any value, use {exists: true}");
     for (const struct yaml_node *op = n->first; op; op = op->next) children_add(to, op_parse(c, f, op));
@@ -196,7 +199,8 @@ static const struct match *list_parse(struct compile *c, enum match_kind kind, c
     struct children children = children_new(c, n->count);
     size_t errors = c->d->errors;
     if (n->kind != YAML_SEQ || n->count == 0) {
-        yaml_error(c->d, n, "`" STR_FMT "` wants a list of matches, like [{status: failed}, {task: sync}]", STR_ARG(n->key));
+        yaml_error(c->d, n, "`" STR_FMT "` wants a list of matches, like [{status: failed}, {task: sync}]",
+                   STR_ARG(n->key));
         return NULL;
     }
     for (const struct yaml_node *item = n->first; item; item = item->next)

@@ -24,7 +24,7 @@ static bool scalar_ok(struct compile *c, const struct yaml_node *n)
     return false;
 }
 
-/* --- states ------------------------------------------------------------------------------------------------ */
+/* --- states -------------------------------------------------------------------------------------------- */
 /* Adds every known state of which the name or some spelling fits; does any? */
 static bool add_fitting(struct match *m, const struct match_value *v)
 {
@@ -44,12 +44,12 @@ static void add_class(struct match *m, unsigned bit)
     if (bit == RUN_CLASS_ACTIVE) m->states |= 1u << RUN_UNKNOWN; /* treated as active */
 }
 
-static struct str nearest_state(struct str word, bool classes)
+static struct str nearest_state(struct str word, bool with_classes)
 {
+    static const char *const classes[] = { "failed", "success", "finished", "active", "retrying", NULL };
     struct str names[96];
     size_t n = 0;
-    static const char *const class_names[] = { "failed", "success", "finished", "active", "retrying" };
-    for (size_t i = 0; classes && i < sizeof class_names / sizeof *class_names; i++) names[n++] = str_c(class_names[i]);
+    for (const char *const *name = classes; with_classes && *name; name++) names[n++] = str_c(*name);
     for (const char *const *sp = run_state_spellings(); *sp && n < 96; sp++) names[n++] = str_c(*sp);
     return suggest_nearest(word, names, n);
 }
@@ -65,16 +65,17 @@ static struct str upper(struct compile *c, struct str s)
 static bool state_wrong(struct compile *c, const struct yaml_node *n)
 {
     struct str hint = nearest_state(n->text, true), capitals = upper(c, n->text);
-    if (run_state_parse(capitals) != RUN_UNKNOWN) hint = capitals;
-    compile_nearest(yaml_error(c->d, n, "no class of states is called `" STR_FMT "`; states are written in capitals",
-                               STR_ARG(n->text)), c, hint);
+    struct diag *d = yaml_error(c->d, n, "no class of states is called `" STR_FMT "`; states are in capitals",
+                                STR_ARG(n->text));
+    compile_nearest(d, c, run_state_parse(capitals) != RUN_UNKNOWN ? capitals : hint);
     return false;
 }
 
 static void state_unknown(struct compile *c, const struct yaml_node *n)
 {
-    compile_nearest(yaml_warning(c->d, n, "no known state is called `" STR_FMT "`; it is matched by its exact text",
-                                 STR_ARG(n->text)), c, nearest_state(n->text, false));
+    struct diag *d = yaml_warning(
+        c->d, n, "no known state is called `" STR_FMT "`; it is matched by its exact text", STR_ARG(n->text));
+    compile_nearest(d, c, nearest_state(n->text, false));
 }
 
 static bool state_value(struct compile *c, const struct yaml_node *n, struct match *m, bool globs)
@@ -103,14 +104,15 @@ static bool state_value(struct compile *c, const struct yaml_node *n, struct mat
     return true;
 }
 
-/* --- the other shapes ---------------------------------------------------------------------------------------- */
+/* --- the other shapes ---------------------------------------------------------------------------------- */
 static bool kind_ok(struct compile *c, const struct yaml_node *n)
 {
     static const struct str kinds[] = { { "run", 3 }, { "deployment", 10 }, { "error", 5 } };
+    struct diag *d;
     for (size_t i = 0; i < 3; i++)
         if (str_eq(n->text, kinds[i])) return true;
-    compile_nearest(yaml_error(c->d, n, "`kind` is run, deployment or error, not `" STR_FMT "`", STR_ARG(n->text)), c,
-                    suggest_nearest(n->text, kinds, 3));
+    d = yaml_error(c->d, n, "`kind` is run, deployment or error, not `" STR_FMT "`", STR_ARG(n->text));
+    compile_nearest(d, c, suggest_nearest(n->text, kinds, 3));
     return false;
 }
 
@@ -186,7 +188,7 @@ bool match_values_parse(struct compile *c, struct match *m, const struct yaml_no
     return true;
 }
 
-/* --- patterns ------------------------------------------------------------------------------------------------- */
+/* --- patterns ------------------------------------------------------------------------------------------ */
 static bool regex_value(struct compile *c, const struct yaml_node *n, struct match_value *v)
 {
     struct err err = { 0 };
@@ -223,5 +225,6 @@ bool match_patterns_parse(struct compile *c, struct match *m, const struct yaml_
 {
     struct values v = { m, !regex };
     m->values = ARENA_ARRAY(c->a, struct match_value, n->kind == YAML_SEQ ? n->count : 1);
-    return compile_each(c, n, regex ? "a pattern or a list of patterns" : "a glob or a list of globs", pattern_parse, &v);
+    return compile_each(c, n, regex ? "a pattern or a list of patterns" : "a glob or a list of globs",
+                        pattern_parse, &v);
 }

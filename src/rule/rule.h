@@ -138,15 +138,16 @@ struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, str
 void ruleset_fini(struct ruleset *rs);
 const struct rule *ruleset_find(const struct ruleset *rs, struct str name);
 
-/* Calls fn for each rule that might hit (a superset of those that do), each once, in ruleset order. Cost hardly grows
- * with the number of rules. `scratch` is per caller thread, zeroed at first, freed by rule_scratch_fini. */
+/* Calls fn for each rule that might hit (a superset of those that do), each once, in ruleset order. Cost
+ * hardly grows with the number of rules. `scratch` is per caller thread, zeroed at first, freed by
+ * rule_scratch_fini. */
 struct rule_scratch { uint64_t *seen; size_t words; uint32_t *list; size_t list_cap; };
 void rule_scratch_fini(struct rule_scratch *s);
 size_t ruleset_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
                           const uint32_t **indexes);
 /* The same over populations, only rules whose resolve counts successes. */
-size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
-                                  const uint32_t **indexes);
+size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject *s,
+                                  struct rule_scratch *scratch, const uint32_t **indexes);
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
 

@@ -7,7 +7,9 @@
 #include "rule/rule.h"
 
 /* --- fields (field.c) ---------------------------------------------------------------------------------- */
-enum field_shape { SHAPE_STATUS, SHAPE_TEXT, SHAPE_LIST, SHAPE_BOOL, SHAPE_NUMBER, SHAPE_DURATION, SHAPE_JSON };
+enum field_shape {
+    SHAPE_STATUS, SHAPE_TEXT, SHAPE_LIST, SHAPE_BOOL, SHAPE_NUMBER, SHAPE_DURATION, SHAPE_JSON
+};
 enum field_shape rule_field_shape(enum rule_field_id id);
 const char *rule_field_name(enum rule_field_id id); /* "metadata" for RULE_METADATA */
 bool rule_field_same(const struct rule_field *f, const struct rule_field *g);
@@ -18,16 +20,17 @@ int rule_field_parse(struct arena *a, struct str text, struct rule_field *out, s
 enum { RULE_MATCH_KEYS = RULE_FIELDS + 3 }; /* the fields, any, all, not */
 extern const struct field rule_match_fields[RULE_MATCH_KEYS];
 
-/* --- values of a subject (subject.c) -------------------------------------------------------------------- */
+/* --- values of a subject (subject.c) ------------------------------------------------------------------- */
 enum run_state rule_subject_state(const struct rule_subject *s);
 struct str rule_subject_spelling(const struct rule_subject *s); /* the status as its sender wrote it */
 struct str rule_subject_text(enum rule_field_id id, struct rule_subject *s); /* SHAPE_TEXT; n 0 = absent */
 bool rule_subject_number(enum rule_field_id id, const struct rule_subject *s, double *out);
 struct json rule_subject_json(const struct rule_field *f, const struct rule_subject *s);
 /* rule_field_values in the exact form that keys want: folded states, exact durations, scalars only. */
-size_t rule_subject_key_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max);
+size_t rule_subject_key_values(const struct rule_field *f, struct rule_subject *s, struct str *out,
+                               size_t max);
 
-/* --- the condition tree (match.c) ----------------------------------------------------------------------- */
+/* --- the condition tree (match.c) ---------------------------------------------------------------------- */
 enum match_kind { MATCH_ALL, MATCH_ANY, MATCH_NOT, MATCH_TEST };
 enum match_op { OP_IN, OP_NONE, OP_ALL, OP_GT, OP_GTE, OP_LT, OP_LTE, OP_EXISTS };
 struct match_value {
@@ -46,7 +49,7 @@ struct match {
     enum match_op op;
     bool implicit;           /* the `kind: run` nobody wrote */
     bool wanted;             /* OP_EXISTS, and the value of a SHAPE_BOOL */
-    uint32_t states;         /* SHAPE_STATUS: bit per enum run_state; values then hold what unknown ones may be */
+    uint32_t states;         /* SHAPE_STATUS: bit per enum run_state; values: texts of unknown ones */
     struct match_value *values;
     size_t value_count;
     double bound;            /* OP_GT.. */
@@ -65,7 +68,7 @@ bool match_names_field(const struct match *m, enum rule_field_id id);
 uint32_t match_states(const struct match *m);
 enum { MATCH_ALL_STATES = (1 << RUN_STATES) - 1 };
 
-/* --- what only this room reads of a rule ----------------------------------------------------------------- */
+/* --- what only this room reads of a rule --------------------------------------------------------------- */
 struct rule_filter { const struct match **tests; size_t n; }; /* on one list field in `by` */
 struct rule_extra {
     struct rule_filter *filters; /* one per `by` field */
@@ -73,7 +76,7 @@ struct rule_extra {
 struct rule_pattern { struct regex *re; struct rule_pattern *next; };
 enum { RULE_BY_MAX = 8 };
 
-/* --- compiling (compile.c and the parse files) ------------------------------------------------------------ */
+/* --- compiling (compile.c and the parse files) --------------------------------------------------------- */
 struct compile {
     struct arena *a;
     struct diags *d;
@@ -96,7 +99,8 @@ bool match_states_parse(struct compile *c, struct match *m, const struct yaml_no
 bool match_patterns_parse(struct compile *c, struct match *m, const struct yaml_node *n, bool regex);
 /* Calls fn for a scalar, or for each element of a list; an error for anything else or an empty list. */
 typedef bool (*compile_item_fn)(struct compile *c, const struct yaml_node *item, void *ctx);
-bool compile_each(struct compile *c, const struct yaml_node *n, const char *what, compile_item_fn fn, void *ctx);
+bool compile_each(struct compile *c, const struct yaml_node *n, const char *what, compile_item_fn fn,
+                  void *ctx);
 bool compile_field(struct compile *c, const struct yaml_node *n, struct str text, bool at_key,
                    struct rule_field *out);
 struct diag *compile_nearest(struct diag *at, struct compile *c, struct str nearest); /* sets the hint */
@@ -115,7 +119,8 @@ bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
-    const struct yaml_node *when, *count, *by, *repeat, *resolve, *notify, *escalate, *limit, *message, *labels;
+    const struct yaml_node *when, *count, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
+    const struct yaml_node *labels;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;
     struct str runbook;
@@ -132,7 +137,7 @@ bool defaults_parse(struct compile *c, const struct yaml_node *n);
 void rule_parse(struct compile *c, const struct yaml_node *n);
 void rule_finish(struct compile *c, struct rule *r); /* derived members: population, reads, shape, filters */
 
-/* --- the candidate index (index.c, index_build.c) ---------------------------------------------------------- */
+/* --- the candidate index (index.c, index_build.c) ------------------------------------------------------ */
 enum index_key_kind { INDEX_LITERAL, INDEX_PREFIX, INDEX_NUMBER, INDEX_STATE, INDEX_ALWAYS };
 struct posting { uint32_t rule, states; };
 struct posting_list { uint32_t first, count; };

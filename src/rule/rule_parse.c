@@ -1,7 +1,7 @@
 /* One rule, and `defaults`: tables of their keys, and what the keys mean together. */
 #include "rule/rule_internal.h"
 
-/* --- keys that the language has and this version has not ------------------------------------------------------ */
+/* --- keys that the language has and this version has not ----------------------------------------------- */
 static bool is_one_of(struct str key, const char *const *names)
 {
     for (; *names; names++)
@@ -11,8 +11,8 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = { "rate", "absent", "lasts", "first", "flaps", "streak", "unless", "during",
-                                         "outside", "confirm", NULL };
+    static const char *const names[] = { "rate", "absent", "lasts", "first", "flaps", "streak",
+                                         "unless", "during", "outside", "confirm", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);
     return true;
@@ -20,14 +20,16 @@ static bool unavailable_key(void *ctx, const struct yaml_node *member)
 
 static bool defaults_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const conditions[] = { "count", "rate", "absent", "lasts", "first", "flaps", "streak", NULL };
+    static const char *const conditions[] = { "count", "rate", "absent", "lasts", "first", "flaps", "streak",
+                                              NULL };
     struct compile *c = ctx;
     if (!is_one_of(member->key, conditions)) return unavailable_key(ctx, member);
-    yaml_error_key(c->d, member, "a condition belongs to a rule: `" STR_FMT "` cannot be a default", STR_ARG(member->key));
+    yaml_error_key(c->d, member, "a condition belongs to a rule: `" STR_FMT "` cannot be a default",
+                   STR_ARG(member->key));
     return true;
 }
 
-/* --- from the draft ---------------------------------------------------------------------------------------------- */
+/* --- from the draft ------------------------------------------------------------------------------------ */
 static void settings_from(struct compile *c, const struct rule_draft *draft, struct rule *r)
 {
     r->at_least = draft->at_least;
@@ -74,7 +76,7 @@ bool defaults_parse(struct compile *c, const struct yaml_node *n)
     return c->d->errors == errors;
 }
 
-/* --- a rule --------------------------------------------------------------------------------------------------------- */
+/* --- a rule -------------------------------------------------------------------------------------------- */
 static bool name_ok(struct str name)
 {
     if (name.n < 1 || name.n > 63 || name.p[0] < 'a' || name.p[0] > 'z') return false;
@@ -89,7 +91,7 @@ static void name_check(struct compile *c, const struct yaml_node *n)
 {
     const struct yaml_node *before = map_get(&c->names, n->key);
     if (!name_ok(n->key))
-        yaml_error_key(c->d, n, "a rule's name is 1 to 63 of a-z, 0-9 and -, and starts with a letter, not `" STR_FMT "`",
+        yaml_error_key(c->d, n, "`" STR_FMT "` is no rule's name: 1 to 63 of a-z, 0-9 and -, a letter first",
                        STR_ARG(n->key));
     if (before)
         yaml_error_key(c->d, n, "rule `" STR_FMT "` exists already, at %s:%u", STR_ARG(n->key),

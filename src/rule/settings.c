@@ -18,20 +18,22 @@ static size_t words_of(struct str text, struct str words[WORDS_MAX])
     return n;
 }
 
-/* --- count -------------------------------------------------------------------------------------------------- */
+/* --- count --------------------------------------------------------------------------------------------- */
 static bool count_of(struct compile *c, const struct yaml_node *at, struct str what, bool *runs)
 {
     struct rule_field f;
     *runs = str_eq_c(what, "runs");
     if (*runs || str_eq_c(what, "hits")) return true;
     if (!compile_field(c, at, what, false, &f)) return false;
-    yaml_error(c->d, at, "`count` of a field's distinct values is not available in this version of runbell yet");
+    yaml_error(c->d, at,
+               "`count` of a field's distinct values is not available in this version of runbell yet");
     return false;
 }
 
 static bool count_shape_wrong(struct compile *c, const struct yaml_node *n)
 {
-    yaml_error(c->d, n, "wants a count like `3 in 10m` or `10 runs in 5m`, got `" STR_FMT "`", STR_ARG(n->text));
+    yaml_error(c->d, n, "wants a count like `3 in 10m` or `10 runs in 5m`, got `" STR_FMT "`",
+               STR_ARG(n->text));
     return false;
 }
 
@@ -41,7 +43,8 @@ static bool count_text(struct compile *c, const struct yaml_node *n, struct rule
     size_t count = words_of(n->text, w);
     size_t in = count == 5 ? 3 : count == 4 ? 2 : 1;
     if (count < 3 || count > 5 || !str_eq_c(w[in], "in")) return count_shape_wrong(c, n);
-    if (!str_to_i64(w[0], &out->n) || !duration_parse(w[in + 1], &out->window_ms)) return count_shape_wrong(c, n);
+    if (!str_to_i64(w[0], &out->n) || !duration_parse(w[in + 1], &out->window_ms))
+        return count_shape_wrong(c, n);
     if (out->n < 1 || out->n > RULE_COUNT_MAX || out->window_ms < 1) {
         yaml_error(c->d, n, "a count is 1 to %d in a time above 0", RULE_COUNT_MAX);
         return false;
@@ -74,7 +77,7 @@ bool condition_parse(struct compile *c, const struct yaml_node *n, struct rule_c
     return false;
 }
 
-/* --- resolve -------------------------------------------------------------------------------------------------- */
+/* --- resolve ------------------------------------------------------------------------------------------- */
 static bool resolve_extra(void *ctx, const struct yaml_node *member)
 {
     if (!str_eq_c(member->key, "match")) return false;
@@ -117,13 +120,14 @@ static bool resolve_one(struct compile *c, const struct yaml_node *n, void *ctx)
     struct rule *r = ctx;
     struct rule_resolve *out = &r->resolve[r->resolve_count];
     bool ok = true;
-    *out = (struct rule_resolve){ 0 };
+    *out = (struct rule_resolve){ .kind = RULE_SUCCESS };
     if (n->kind == YAML_MAP) ok = resolve_map(c, n, out);
-    else if (str_eq_c(n->text, "success")) *out = (struct rule_resolve){ .kind = RULE_SUCCESS, .successes = 1 };
+    else if (str_eq_c(n->text, "success")) out->successes = 1;
     else if (str_eq_c(n->text, "clears")) out->kind = RULE_CLEARS;
     else if (str_eq_c(n->text, "manual")) out->kind = RULE_MANUAL;
     else if (!resolve_words(n->text, out)) {
-        yaml_error(c->d, n, "wants success, `3 successes`, `24h quiet`, clears or manual, got `" STR_FMT "`", STR_ARG(n->text));
+        yaml_error(c->d, n, "wants success, `3 successes`, `24h quiet`, clears or manual, got `" STR_FMT "`",
+                   STR_ARG(n->text));
         ok = false;
     }
     if (ok) r->resolve_count++;
@@ -145,14 +149,15 @@ bool resolve_parse(struct compile *c, const struct yaml_node *n, struct rule *r)
     return ok;
 }
 
-/* --- repeat ------------------------------------------------------------------------------------------------ */
+/* --- repeat -------------------------------------------------------------------------------------------- */
 enum { REPEAT_LEAST_MS = 1000 };
 
 static bool repeat_add(struct compile *c, const struct yaml_node *n, struct str text, struct rule *r)
 {
     int64_t ms;
     if (!duration_parse(text, &ms)) {
-        yaml_error(c->d, n, "wants durations like `30m then 2h then 1d`, or never, got `" STR_FMT "`", STR_ARG(n->text));
+        yaml_error(c->d, n, "wants durations like `30m then 2h then 1d`, or never, got `" STR_FMT "`",
+                   STR_ARG(n->text));
         return false;
     }
     if (ms < REPEAT_LEAST_MS) {
@@ -193,7 +198,7 @@ bool repeat_parse(struct compile *c, const struct yaml_node *n, struct rule *r)
     return compile_each(c, n, "a duration or a list of durations", repeat_item, r);
 }
 
-/* --- by, limit ------------------------------------------------------------------------------------------------ */
+/* --- by, limit ----------------------------------------------------------------------------------------- */
 static bool by_item(struct compile *c, const struct yaml_node *n, void *ctx)
 {
     struct rule *r = ctx;

@@ -67,7 +67,8 @@ static bool duration_of(const struct rule_subject *s, double *out)
     const struct run *r = s->run;
     if (span(r->started_ms, r->finished_ms, out)) return true;
     /* A running run's reported duration is not its duration yet. */
-    if (r->duration_ms == RUN_TIME_NONE || !(run_state_class(rule_subject_state(s)) & RUN_CLASS_FINISHED)) return false;
+    if (r->duration_ms == RUN_TIME_NONE) return false;
+    if (!(run_state_class(rule_subject_state(s)) & RUN_CLASS_FINISHED)) return false;
     *out = (double)r->duration_ms;
     return true;
 }
@@ -90,7 +91,8 @@ bool rule_subject_number(enum rule_field_id id, const struct rule_subject *s, do
         *out = r->cost_cents;
         return r->present & RUN_HAS_COST;
     case RULE_DURATION: return duration_of(s, out);
-    case RULE_QUEUE_TIME: return span(r->delayed_ms != RUN_TIME_NONE ? r->delayed_ms : r->created_ms, r->started_ms, out);
+    case RULE_QUEUE_TIME:
+        return span(r->delayed_ms != RUN_TIME_NONE ? r->delayed_ms : r->created_ms, r->started_ms, out);
     case RULE_AGE: return span(r->created_ms, event_time(s), out);
     default: return false;
     }
@@ -140,14 +142,16 @@ static size_t tags_of(const struct run *r, struct str *out, size_t max)
     return n;
 }
 
-static size_t values_of(const struct rule_field *f, struct rule_subject *s, bool key, struct str *out, size_t max)
+static size_t values_of(const struct rule_field *f, struct rule_subject *s, bool key, struct str *out,
+                        size_t max)
 {
     double v;
     enum run_state state = rule_subject_state(s);
     if (max == 0) return 0;
     switch (rule_field_shape(f->id)) {
     case SHAPE_STATUS:
-        return one(key && state != RUN_UNKNOWN ? str_c(run_state_name(state)) : rule_subject_spelling(s), out);
+        if (!key || state == RUN_UNKNOWN) return one(rule_subject_spelling(s), out);
+        return one(str_c(run_state_name(state)), out);
     case SHAPE_TEXT: return one(rule_subject_text(f->id, s), out);
     case SHAPE_LIST: return tags_of(s->run, out, max);
     case SHAPE_BOOL: return one(s->run->test ? STR("true") : STR("false"), out);
@@ -163,7 +167,8 @@ size_t rule_field_values(const struct rule_field *f, struct rule_subject *s, str
     return values_of(f, s, false, out, max);
 }
 
-size_t rule_subject_key_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max)
+size_t rule_subject_key_values(const struct rule_field *f, struct rule_subject *s, struct str *out,
+                               size_t max)
 {
     return values_of(f, s, true, out, max);
 }

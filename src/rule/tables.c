@@ -3,11 +3,12 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- match ---------------------------------------------------------------------------------------------------- */
+/* --- match --------------------------------------------------------------------------------------------- */
 /* In the order of enum rule_field_id; any, all and not stand behind. */
 #define FIELD(n, h) { .name = (n), .type = FIELD_NODE, .help = (h) }
 const struct field rule_match_fields[RULE_MATCH_KEYS] = {
-    FIELD("status", "A state in capitals in any spelling, or a class: failed, success, finished, active, retrying."),
+    FIELD("status",
+          "A state in capitals in any spelling, or a class: failed, success, finished, active, retrying."),
     FIELD("task", "The task's identifier."),
     FIELD("tags", "The run's tags; a list of values means: has any of them."),
     FIELD("env", "The environment."),
@@ -32,7 +33,8 @@ const struct field rule_match_fields[RULE_MATCH_KEYS] = {
     FIELD("error.name", "The error's name, as TypeError."),
     FIELD("error.code", "The platform's error code, as TASK_PROCESS_OOM_KILLED."),
     FIELD("error.fingerprint", "A hash of name, masked message and first own stack frame."),
-    FIELD("metadata", "metadata.PATH: a value of the run's metadata; a key that holds a dot is quoted, a number "
+    FIELD("metadata",
+          "metadata.PATH: a value of the run's metadata; a key that holds a dot is quoted, a number "
                       "indexes an array."),
     FIELD("any", "A list of matches of which one must hold."),
     FIELD("all", "A list of matches that must all hold."),
@@ -41,7 +43,7 @@ const struct field rule_match_fields[RULE_MATCH_KEYS] = {
 
 #undef FIELD
 
-/* --- count, resolve, message ------------------------------------------------------------------------------------ */
+/* --- count, resolve, message --------------------------------------------------------------------------- */
 static const struct field count_fields[] = {
     { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct count_draft, n), .least = 1,
       .most = RULE_COUNT_MAX, .help = "How many." },
@@ -68,27 +70,32 @@ static const struct field message_fields[] = {
       .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}" },
 };
 
-/* --- rule, defaults ----------------------------------------------------------------------------------------------- */
+/* --- rule, defaults ------------------------------------------------------------------------------------ */
 static const char *const severities[] = { "info", "warning", "error", "critical", NULL };
 
 #define AT(member) .offset = offsetof(struct rule_draft, member)
 #define ONE_OR_LIST "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}"
-#define TARGETS "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"to\"]},{\"type\":\"array\"}]}"
+#define TARGETS \
+    "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"to\"]},{\"type\":\"array\"}]}"
 #define SHARED_FIELDS(wait_, update_, severity_, at_least_) \
     { .name = "by", .type = FIELD_NODE, AT(by), .schema = ONE_OR_LIST, \
-      .help = "What makes an incident: a field or a list of fields; project and env always belong to it. task by default." }, \
-    { .name = "at_least", .type = FIELD_INT, AT(at_least), .least = 1, .most = 100000, .fallback = at_least_, \
+      .help = "What makes an incident: a field or a list of fields; project and env always belong to it. " \
+              "task by default." }, \
+    { .name = "at_least", .type = FIELD_INT, AT(at_least), .least = 1, .most = 100000, \
+      .fallback = at_least_, \
       .help = "Distinct runs in the incident before it opens." }, \
     { .name = "wait", .type = FIELD_DURATION, AT(wait_ms), .fallback = wait_, \
       .help = "From opening to the first message; what clears meanwhile stays silent." }, \
     { .name = "update", .type = FIELD_DURATION, AT(update_ms), .fallback = update_, \
       .help = "An incident's message is edited at most that often." }, \
     { .name = "repeat", .type = FIELD_NODE, AT(repeat), \
-      .help = "Reminders while open and not acknowledged: `4h`, `30m then 2h then 1d`, never. 4h by default." }, \
+      .help = "Reminders while open and not acknowledged: `4h`, `30m then 2h then 1d`, never. " \
+              "4h by default." }, \
     { .name = "linger", .type = FIELD_DURATION, AT(linger_ms), \
       .help = "Resolved only after that long without a relapse; 5m, or 0s with `run` in `by`." }, \
     { .name = "resolve", .type = FIELD_NODE, AT(resolve), \
-      .help = "What ends an incident: success, `3 successes`, `24h quiet`, clears, manual, or a list; [success, 24h quiet] by default." }, \
+      .help = "What ends an incident: success, `3 successes`, `24h quiet`, clears, manual, or a list; " \
+              "[success, 24h quiet] by default." }, \
     { .name = "limit", .type = FIELD_NODE, AT(limit), \
       .help = "Openings and escalations; above it one digest, never a drop. 20 per 1m by default." }, \
     { .name = "severity", .type = FIELD_ENUM, AT(severity), .names = severities, .fallback = severity_, \
@@ -105,13 +112,16 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
     { .name = "enabled", .type = FIELD_BOOL, AT(enabled), .help = "false is as if the rule were not there." }
 
 static const struct field rule_fields[] = {
-    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}", .help = "Which run events hit." },
-    { .name = "count", .type = FIELD_NODE, AT(count), .help = "That many hits, or runs, within a sliding window: `3 in 10m`, `10 runs in 5m`." },
+    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}",
+      .help = "Which run events hit." },
+    { .name = "count", .type = FIELD_NODE, AT(count),
+      .help = "That many hits, or runs, within a sliding window: `3 in 10m`, `10 runs in 5m`." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),
 };
 
 static const struct field defaults_fields[] = {
-    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}", .help = "Must hold beside every rule's own `when`." },
+    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}",
+      .help = "Must hold beside every rule's own `when`." },
     SHARED_FIELDS("0s", "30s", "error", "1"),
 };
 

@@ -20,10 +20,11 @@ static bool destination_find(struct compile *c, const struct yaml_node *n, struc
     return false;
 }
 
-/* --- {to: X, PARAM: value} -------------------------------------------------------------------------------- */
+/* --- {to: X, PARAM: value} ----------------------------------------------------------------------------- */
 static bool param_allowed(struct compile *c, const struct rule_destination *d, const struct yaml_node *n)
 {
     struct str names[64];
+    struct diag *wrong;
     size_t count = 0, fields = d->params ? d->params->n : 0;
     bool channel = !str_absent(d->channel_pattern);
     if (d->type.n == 0 || (channel && str_eq_c(n->key, "channel"))) return true;
@@ -34,8 +35,9 @@ static bool param_allowed(struct compile *c, const struct rule_destination *d, c
         if (str_eq(n->key, name)) return true;
         names[count++] = name;
     }
-    compile_nearest(yaml_error_key(c->d, n, "destination `" STR_FMT "` does not let a rule set `" STR_FMT "`",
-                                   STR_ARG(d->name), STR_ARG(n->key)), c, suggest_nearest(n->key, names, count));
+    wrong = yaml_error_key(c->d, n, "destination `" STR_FMT "` does not let a rule set `" STR_FMT "`",
+                           STR_ARG(d->name), STR_ARG(n->key));
+    compile_nearest(wrong, c, suggest_nearest(n->key, names, count));
     return false;
 }
 
@@ -45,7 +47,8 @@ static bool channel_fits(struct compile *c, const struct rule_destination *d, co
     struct str text;
     if (!str_eq_c(n->key, "channel") || str_absent(d->channel_pattern)) return true;
     if (!template_is_literal(value, &text) || glob_match(d->channel_pattern, text)) return true;
-    yaml_error(c->d, n, "channel `" STR_FMT "` does not fit `" STR_FMT "`, which destination `" STR_FMT "` allows",
+    yaml_error(c->d, n,
+               "channel `" STR_FMT "` does not fit `" STR_FMT "`, which destination `" STR_FMT "` allows",
                STR_ARG(text), STR_ARG(d->channel_pattern), STR_ARG(d->name));
     return false;
 }
@@ -115,7 +118,7 @@ bool targets_parse(struct compile *c, const struct yaml_node *n, struct rule_tar
     return compile_each(c, n, "a destination or a list of destinations", target_item, out);
 }
 
-/* --- escalate ------------------------------------------------------------------------------------------------ */
+/* --- escalate ------------------------------------------------------------------------------------------ */
 static int by_time(const void *a, const void *b)
 {
     const struct rule_step *s = a, *t = b;
@@ -127,7 +130,8 @@ static bool step_parse(struct compile *c, const struct yaml_node *n, struct rule
     struct rule_step *step = &r->escalate[r->escalate_count];
     *step = (struct rule_step){ 0 };
     if (!duration_parse(n->key, &step->after_ms) || step->after_ms < 1) {
-        yaml_error_key(c->d, n, "wants a duration above 0, as in {15m: pager}, got `" STR_FMT "`", STR_ARG(n->key));
+        yaml_error_key(c->d, n, "wants a duration above 0, as in {15m: pager}, got `" STR_FMT "`",
+                       STR_ARG(n->key));
         targets_parse(c, n, &step->to); /* for its own mistakes */
         return false;
     }

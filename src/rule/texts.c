@@ -4,7 +4,8 @@
 #include "rule/rule_internal.h"
 
 /* Beside the fields. "." is the element inside a section over a list. */
-static const char *const incident_names[] = { "key", "rule", "severity", "hits", "runs", "url", "count", "first_run" };
+static const char *const incident_names[] = { "key", "rule", "severity", "hits", "runs", "url", "count",
+                                              "first_run" };
 enum { INCIDENT_NAMES = sizeof incident_names / sizeof *incident_names };
 
 bool rule_template_known(void *ctx, struct str name, struct str *suggestion)
@@ -25,7 +26,8 @@ bool rule_template_known(void *ctx, struct str name, struct str *suggestion)
 
 static struct template_options options(void)
 {
-    return (struct template_options){ .filters = true, .refuse_unescaped = true, .known = rule_template_known };
+    return (struct template_options){ .filters = true, .refuse_unescaped = true,
+                                      .known = rule_template_known };
 }
 
 /* The place inside a one-line scalar; a block's lines are not known here, so its start has to do. */
@@ -68,8 +70,9 @@ uint32_t template_reads(struct compile *c, const struct template *t)
     return r.bits;
 }
 
-/* --- message, labels ------------------------------------------------------------------------------------------ */
-static bool named_templates(struct compile *c, const struct yaml_node *n, struct rule_message_field **out, size_t *count)
+/* --- message, labels ----------------------------------------------------------------------------------- */
+static bool named_templates(struct compile *c, const struct yaml_node *n, struct rule_message_field **out,
+                            size_t *count)
 {
     bool ok = true;
     *count = 0;

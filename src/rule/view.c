@@ -5,7 +5,7 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
 
 enum { VIEW_VALUES = 64, EXPLAIN_KEYS = 16 };
 
-/* --- view -------------------------------------------------------------------------------------------------------- */
+/* --- view ---------------------------------------------------------------------------------------------- */
 static void put_tags(struct json_writer *w, const struct run *r)
 {
     json_put_key(w, STR("tags"));
@@ -71,7 +71,7 @@ void rule_view(const struct rule *r, struct rule_subject *s, struct json_writer 
     json_object_end(w);
 }
 
-/* --- explain ------------------------------------------------------------------------------------------------------- */
+/* --- explain ------------------------------------------------------------------------------------------- */
 static void put_values(struct json_writer *w, const struct rule_field *f, struct rule_subject *s)
 {
     struct str v[VIEW_VALUES];

@@ -20,7 +20,7 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* --- rules ----------------------------------------------------------------------------------------------- */
+/* --- rules --------------------------------------------------------------------------------------------- */
 /* Every tenth of each kind, so that 10 rules and 10,000 rules are the same mixture. */
 static void put_rule(struct strbuf *out, size_t i)
 {
@@ -50,7 +50,8 @@ static void put_rule(struct strbuf *out, size_t i)
 
 static void put_plain_rule(struct strbuf *out, size_t i)
 {
-    strbuf_printf(out, "  r%zu:\n    when: {task: task-0, status: failed, env: prod, tags: [team-0, x%zu]}\n    notify: ops\n", i, i);
+    strbuf_printf(out,
+                  "  r%zu:\n    when: {task: task-0, status: failed, env: prod, tags: [team-0, x%zu]}\n    notify: ops\n", i, i);
 }
 
 static void world_init(struct world *w, size_t rules, void (*put)(struct strbuf *out, size_t i))
@@ -59,7 +60,8 @@ static void world_init(struct world *w, size_t rules, void (*put)(struct strbuf 
     struct strbuf text;
     struct diags d;
     struct rule_file file = { 0 };
-    struct rule_world rule_world = { .files = &file, .file_count = 1, .destinations = &ops, .destination_count = 1 };
+    struct rule_world rule_world = { .files = &file, .file_count = 1, .destinations = &ops,
+                                     .destination_count = 1 };
     memset(w, 0, sizeof *w);
     diags_init(&d, &w->a);
     strbuf_init(&text, 64 << 20);
@@ -84,7 +86,7 @@ static void world_fini(struct world *w)
     arena_fini(&w->a);
 }
 
-/* --- events ----------------------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------------------------------------- */
 struct events { struct arena a; struct run *runs; };
 
 /* 0 is named by a rule of either set, the others by none: the same rules hit under both. */
@@ -95,9 +97,11 @@ static size_t some_id(struct rng *rng)
 
 static void event_json(struct rng *rng, size_t i, struct strbuf *out)
 {
-    static const char *const states[] = { "CRASHED", "COMPLETED_SUCCESSFULLY", "QUEUED", "FAILED", "REATTEMPTING", "EXECUTING" };
+    static const char *const states[] = { "CRASHED", "COMPLETED_SUCCESSFULLY", "QUEUED", "FAILED",
+                                          "REATTEMPTING", "EXECUTING" };
     strbuf_clear(out);
-    strbuf_printf(out, "{\"id\":\"run_%zu\",\"status\":\"%s\",\"taskIdentifier\":\"%s-%zu%s\",\"env\":\"prod\","
+    strbuf_printf(out,
+                  "{\"id\":\"run_%zu\",\"status\":\"%s\",\"taskIdentifier\":\"%s-%zu%s\",\"env\":\"prod\","
                        "\"queue\":\"queue-%zu\",\"version\":\"2026.%zu\",\"tags\":[\"org_%zu\",\"user_%zu\"],"
                        "\"metadata\":{\"customerId\":\"c%zu\",\"step\":3},\"error\":{\"name\":\"E\",\"message\":\"boom\"}}",
                   i, states[rng_below(rng, 6)], i % 4 ? "task" : "batch", some_id(rng),
@@ -116,7 +120,8 @@ static void events_init(struct events *e)
         struct json root;
         struct err err;
         event_json(&rng, i, &text);
-        if (json_parse(&e->a, str_dup(&e->a, strbuf_view(&text)), &json_default_limits, &root, NULL, &err) != 0 ||
+        if (json_parse(&e->a, str_dup(&e->a, strbuf_view(&text)), &json_default_limits, &root, NULL,
+                       &err) != 0 ||
             run_decode(&e->a, root, &e->runs[i], &err) != 0) {
             fprintf(stderr, "%s\n", err.msg);
             exit(1);
@@ -159,8 +164,10 @@ static int by_value(const void *a, const void *b)
 static double report(const char *name, struct world *w, size_t most)
 {
     qsort(w->ns, ROUNDS, sizeof *w->ns, by_value);
-    printf("%-28s %7.0f %7.0f %7.0f   candidates %.2f, hits %.2f, at most %zu per event\n", name, w->ns[0], w->ns[ROUNDS / 2],
-           w->ns[ROUNDS - 1], (double)w->candidates / (EVENTS * REPEATS), (double)w->hits / (EVENTS * REPEATS), most);
+    printf("%-28s %7.0f %7.0f %7.0f   candidates %.2f, hits %.2f, at most %zu per event\n", name, w->ns[0],
+           w->ns[ROUNDS / 2],
+           w->ns[ROUNDS - 1], (double)w->candidates / (EVENTS * REPEATS),
+               (double)w->hits / (EVENTS * REPEATS), most);
     return w->ns[ROUNDS / 2];
 }
 

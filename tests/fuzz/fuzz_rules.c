@@ -41,7 +41,8 @@ static void try_ruleset(const struct ruleset *rs, struct arena *a)
     n = ruleset_candidates(rs, &s, &scratch, &v);
     for (size_t i = 0; i < rs->rule_count; i++) {
         while (at < n && v[at] < i) at++;
-        if (rule_matches(rs->rules[i], &s) && (at == n || v[at] != i)) abort(); /* a hit that is no candidate */
+        if (rule_matches(rs->rules[i], &s) && (at == n ||
+                                               v[at] != i)) abort(); /* a hit that is no candidate */
         try_rule(rs->rules[i], &s, &out);
     }
     strbuf_fini(&out);
@@ -58,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diags d;
     struct str text = { (const char *)data, size };
     struct rule_file file = { 0 };
-    struct rule_world world = { .files = &file, .file_count = 1, .destinations = destinations, .destination_count = 2 };
+    struct rule_world world = { .files = &file, .file_count = 1, .destinations = destinations,
+                                .destination_count = 2 };
     struct ruleset *rs;
     diags_init(&d, &a);
     diags_add_source(&d, "fuzz.yaml", text);

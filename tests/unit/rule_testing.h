@@ -70,7 +70,8 @@ __attribute__((unused)) static void bed_when(struct bed *b, const char *when, co
 {
     struct arena a = { 0 };
     bed_init(b);
-    const char *text = str_printf(&b->a, "rules:\n  r:\n    when: %s\n    notify: slack-ops\n%s", when, more).p;
+    const char *text = str_printf(&b->a, "rules:\n  r:\n    when: %s\n    notify: slack-ops\n%s", when,
+                                  more).p;
     bed_compile_files(b, &text, 1);
     arena_fini(&a);
 }
@@ -89,7 +90,8 @@ __attribute__((unused)) static void testing_run(struct arena *a, const char *jso
     struct json root;
     int64_t arrival = (int64_t)TESTING_ARRIVAL_MS * 1000;
     memset(out, 0, sizeof *out);
-    if (json_parse(a, str_c(json), &json_default_limits, &root, NULL, &err) != 0) fail_msg("%s: %s", json, err.msg);
+    if (json_parse(a, str_c(json), &json_default_limits, &root, NULL, &err) != 0)
+        fail_msg("%s: %s", json, err.msg);
     if (run_decode(a, root, &out->run, &err) != 0) fail_msg("%s: %s", json, err.msg);
     if (out->run.env.n == 0) out->run.env = STR("default");
     if (out->run.project.n == 0) out->run.project = STR("default");

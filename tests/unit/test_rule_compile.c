@@ -17,16 +17,18 @@ static const struct diag *find_diag(const struct bed *b, const char *text)
     return NULL;
 }
 
-/* --- rule-language.md, section 2: every example rule ------------------------------------------------------- */
+/* --- rule-language.md, section 2: every example rule --------------------------------------------------- */
 struct example { const char *text, *refused; }; /* refused: NULL = compiles */
 static const struct example examples[] = {
     { "crashed-or-timed-out:\n    when: {status: [CRASHED, TIMED_OUT]}\n    notify: slack-ops\n", NULL },
-    { "billing-failed:\n    when: {tags: [billing, invoices], status: failed}\n    notify: slack-billing\n", NULL },
+    { "billing-failed:\n    when: {tags: [billing, invoices], status: failed}\n    notify: slack-billing\n",
+      NULL },
     { "retry-storm:\n    when: {status: REATTEMPTING}\n    count: 3 in 10m\n    by: run\n    notify: slack-ops\n"
       "    escalate: {15m: pager}\n", NULL },
     { "failure-rate:\n    when: {status: failed}\n    rate: over 20% of last 50 runs\n    notify: slack-ops\n"
       "    escalate: {30m: pager}\n", "`rate`" },
-    { "sync-went-quiet:\n    when: {task: sync-orders, status: success}\n    absent: 2h\n    notify: pager\n", "`absent`" },
+    { "sync-went-quiet:\n    when: {task: sync-orders, status: success}\n    absent: 2h\n    notify: pager\n",
+      "`absent`" },
     { "stuck-executing:\n    when: {status: EXECUTING}\n    lasts: 30m\n    notify: slack-ops\n", "`lasts`" },
     { "queue-backlog:\n    when: {status: QUEUED}\n    lasts: 10m\n    at_least: 20\n    by: queue\n    notify: slack-ops\n",
       "`lasts`" },
@@ -71,7 +73,8 @@ static void the_pages_examples(void **state)
             expect_ok(&b);
             assert_int_equal(b.rs->rule_count, 1);
         } else {
-            snprintf(wanted, sizeof wanted, "%s is not available in this version of runbell yet", examples[i].refused);
+            snprintf(wanted, sizeof wanted, "%s is not available in this version of runbell yet",
+                     examples[i].refused);
             assert_null(b.rs);
             assert_int_equal(find_diag(&b, wanted)->level, DIAG_ERROR);
         }
@@ -79,7 +82,7 @@ static void the_pages_examples(void **state)
     }
 }
 
-/* --- what a rule comes to ------------------------------------------------------------------------------------ */
+/* --- what a rule comes to ------------------------------------------------------------------------------ */
 static void built_in_defaults(void **state)
 {
     struct bed b;
@@ -168,7 +171,8 @@ static void every_setting(void **state)
     assert_non_null(r->title);
     assert_non_null(r->body);
     assert_int_equal(r->field_count, 1);
-    assert_int_equal(r->reads, RUN_HAS_STATE | RUN_HAS_TAGS | RUN_HAS_METADATA | RUN_HAS_TASK | RUN_HAS_ERROR);
+    assert_int_equal(r->reads,
+                     RUN_HAS_STATE | RUN_HAS_TAGS | RUN_HAS_METADATA | RUN_HAS_TASK | RUN_HAS_ERROR);
     bed_fini(&b);
 }
 
@@ -185,7 +189,8 @@ static void short_and_long_forms_are_one_rule(void **state)
         bed_when(&b, "{tags: [y, x, y], status: failed}", pairs[i][1]);
         expect_ok(&a);
         expect_ok(&b);
-        assert_memory_equal(&a.rs->rules[0]->condition, &b.rs->rules[0]->condition, sizeof a.rs->rules[0]->condition);
+        assert_memory_equal(&a.rs->rules[0]->condition, &b.rs->rules[0]->condition,
+                            sizeof a.rs->rules[0]->condition);
         assert_string_equal(a.rs->rules[0]->shape, b.rs->rules[0]->shape);
         bed_fini(&a);
         bed_fini(&b);
@@ -228,7 +233,8 @@ static void defaults_reach_every_rule(void **state)
     struct bed b;
     struct testing_run run;
     (void)state;
-    bed_compile(&b, "defaults:\n  when: {env: prod}\n  by: [task, version]\n  wait: 7s\n  linger: 9s\n  notify: pager\n"
+    bed_compile(&b,
+                "defaults:\n  when: {env: prod}\n  by: [task, version]\n  wait: 7s\n  linger: 9s\n  notify: pager\n"
                     "  limit: 3 per 1h\n  resolve: manual\n  repeat: never\n  severity: info\n"
                     "rules:\n  a:\n    when: {status: failed}\n"
                     "  b:\n    when: {status: failed}\n    by: run\n    wait: 0s\n    notify: slack-ops\n    limit: 1 per 1m\n"
@@ -284,21 +290,25 @@ static void several_files(void **state)
     assert_int_equal(d->line, 5);
     bed_fini(&b);
     bed_init(&b);
-    bed_compile_files(&b, (const char *const[]){ texts[0], "rules:\n  two:\n    when: {}\n    notify: pager\n" }, 2);
+    bed_compile_files(&b, (const char *const[]){ texts[0],
+                                                 "rules:\n  two:\n    when: {}\n    notify: pager\n" }, 2);
     expect_ok(&b);
     assert_int_equal(b.rs->rule_count, 2);
     assert_string_equal(b.rs->rules[1]->file, "b.yaml");
     bed_fini(&b);
 }
 
-/* --- mistakes --------------------------------------------------------------------------------------------------- */
+/* --- mistakes ------------------------------------------------------------------------------------------ */
 struct mistake { const char *rule; uint32_t line, col; const char *text, *hint; };
 /* Rule r stands at line 2; its keys are lines 3.. at column 5. */
 static const struct mistake mistakes[] = {
     { "    when: {statsu: failed}\n    notify: pager\n", 3, 12, "unknown field `statsu`", "`status`" },
-    { "    when: {status: faild}\n    notify: pager\n", 3, 20, "no class of states is called `faild`", "`failed`" },
-    { "    when: {status: crashed}\n    notify: pager\n", 3, 20, "no class of states is called `crashed`", "`CRASHED`" },
-    { "    when: {task: {gt: 3}}\n    notify: pager\n", 3, 19, "`gt` does not fit `task`, which is one text", NULL },
+    { "    when: {status: faild}\n    notify: pager\n", 3, 20, "no class of states is called `faild`",
+      "`failed`" },
+    { "    when: {status: crashed}\n    notify: pager\n", 3, 20, "no class of states is called `crashed`",
+      "`CRASHED`" },
+    { "    when: {task: {gt: 3}}\n    notify: pager\n", 3, 19, "`gt` does not fit `task`, which is one text",
+      NULL },
     { "    when: {task: {iss: x}}\n    notify: pager\n", 3, 19, "unknown test `iss`", "`is`" },
     { "    when: {task: {re: \"a(b\"}}\n    notify: pager\n", 3, 27, "regular expression", NULL },
     { "    when: {task: []}\n    notify: pager\n", 3, 18, "the list is empty", NULL },
@@ -318,30 +328,40 @@ static const struct mistake mistakes[] = {
     { "    notify: pager\n", 2, 3, "rule `r` has no `when`", NULL },
     { "    when: {}\n", 2, 3, "rule `r` has no `notify`", NULL },
     { "    when: {}\n    notify: pagr\n", 4, 13, "no destination is called `pagr`", "`pager`" },
-    { "    when: {}\n    notify: [pager, slack-op]\n", 4, 21, "no destination is called `slack-op`", "`slack-ops`" },
+    { "    when: {}\n    notify: [pager, slack-op]\n", 4, 21, "no destination is called `slack-op`",
+      "`slack-ops`" },
     { "    when: {}\n    notify: {too: pager}\n", 4, 13, "{to: DESTINATION", NULL },
-    { "    when: {}\n    notify: {to: slack-cust, channel: \"#oops\"}\n", 4, 39, "does not fit `#cust-*`", NULL },
-    { "    when: {}\n    notify: {to: slack-cust, chanel: \"#cust-a\"}\n", 4, 30, "does not let a rule set `chanel`", "`channel`" },
-    { "    when: {}\n    notify: {to: pager, channel: x}\n", 4, 25, "does not let a rule set `channel`", NULL },
+    { "    when: {}\n    notify: {to: slack-cust, channel: \"#oops\"}\n", 4, 39, "does not fit `#cust-*`",
+      NULL },
+    { "    when: {}\n    notify: {to: slack-cust, chanel: \"#cust-a\"}\n", 4, 30,
+      "does not let a rule set `chanel`", "`channel`" },
+    { "    when: {}\n    notify: {to: pager, channel: x}\n", 4, 25, "does not let a rule set `channel`",
+      NULL },
     { "    when: {}\n    notify: {to: pager, during: business}\n", 4, 25, "`during` is not available", NULL },
     { "    when: {}\n    notifi: pager\n    notify: pager\n", 4, 5, "unknown key `notifi`", "`notify`" },
     { "    when: {}\n    notify: pager\n    count: 3 within 10m\n", 5, 12, "wants a count like", NULL },
     { "    when: {}\n    notify: pager\n    count: 0 in 10m\n", 5, 12, "a count is 1 to", NULL },
     { "    when: {}\n    notify: pager\n    count: {n: 3}\n", 0, 0, "in", NULL },
-    { "    when: {}\n    notify: pager\n    count: 3 of metdata.x in 10m\n", 5, 12, "unknown field `metdata.x`", NULL },
+    { "    when: {}\n    notify: pager\n    count: 3 of metdata.x in 10m\n", 5, 12,
+      "unknown field `metdata.x`", NULL },
     { "    when: {}\n    notify: pager\n    by: tsk\n", 5, 9, "unknown field `tsk`", "`task`" },
     { "    when: {}\n    notify: pager\n    by: [task, task]\n", 5, 16, "named twice", NULL },
     { "    when: {}\n    notify: pager\n    at_least: 0\n", 5, 15, "", NULL },
     { "    when: {}\n    notify: pager\n    wait: soon\n", 5, 11, "soon", NULL },
     { "    when: {}\n    notify: pager\n    repeat: 30m and 2h\n", 5, 13, "30m then 2h", NULL },
-    { "    when: {}\n    notify: pager\n    repeat: [30m, 1ms]\n", 5, 19, "more often than every second", NULL },
+    { "    when: {}\n    notify: pager\n    repeat: [30m, 1ms]\n", 5, 19, "more often than every second",
+      NULL },
     { "    when: {}\n    notify: pager\n    resolve: sucess\n", 5, 14, "wants success", NULL },
     { "    when: {}\n    notify: pager\n    resolve: [manual, success]\n", 5, 14, "stands alone", NULL },
-    { "    when: {}\n    notify: pager\n    resolve: {match: {task: a}}\n", 5, 15, "`match` is not available", NULL },
-    { "    when: {}\n    notify: pager\n    resolve: {quiet: 1h, successes: 2}\n", 5, 14, "wants one of", NULL },
+    { "    when: {}\n    notify: pager\n    resolve: {match: {task: a}}\n", 5, 15, "`match` is not available",
+      NULL },
+    { "    when: {}\n    notify: pager\n    resolve: {quiet: 1h, successes: 2}\n", 5, 14, "wants one of",
+      NULL },
     { "    when: {}\n    notify: pager\n    severity: fatal\n", 5, 15, "fatal", NULL },
-    { "    when: {}\n    notify: pager\n    escalate: {soon: pager}\n", 5, 16, "wants a duration above 0", NULL },
-    { "    when: {}\n    notify: pager\n    escalate: {1m: pager, 60s: pager}\n", 5, 27, "two steps after the same time", NULL },
+    { "    when: {}\n    notify: pager\n    escalate: {soon: pager}\n", 5, 16, "wants a duration above 0",
+      NULL },
+    { "    when: {}\n    notify: pager\n    escalate: {1m: pager, 60s: pager}\n", 5, 27,
+      "two steps after the same time", NULL },
     { "    when: {}\n    notify: pager\n    escalate: pager\n", 5, 15, "wants steps", NULL },
     { "    when: {}\n    notify: pager\n    limit: 20\n", 5, 12, "", NULL },
     { "    when: {}\n    notify: pager\n    message: {title: \"{{tsk}} failed\"}\n", 5, 0, "tsk", NULL },
@@ -368,7 +388,8 @@ static void each_mistake_at_its_place(void **state)
         if (b.d.errors != 1 || (m->line && d->line != m->line) || (m->col && d->col != m->col) ||
             (m->hint && str_find_str(d->hint, str_c(m->hint)) == d->hint.n)) {
             bed_print(&b);
-            fail_msg("wanted one error at %u:%u with hint %s for:\n%s", m->line, m->col, m->hint ? m->hint : "-", m->rule);
+            fail_msg("wanted one error at %u:%u with hint %s for:\n%s", m->line, m->col, m->hint ? m->hint
+                     : "-", m->rule);
         }
         bed_fini(&b);
     }
@@ -397,7 +418,8 @@ static void ten_mistakes_at_once(void **state)
         "    when: {status: WOBBLING}\n"                 /* a warning */
         "schedules: {}\n";                               /* 11 */
     static const struct place places[] = {
-        { 2, 3 }, { 4, 3 }, { 8, 19 }, { 8, 27 }, { 9, 13 }, { 10, 5 }, { 12, 33 }, { 13, 12 }, { 15, 0 }, { 16, 3 },
+        { 2, 3 }, { 4, 3 }, { 8, 19 }, { 8, 27 }, { 9, 13 }, { 10, 5 }, { 12, 33 }, { 13, 12 }, { 15, 0 },
+            { 16, 3 },
         { 17, 20 }, { 18, 1 },
     };
     struct bed b;
@@ -411,7 +433,8 @@ static void ten_mistakes_at_once(void **state)
         const struct diag *d = &b.d.items.v[i];
         if (d->line != places[i].line || (places[i].col && d->col != places[i].col)) {
             bed_print(&b);
-            fail_msg("mistake %zu: at %u:%u, wanted %u:%u", i + 1, d->line, d->col, places[i].line, places[i].col);
+            fail_msg("mistake %zu: at %u:%u, wanted %u:%u", i + 1, d->line, d->col, places[i].line,
+                     places[i].col);
         }
     }
     bed_fini(&b);
@@ -434,7 +457,8 @@ static void warnings_leave_a_ruleset(void **state)
 {
     struct bed b;
     (void)state;
-    bed_when(&b, "{status: [WOBBLING, CRASHD, \"X*\"]}", "    resolve: [clears, 1h quiet]\n    escalate: {1m: [pager, pager]}\n");
+    bed_when(&b, "{status: [WOBBLING, CRASHD, \"X*\"]}",
+             "    resolve: [clears, 1h quiet]\n    escalate: {1m: [pager, pager]}\n");
     expect_ok(&b);
     assert_int_equal(b.d.warnings, 5);
     assert_int_equal(b.d.errors, 0);
@@ -457,11 +481,13 @@ static void a_placeholder_takes_any_parameter(void **state)
 
 static void names_in_templates(void **state)
 {
-    static const char *const known[] = { "task", "error", "error.message", "metadata.a.b", "key", "rule", "severity", "hits",
+    static const char *const known[] = { "task", "error", "error.message", "metadata.a.b", "key", "rule",
+                                         "severity", "hits",
                                          "runs", "url", "count", "first_run", "env", "." };
     struct str suggestion = STR_NONE;
     (void)state;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) assert_true(rule_template_known(NULL, str_c(known[i]), &suggestion));
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        assert_true(rule_template_known(NULL, str_c(known[i]), &suggestion));
     assert_false(rule_template_known(NULL, STR("taks"), &suggestion));
     assert_true(str_eq_c(suggestion, "task"));
     assert_false(rule_template_known(NULL, STR("any"), &suggestion));

@@ -11,7 +11,7 @@ static size_t pick(size_t n)
     return (size_t)rng_below(&rng, n);
 }
 
-/* --- random rules ---------------------------------------------------------------------------------------------- */
+/* --- random rules -------------------------------------------------------------------------------------- */
 static void put_list(struct strbuf *out, const char *const *values, size_t n)
 {
     size_t count = 1 + pick(3);
@@ -21,12 +21,15 @@ static void put_list(struct strbuf *out, const char *const *values, size_t n)
 }
 
 static const char *const tasks[] = { "sync", "sync-orders", "render", "render-video", "pay" };
-static const char *const task_globs[] = { "sync*", "render-*", "\"*-video\"", "\"s?nc\"", "\"r*o\"", "\"?*\"" };
+static const char *const task_globs[] = { "sync*", "render-*", "\"*-video\"", "\"s?nc\"", "\"r*o\"",
+                                          "\"?*\"" };
 static const char *const tags[] = { "billing", "vip", "org_1", "org_2", "org_*", "\"*ing\"" };
 static const char *const envs[] = { "prod", "dev", "default", "\"p*\"" };
-static const char *const states[] = { "CRASHED", "failed", "success", "EXECUTING", "active", "TIMED_OUT", "WOBBLING",
+static const char *const states[] = { "CRASHED", "failed", "success", "EXECUTING", "active", "TIMED_OUT",
+                                      "WOBBLING",
                                       "\"CR*\"", "REATTEMPTING", "finished" };
-static const char *const scalars[] = { "acme", "globex", "5", "5.0", "\"5\"", "7", "\"a*\"", "true", "-0", "0" };
+static const char *const scalars[] = { "acme", "globex", "5", "5.0", "\"5\"", "7", "\"a*\"", "true", "-0",
+                                       "0" };
 static const char *const paths[] = { "customer", "n", "list", "deep.a", "list.0" };
 static const char *const names[] = { "TypeError", "RangeError", "\"T*\"" };
 
@@ -97,25 +100,29 @@ static void put_rules(struct strbuf *out, size_t n)
     }
 }
 
-/* --- random runs -------------------------------------------------------------------------------------------------- */
+/* --- random runs --------------------------------------------------------------------------------------- */
 static void put_run(struct strbuf *out)
 {
-    static const char *const run_states[] = { "CRASHED", "COMPLETED", "EXECUTING", "TIMED_OUT", "WOBBLING", "FAILED", "REATTEMPTING" };
+    static const char *const run_states[] = { "CRASHED", "COMPLETED", "EXECUTING", "TIMED_OUT", "WOBBLING",
+                                              "FAILED", "REATTEMPTING" };
     static const char *const run_tags[] = { "billing", "vip", "org_1", "org_2", "org_3", "x" };
-    static const char *const values[] = { "\"acme\"", "\"globex\"", "5", "5.0", "\"5\"", "7", "true", "null", "{}", "-0.0",
+    static const char *const values[] = { "\"acme\"", "\"globex\"", "5", "5.0", "\"5\"", "7", "true", "null",
+                                          "{}", "-0.0",
                                           "[\"acme\",5]", "[5.0,\"x\"]", "[]", "50e-1", "\"abc\"" };
-    strbuf_printf(out, "{\"id\":\"run_1\",\"status\":\"%s\",\"attempt\":%zu", run_states[pick(7)], 1 + pick(4));
+    strbuf_printf(out, "{\"id\":\"run_1\",\"status\":\"%s\",\"attempt\":%zu", run_states[pick(7)],
+                  1 + pick(4));
     if (pick(8)) strbuf_printf(out, ",\"task\":\"%s\"", tasks[pick(5)]);
     if (pick(3)) strbuf_printf(out, ",\"env\":\"%s\"", envs[pick(2)]);
     if (pick(3)) strbuf_printf(out, ",\"tags\":[\"%s\",\"%s\"]", run_tags[pick(6)], run_tags[pick(6)]);
     if (pick(3)) strbuf_printf(out, ",\"error\":{\"name\":\"%s\"}", names[pick(2)]);
     if (pick(4))
-        strbuf_printf(out, ",\"metadata\":{\"customer\":%s,\"n\":%s,\"list\":%s,\"deep\":{\"a\":%s}}", values[pick(15)],
+        strbuf_printf(out, ",\"metadata\":{\"customer\":%s,\"n\":%s,\"list\":%s,\"deep\":{\"a\":%s}}",
+                      values[pick(15)],
                       values[pick(15)], values[pick(15)], values[pick(15)]);
     strbuf_char(out, '}');
 }
 
-/* --- the property --------------------------------------------------------------------------------------------------- */
+/* --- the property -------------------------------------------------------------------------------------- */
 static void in_order_each_once(const uint32_t *v, size_t n)
 {
     for (size_t i = 1; i < n; i++) assert_true(v[i - 1] < v[i]);
@@ -128,7 +135,8 @@ static bool among(const uint32_t *v, size_t n, size_t wanted)
     return false;
 }
 
-static size_t superset(const struct bed *b, struct testing_run *run, struct rule_scratch *scratch, const char *json)
+static size_t superset(const struct bed *b, struct testing_run *run, struct rule_scratch *scratch,
+                       const char *json)
 {
     const uint32_t *v;
     size_t hits = 0, n = ruleset_candidates(b->rs, &run->subject, scratch, &v);
@@ -185,12 +193,13 @@ static void candidates_hold_every_hit(void **state)
     }
     rng_seed(&rng, seed);
     print_message("seed %llu\n", (unsigned long long)seed);
-    for (int i = 0; i < 40; i++) round_of(1 + pick(120), 60, &scratch, &hits); /* the scratch is used over all sets */
+    for (int i = 0; i < 40; i++) round_of(1 + pick(120), 60, &scratch,
+                                          &hits); /* the scratch is used over all sets */
     assert_true(hits > 1000);
     rule_scratch_fini(&scratch);
 }
 
-/* --- selectivity ------------------------------------------------------------------------------------------------------- */
+/* --- selectivity --------------------------------------------------------------------------------------- */
 struct found_row { const char *when; bool other; }; /* is it a candidate for an unrelated run? */
 static void only_what_might_match(void **state)
 {
@@ -219,9 +228,11 @@ static void only_what_might_match(void **state)
         struct testing_run run;
         const uint32_t *v;
         bed_when(&b, rows[i].when, "");
-        testing_run(&b.a, "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"task\":\"other\",\"env\":\"prod\",\"tags\":[\"y\"],"
+        testing_run(&b.a,
+                    "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"task\":\"other\",\"env\":\"prod\",\"tags\":[\"y\"],"
                           "\"metadata\":{\"customer\":6}}", &run);
-        if ((ruleset_candidates(b.rs, &run.subject, &scratch, &v) == 1) != rows[i].other) fail_msg("%s", rows[i].when);
+        if ((ruleset_candidates(b.rs, &run.subject, &scratch, &v) == 1) != rows[i].other)
+            fail_msg("%s", rows[i].when);
         bed_fini(&b);
     }
     rule_scratch_fini(&scratch);
@@ -241,7 +252,8 @@ static void many_candidates_stay_in_order(void **state)
         strbuf_printf(&text, "  r%d:\n    when: {%s}\n    notify: pager\n", i,
                       i % 3 == 0 ? "tags: [b, a]" : i % 3 == 1 ? "task: t" : "status: failed");
     bed_compile(&b, text.p);
-    testing_run(&b.a, "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"task\":\"t\",\"tags\":[\"a\",\"b\"]}", &run);
+    testing_run(&b.a, "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"task\":\"t\",\"tags\":[\"a\",\"b\"]}",
+                &run);
     for (int again = 0; again < 2; again++) {
         assert_int_equal(ruleset_candidates(b.rs, &run.subject, &scratch, &v), 300);
         in_order_each_once(v, 300);
@@ -262,10 +274,13 @@ static void more_paths_than_slots(void **state)
     (void)state;
     strbuf_init(&text, 1 << 20);
     strbuf_c(&text, "rules:\n");
-    for (int i = 0; i < 200; i++) strbuf_printf(&text, "  r%d:\n    when: {metadata.k%d: x}\n    notify: pager\n", i, i);
+    for (int i = 0; i < 200; i++) strbuf_printf(&text,
+                                                "  r%d:\n    when: {metadata.k%d: x}\n    notify: pager\n", i,
+                                                    i);
     bed_compile(&b, text.p);
     assert_non_null(b.rs);
-    testing_run(&b.a, "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"metadata\":{\"k3\":\"x\",\"k150\":\"x\"}}", &run);
+    testing_run(&b.a, "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"metadata\":{\"k3\":\"x\",\"k150\":\"x\"}}",
+                &run);
     n = ruleset_candidates(b.rs, &run.subject, &scratch, &v);
     for (size_t i = 0; i < n; i++) hits += rule_matches(b.rs->rules[v[i]], &run.subject);
     assert_int_equal(hits, 2);

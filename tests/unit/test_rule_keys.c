@@ -15,26 +15,31 @@ static const struct row rows[] = {
     { "{}", "[]", "", "", "" },
     { "{}", "env", "", "", "" },
     { "{}", "[project, env]", "", "", "" },
-    { "{}", "[task, version]", "render\\/video/20260503.1", "render\\/video/20260503.1", "task=render/video, version=20260503.1" },
+    { "{}", "[task, version]", "render\\/video/20260503.1", "render\\/video/20260503.1",
+      "task=render/video, version=20260503.1" },
     { "{}", "queue", "(none)", "(none)", "queue=(none)" },
-    { "{}", "[queue, version]", "(none)/20260503.1", "(none)/20260503.1", "queue=(none), version=20260503.1" },
+    { "{}", "[queue, version]", "(none)/20260503.1", "(none)/20260503.1",
+      "queue=(none), version=20260503.1" },
     { "{}", "metadata.customerId", "ac\\\\me", "ac\\\\me", "metadata.customerId=ac\\me" },
     { "{}", "metadata.n", "5", "5", "metadata.n=5" },
     { "{}", "metadata.obj", "(none)", "(none)", "metadata.obj=(none)" },
     { "{}", "metadata.obj.a", "1", "1", "metadata.obj.a=1" },
     { "{}", "metadata.nope", "(none)", "(none)", "metadata.nope=(none)" },
     { "{}", "metadata.list", "x | y", "x | y", "metadata.list=x | metadata.list=y" },
-    { "{}", "tags", "billing | org_7 | vip", "billing | org_7 | vip", "tags=billing | tags=org_7 | tags=vip" },
+    { "{}", "tags", "billing | org_7 | vip", "billing | org_7 | vip",
+      "tags=billing | tags=org_7 | tags=vip" },
     { "{tags: [billing, invoices]}", "tags", "billing", "billing", "tags=billing" },
     { "{tags: [billing, org_*]}", "tags", "billing | org_7", "billing | org_7", "tags=billing | tags=org_7" },
     { "{tags: {all: [vip, billing]}}", "tags", "billing | vip", "billing | vip", "tags=billing | tags=vip" },
     { "{tags: {not: billing}}", "tags", "billing | org_7 | vip", "billing | org_7 | vip", NULL },
+    { "{not: {tags: vip}}", "tags", "billing | org_7 | vip", "billing | org_7 | vip", NULL },
     { "{any: [{tags: other}, {env: prod}]}", "tags", "billing | org_7 | vip", "billing | org_7 | vip", NULL },
     { "{any: [{tags: other}, {tags: {re: ^vip}}]}", "tags", "vip", "vip", NULL },
     { "{metadata.list: y}", "metadata.list", "y", "y", NULL },
     { "{tags: [billing, vip]}", "[tags, metadata.list]", "billing/x | billing/y | vip/x | vip/y",
       "billing/x | billing/y | vip/x | vip/y", NULL },
-    { "{}", "[error.name, version]", "TypeError/20260503.1", "20260503.1", "error.name=TypeError, version=20260503.1" },
+    { "{}", "[error.name, version]", "TypeError/20260503.1", "20260503.1",
+      "error.name=TypeError, version=20260503.1" },
     { "{}", "[version, status]", "20260503.1/FAILED", "20260503.1", NULL },
     { "{}", "status", "FAILED", "", NULL },
     { "{}", "[attempt, duration, test]", "2/2m/false", "false", NULL },
@@ -72,7 +77,8 @@ static void keys(void **state)
             struct str got;
             joined(&b.a, out, n, which, &got);
             if (wanted[which] && !str_eq_c(got, wanted[which]))
-                fail_msg("when %s by %s: got `%s`, wanted `%s`", rows[i].when, rows[i].by, got.p, wanted[which]);
+                fail_msg("when %s by %s: got `%s`, wanted `%s`", rows[i].when, rows[i].by, got.p,
+                         wanted[which]);
         }
         bed_fini(&b);
     }
@@ -175,7 +181,8 @@ static void explanations(void **state)
     json_writer_init(&w, &out);
     run.run.kind = STR("error");
     rule_explain(b.rs->rules[0], &run.subject, &w);
-    assert_non_null(strstr(out.p, "{\"field\":\"kind\",\"test\":\"is \\\"run\\\"\",\"value\":\"error\",\"hit\":false}"));
+    assert_non_null(strstr(out.p,
+                           "{\"field\":\"kind\",\"test\":\"is \\\"run\\\"\",\"value\":\"error\",\"hit\":false}"));
     strbuf_fini(&out);
     bed_fini(&b);
 }
@@ -183,8 +190,10 @@ static void explanations(void **state)
 static void values_for_people(void **state)
 {
     static const struct { const char *field, *wanted; } cases[] = {
-        { "status", "COMPLETED_WITH_ERRORS" }, { "task", "render/video" }, { "queue", NULL }, { "test", "false" },
-        { "attempt", "2" }, { "duration", "2m" }, { "queue_time", "10s" }, { "cost", "0.25" }, { "age", "2m 10s" },
+        { "status", "COMPLETED_WITH_ERRORS" }, { "task", "render/video" }, { "queue", NULL },
+            { "test", "false" },
+        { "attempt", "2" }, { "duration", "2m" }, { "queue_time", "10s" }, { "cost", "0.25" },
+            { "age", "2m 10s" },
         { "error.name", "TypeError" }, { "kind", "run" }, { "run", "run_k1" }, { "metadata.n", "5" },
         { "metadata.obj", "{\"a\":1}" },
     };

@@ -141,6 +141,7 @@ static const struct row other_rows[] = {
     { "{metadata.customerId: {re: ^a}}", 1, 0 },
     { "{metadata.n: 5}", 1, 0 },
     { "{metadata.n: \"5\"}", 1, 0 },
+    { "{metadata.n: 05}", 0, 0 },
     { "{metadata.n: 5.0}", 1, 0 },
     { "{metadata.n: \"5.0\"}", 0, 0 },
     { "{metadata.float: 5}", 1, 0 },
@@ -229,9 +230,11 @@ static void any_all_not(void **state)
 /* Every field with every test: each pair either compiles or is refused, as the table of shapes says. */
 static void every_field_with_every_test(void **state)
 {
-    static const char *const ops[] = { "is", "not", "in", "none", "all", "glob", "re", "gt", "gte", "lt", "lte", "exists" };
+    static const char *const ops[] = { "is", "not", "in", "none", "all", "glob", "re", "gt", "gte", "lt",
+                                       "lte", "exists" };
     /* by shape: S status, T text, L list, B bool, N number, D duration, J json; a letter = allowed */
-    static const char *const fits[] = { "STLBNDJ", "STLBNDJ", "STLBNDJ", "STLBNDJ", "LJ", "STLJ", "STLJ", "NDJ", "NDJ",
+    static const char *const fits[] = { "STLBNDJ", "STLBNDJ", "STLBNDJ", "STLBNDJ", "LJ", "STLJ", "STLJ",
+                                        "NDJ", "NDJ",
                                         "NDJ", "NDJ", "STLBNDJ" };
     static const char letters[] = "STLBNDJ";
     static const char *const values[] = { "CRASHED", "run", "x", "true", "3", "3s", "3" };
@@ -354,7 +357,8 @@ static void populations(void **state)
         struct bed b;
         struct testing_run run;
         bed_when(&b, rows[i].when, "");
-        testing_run(&b.a, "{\"id\":\"run_s\",\"status\":\"COMPLETED\",\"task\":\"sync\",\"env\":\"prod\"}", &run);
+        testing_run(&b.a, "{\"id\":\"run_s\",\"status\":\"COMPLETED\",\"task\":\"sync\",\"env\":\"prod\"}",
+                    &run);
         if (rule_in_population(b.rs->rules[0], &run.subject) != rows[i].in)
             fail_msg("population of %s: wanted %d", rows[i].when, rows[i].in);
         bed_fini(&b);
