@@ -1,3 +1,6 @@
+# tests/fuzz/fuzz_judge.c feeds answers to the room notify.
+fuzz_room_judge := notify
+
 # What providers send, for the judges under tests/schemas: build/tests/notify-render prints it as JSON lines.
 $(BUILD)/tests/notify-render.o: tests/suites/notify-render.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)

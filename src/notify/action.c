@@ -3,8 +3,8 @@
 
 struct action_source {
     struct str method, otherwise;
-    const struct yaml_node *url, *headers, *body, *plain, *budget, *success, *classify, *waits, *captures, *explain,
-        *sign;
+    const struct yaml_node *url, *headers, *body, *plain, *budget, *success, *classify, *waits, *captures,
+        *explain, *sign;
     int encoding;
     struct field_texts requires;
     int64_t default_wait_ms;
@@ -13,19 +13,27 @@ static const char *const encoding_names[] = { "json", "form", "raw", "none", NUL
 #define AT(member) .offset = offsetof(struct action_source, member)
 static const struct field action_fields[] = {
     { .name = "method", .type = FIELD_TEXT, AT(method), .help = "POST unless said otherwise" },
-    { .name = "url", .type = FIELD_NODE, AT(url), .help = "template; starting with / it goes behind base_url" },
-    { .name = "headers", .type = FIELD_NODE, AT(headers), .help = "name: template; an empty one is not sent" },
+    { .name = "url", .type = FIELD_NODE, AT(url),
+      .help = "template; starting with / it goes behind base_url" },
+    { .name = "headers", .type = FIELD_NODE, AT(headers),
+      .help = "name: template; an empty one is not sent" },
     { .name = "encoding", .type = FIELD_ENUM, AT(encoding), .names = encoding_names, .help = "of the body" },
     { .name = "body", .type = FIELD_NODE, AT(body), .help = "the body tree; for raw a text leaf" },
     { .name = "plain", .type = FIELD_NODE, AT(plain), .help = "the reduced body, sent after a refused one" },
     { .name = "budget", .type = FIELD_NODE, AT(budget), .help = "{most, unit} of the whole body" },
-    { .name = "requires_capture", .type = FIELD_TEXTS, AT(requires), .help = "captures it cannot do without" },
-    { .name = "otherwise", .type = FIELD_TEXT, AT(otherwise), .help = "the action taken when one is missing" },
+    { .name = "requires_capture", .type = FIELD_TEXTS, AT(requires),
+      .help = "captures it cannot do without" },
+    { .name = "otherwise", .type = FIELD_TEXT, AT(otherwise),
+      .help = "the action taken when one is missing" },
     { .name = "success", .type = FIELD_NODE, AT(success), .help = "what an accepting answer looks like" },
-    { .name = "classify", .type = FIELD_NODE, AT(classify), .help = "rules for other answers, first match wins" },
-    { .name = "retry_after", .type = FIELD_NODE, AT(waits), .help = "where the provider says how long to wait" },
-    { .name = "default_wait", .type = FIELD_DURATION, AT(default_wait_ms), .help = "rate limited and nothing said" },
-    { .name = "capture", .type = FIELD_NODE, AT(captures), .help = "what to remember of an accepting answer" },
+    { .name = "classify", .type = FIELD_NODE, AT(classify),
+      .help = "rules for other answers, first match wins" },
+    { .name = "retry_after", .type = FIELD_NODE, AT(waits),
+      .help = "where the provider says how long to wait" },
+    { .name = "default_wait", .type = FIELD_DURATION, AT(default_wait_ms),
+      .help = "rate limited and nothing said" },
+    { .name = "capture", .type = FIELD_NODE, AT(captures),
+      .help = "what to remember of an accepting answer" },
     { .name = "explain", .type = FIELD_NODE, AT(explain), .help = "JSON pointers to an error's text" },
     { .name = "sign", .type = FIELD_NODE, AT(sign), .help = "the signer" },
 };
@@ -66,7 +74,13 @@ static bool budget_read(struct reader *r, const struct yaml_node *n, struct acti
 {
     struct { int64_t most; struct str unit; } f = { 0, STR("bytes") };
     static const struct field fields[] = {
-        { .name = "most", .type = FIELD_INT, .required = true, .offset = 0, .least = 100, .most = 64 << 20, .help = "size" },
+        { .name = "most",
+          .type = FIELD_INT,
+          .required = true,
+          .offset = 0,
+          .least = 100,
+          .most = 64 << 20,
+          .help = "size" },
         { .name = "unit", .type = FIELD_TEXT, .offset = 8, .help = "chars, utf16 or bytes" },
     };
     static const struct field_table table = { "budget", fields, 2 };
@@ -130,7 +144,8 @@ static struct action *action_read(struct reader *r, const struct yaml_node *n)
     ok &= answers_read(r, &s, out);
     out->drop_levels = r->drop_levels;
     ok &= tree_read(r, s.plain, &out->plain);
-    if (!s.url && r->provider->transport == NOTIFY_HTTP) ok = (yaml_error(r->d, n, "`url` is missing"), false);
+    if (!s.url && r->provider->transport == NOTIFY_HTTP)
+        ok = (yaml_error(r->d, n, "`url` is missing"), false);
     if (out->require_count && str_absent(s.otherwise))
         ok = (yaml_error(r->d, n, "`requires_capture` wants an `otherwise`"), false);
     return ok ? out : NULL;
@@ -164,7 +179,8 @@ static bool read_reference(struct reader *r, enum message_kind kind, const struc
     struct str name;
     if (n->kind == YAML_MAP) return true;
     if (!yaml_want_text(n, r->d, &name)) return false;
-    if (str_eq_c(name, message_kind_name(kind))) return yaml_error(r->d, n, "an action cannot be itself"), false;
+    if (str_eq_c(name, message_kind_name(kind)))
+        return yaml_error(r->d, n, "an action cannot be itself"), false;
     r->provider->actions[kind] = action_named(r, n, name);
     return r->provider->actions[kind] != NULL;
 }

@@ -7,7 +7,8 @@ bool pointer_read(struct reader *r, const struct yaml_node *n, struct str text, 
     struct str rest = text, part;
     size_t count = 0;
     if (!str_starts(text, STR("/")))
-        return yaml_error(r->d, n, "wants a JSON pointer like /error/code, got `" STR_FMT "`", STR_ARG(text)), false;
+        return yaml_error(r->d, n, "wants a JSON pointer like /error/code, got `" STR_FMT "`", STR_ARG(text)),
+               false;
     for (size_t i = 0; i < text.n; i++) count += text.p[i] == '/';
     out->parts = ARENA_ARRAY(r->a, struct str, count);
     out->text = text;
@@ -48,14 +49,16 @@ bool wanted_read(struct reader *r, const struct yaml_node *n, struct wanted *out
 {
     const struct yaml_node *re;
     if (n->kind == YAML_MAP) {
-        if (n->count != 1 || !(re = yaml_get(n, "re"))) return yaml_error(r->d, n, "wants {re: PATTERN}"), false;
+        if (n->count != 1 || !(re = yaml_get(n, "re")))
+            return yaml_error(r->d, n, "wants {re: PATTERN}"), false;
         return re_read(r, re, &out->re);
     }
     out->count = n->kind == YAML_SEQ ? n->count : 1;
     out->any = ARENA_ARRAY(r->a, struct str, out->count);
     out->typed = ARENA_ARRAY(r->a, bool, out->count);
     size_t at = 0;
-    for (const struct yaml_node *c = n->kind == YAML_SEQ ? n->first : n; c; c = n->kind == YAML_SEQ ? c->next : NULL) {
+    for (const struct yaml_node *c = n->kind == YAML_SEQ ? n->first : n; c;
+         c = n->kind == YAML_SEQ ? c->next : NULL) {
         if (!yaml_want_text(c, r->d, &out->any[at])) return false;
         out->typed[at++] = is_typed(c);
     }
@@ -182,7 +185,8 @@ bool classify_read(struct reader *r, const struct yaml_node *n, struct action *o
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         const struct yaml_node *list = used_list(r, c);
         if (!list) ok &= rule_read(r, c, out);
-        for (const struct yaml_node *i = list ? list->first : NULL; i; i = i->next) ok &= rule_read(r, i, out);
+        for (const struct yaml_node *i = list ? list->first : NULL; i; i = i->next)
+            ok &= rule_read(r, i, out);
     }
     return ok;
 }
@@ -194,7 +198,8 @@ struct wait_fields { int from, unit, kind; struct str name; int64_t cap_ms; };
 #undef AT
 #define AT(member) .offset = offsetof(struct wait_fields, member)
 static const struct field wait_field_list[] = {
-    { .name = "from", .type = FIELD_ENUM, .required = true, AT(from), .names = from_names, .help = "where it stands" },
+    { .name = "from", .type = FIELD_ENUM, .required = true, AT(from), .names = from_names,
+      .help = "where it stands" },
     { .name = "name", .type = FIELD_TEXT, .required = true, AT(name), .help = "header name or JSON pointer" },
     { .name = "unit", .type = FIELD_ENUM, AT(unit), .names = unit_names, .help = "of the number" },
     { .name = "kind", .type = FIELD_ENUM, AT(kind), .names = kind_names, .help = "how to read it" },

@@ -54,7 +54,8 @@ static bool paths_read(struct reader *r, const struct yaml_node *n, struct body 
     return ok;
 }
 
-static bool child_read(struct reader *r, const struct yaml_node *n, const char *key, bool required, struct body **out)
+static bool child_read(struct reader *r, const struct yaml_node *n, const char *key, bool required,
+                       struct body **out)
 {
     const struct yaml_node *c = yaml_get(n, key);
     if (!c && required) return yaml_error(r->d, n, "`%s` is missing", key), false;
@@ -96,8 +97,8 @@ static bool read_if(struct reader *r, const struct yaml_node *n, struct body *ou
 {
     const struct yaml_node *condition = yaml_get(n, "$if");
     out->kind = BODY_IF;
-    return (condition->kind == YAML_MAP ? tests_read : paths_read)(r, condition, out) && child_read(r, n, "then", true, &out->first) &&
-           child_read(r, n, "else", false, &out->other);
+    return (condition->kind == YAML_MAP ? tests_read : paths_read)(r, condition, out) &&
+           child_read(r, n, "then", true, &out->first) && child_read(r, n, "else", false, &out->other);
 }
 
 static bool most_read(struct reader *r, const struct yaml_node *n, struct body *out)
@@ -121,7 +122,8 @@ static bool read_pick(struct reader *r, const struct yaml_node *n, struct body *
     const struct yaml_node *of = yaml_get(n, "of");
     struct body **tail = &out->first;
     out->kind = BODY_PICK;
-    if (!of || of->kind != YAML_MAP) return yaml_error(r->d, n, "`of` wants a map of value to what is sent"), false;
+    if (!of || of->kind != YAML_MAP)
+        return yaml_error(r->d, n, "`of` wants a map of value to what is sent"), false;
     for (const struct yaml_node *c = of->first; c; c = c->next) {
         if (!(*tail = body_read(r, c))) return false;
         (*tail)->key = c->key;
@@ -154,7 +156,11 @@ const struct yaml_node *reader_part(struct reader *r, const struct yaml_node *us
     return part;
 }
 
-static const struct directive { const char *name; directive_fn read; const char *const *keys; } directives[] = {
+static const struct directive {
+    const char *name;
+    directive_fn read;
+    const char *const *keys;
+} directives[] = {
     { "$text", read_text, NULL }, /* checks its own keys */
     { "$int", read_int, (const char *const[]){ NULL } },
     { "$bool", read_bool, (const char *const[]){ NULL } },
@@ -184,7 +190,8 @@ static bool directive_keys_ok(struct reader *r, const struct directive *d, const
     for (const struct yaml_node *c = n->first; c; c = c->next) {
         bool known = is_common(c->key) || str_eq_c(c->key, d->name);
         for (size_t i = 0; d->keys[i] && !known; i++) known = str_eq_c(c->key, d->keys[i]);
-        if (!known) yaml_error_key(r->d, c, "unknown key `" STR_FMT "` beside `%s`", STR_ARG(c->key), d->name);
+        if (!known)
+            yaml_error_key(r->d, c, "unknown key `" STR_FMT "` beside `%s`", STR_ARG(c->key), d->name);
         ok &= known;
     }
     return ok;
@@ -213,7 +220,8 @@ static struct body *members_read(struct reader *r, const struct yaml_node *n)
     b->kind = BODY_MEMBERS;
     if (n->kind != YAML_MAP || !(of = yaml_get(n, "of")) || !(key = yaml_get(n, "key")))
         return yaml_error(r->d, n, "`$members` wants of, key and value"), NULL;
-    if (!paths_read(r, of, b) || !text_source_read(r, key, NULL, &b->text) || !most_read(r, n, b)) return NULL;
+    if (!paths_read(r, of, b) || !text_source_read(r, key, NULL, &b->text) || !most_read(r, n, b))
+        return NULL;
     b->text.line = true;
     return child_read(r, n, "value", true, &b->first) ? b : NULL;
 }

@@ -24,21 +24,26 @@ static bool has_captures(const struct action *action, struct json captures)
 
 /* --- the view ------------------------------------------------------------------------------------------- */
 /* What a parameter is for this message: the rule's where the destination lets it, else the destination's. */
-static int param_value(const struct build *b, const struct param *q, const struct notify_param *own, struct str *out)
+static int param_value(const struct build *b, const struct param *q, const struct notify_param *own,
+                       struct str *out)
 {
     struct json over = json_get(b->params, q->name);
     struct str of = own ? secret_reveal(&own->value) : q->fallback;
     *out = of;
     if (json_present(over)) {
         struct str wanted = json_scalar(over);
-        if (!q->settable) return err_set(b->err, ERR_TYPE, "a rule cannot set `" STR_FMT "`", STR_ARG(q->name));
+        if (!q->settable)
+            return err_set(b->err, ERR_TYPE, "a rule cannot set `" STR_FMT "`", STR_ARG(q->name));
         if (str_absent(of) || !glob_match(of, wanted))
-            return err_set(b->err, ERR_TYPE, "`" STR_FMT "` is \"" STR_FMT "\", which does not fit the destination's \""
-                           STR_FMT "\"", STR_ARG(q->name), STR_ARG(wanted), STR_ARG(of));
+            return err_set(b->err, ERR_TYPE,
+                           "`" STR_FMT "` is \"" STR_FMT "\", which does not fit the destination's \"" STR_FMT
+                           "\"",
+                           STR_ARG(q->name), STR_ARG(wanted), STR_ARG(of));
         *out = wanted;
     } else if (q->settable && glob_is(of)) {
-        return err_set(b->err, ERR_TYPE, "`" STR_FMT "` is a pattern: the rule has to name one that fits \"" STR_FMT
-                       "\"", STR_ARG(q->name), STR_ARG(of));
+        return err_set(b->err, ERR_TYPE,
+                       "`" STR_FMT "` is a pattern: the rule has to name one that fits \"" STR_FMT "\"",
+                       STR_ARG(q->name), STR_ARG(of));
     }
     return 0;
 }
@@ -129,7 +134,7 @@ static int make_view(struct build *b)
     return rc;
 }
 
-/* --- URL and headers ------------------------------------------------------------------------------------- */
+/* --- URL and headers ------------------------------------------------------------------------------------ */
 static bool is_safe(struct str s, bool blanks)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -156,11 +161,12 @@ static int make_url(const struct build *b, struct notify_request *out)
     if (text_render(&b->action->url, b->view, b->a, &url, b->err) < 0) return -1;
     at = path_at(url);
     if (b->action->relative) url = str_printf(b->a, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(url));
-    else if (!str_absent(b->d->base_url)) /* a whole URL of the user's: a gateway takes the place of its host */
+    else if (!str_absent(b->d->base_url)) /* the user's own URL: a gateway takes the place of its host */
         url = str_printf(b->a, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(str_sub(url, at, url.n - at)));
     if (!str_starts(url, STR("http://")) && !str_starts(url, STR("https://")))
         return err_set(b->err, ERR_TYPE, "the URL wants to start with http:// or https://");
-    if (!is_safe(url, false)) return err_set(b->err, ERR_TYPE, "the URL holds a blank, a line end or another control character");
+    if (!is_safe(url, false))
+        return err_set(b->err, ERR_TYPE, "the URL holds a blank, a line end or another control character");
     out->url = url;
     host = str_sub(url, 0, path_at(url));
     at = host.n;
@@ -179,21 +185,23 @@ static int make_headers(const struct build *b, struct notify_request *out)
         if (text_render(&h->value, b->view, b->a, &v, b->err) < 0) return -1;
         if (v.n == 0) continue;
         if (!is_safe(v, true))
-            return err_set(b->err, ERR_TYPE, "the header " STR_FMT " holds a line end or another control character",
+            return err_set(b->err, ERR_TYPE,
+                           "the header " STR_FMT " holds a line end or another control character",
                            STR_ARG(h->name));
         out->headers[out->header_count++] = (struct notify_header){ h->name, v };
     }
     return 0;
 }
 
-/* --- body ------------------------------------------------------------------------------------------------- */
+/* --- body ----------------------------------------------------------------------------------------------- */
 /* An object of scalars as a form. */
 static int to_form(const struct build *b, struct strbuf *text)
 {
     template_escape_fn escape = notify_escape_by_name(STR("url_query"));
     struct json root;
     bool first = true;
-    if (json_parse(b->a, str_dup(b->a, strbuf_view(text)), &json_default_limits, &root, NULL, b->err) < 0) return -1;
+    if (json_parse(b->a, str_dup(b->a, strbuf_view(text)), &json_default_limits, &root, NULL, b->err) < 0)
+        return -1;
     strbuf_clear(text);
     for (struct json m = json_first(root); json_kind(m) != JSON_ABSENT; m = json_next(m)) {
         struct str v = json_scalar(m);
@@ -232,7 +240,9 @@ static int make_body(const struct build *b, struct notify_request *out)
     strbuf_init(&text, BODY_CEILING);
     for (unsigned level = 0; level <= action->drop_levels && rc == 0; level++) {
         rc = encode(b, tree, level, &text);
-        if (!action->budget_most || text_length(strbuf_view(&text), action->budget_unit) <= action->budget_most) break;
+        if (!action->budget_most ||
+            text_length(strbuf_view(&text), action->budget_unit) <= action->budget_most)
+            break;
     }
     if (rc == 0 && !strbuf_ok(&text)) rc = err_set(b->err, ERR_LIMIT, "the body is larger than 8 MiB");
     if (rc == 0) out->body = str_dup(b->a, strbuf_view(&text));
@@ -248,21 +258,26 @@ static int sign(const struct build *b, struct notify_request *out)
     return sign_request(&b->action->sign, &job, b->a, out->headers, &out->header_count, b->err);
 }
 
-static const struct action *action_for(const struct notify_destination *d, enum message_kind kind, struct json captures)
+static const struct action *action_for(const struct notify_destination *d, enum message_kind kind,
+                                       struct json captures)
 {
     const struct action *action = d->provider->actions[kind];
     return has_captures(action, captures) || !action->otherwise ? action : action->otherwise;
 }
 
-int notify_build(const struct notify_destination *d, struct json message, struct json params, struct json captures,
-                 const struct notify_attempt *at, struct arena *a, struct notify_request *out, struct err *err)
+int notify_build(const struct notify_destination *d, struct json message, struct json params,
+                 struct json captures, const struct notify_attempt *at, struct arena *a,
+                 struct notify_request *out, struct err *err)
 {
-    struct build b = { .d = d, .at = at, .message = message, .params = params, .captures = captures, .a = a, .err = err };
+    struct build b = {
+        .d = d, .at = at, .message = message, .params = params, .captures = captures, .a = a, .err = err
+    };
     struct str name = json_str(json_get_c(message, "kind"));
     char id[ID_SIZE];
     enum message_kind kind;
     *out = (struct notify_request){ 0 };
-    if (!message_kind_parse(name, &kind)) return err_set(err, ERR_TYPE, "unknown kind of message \"" STR_FMT "\"", STR_ARG(name));
+    if (!message_kind_parse(name, &kind))
+        return err_set(err, ERR_TYPE, "unknown kind of message \"" STR_FMT "\"", STR_ARG(name));
     b.action = action_for(d, kind, captures);
     b.id = str_dup(a, id_format("dlv", at->delivery, id));
     out->action = b.action;

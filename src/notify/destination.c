@@ -63,8 +63,11 @@ static const struct notify_provider *pick(const struct notify_providers *p, cons
     }
     if (of_type == 0) unknown_type(p, type, d);
     else if (fit == 0) nothing_picks(p, map, name, d);
-    else if (fit > 1) yaml_error(d, map, "the parameters of this " STR_FMT " destination fit two of its APIs: "
-                                         "give those of one", STR_ARG(name));
+    else if (fit > 1)
+        yaml_error(d, map,
+                   "the parameters of this " STR_FMT " destination fit two of its APIs: "
+                   "give those of one",
+                   STR_ARG(name));
     return fit == 1 ? found : NULL;
 }
 
@@ -72,8 +75,8 @@ static void unknown_key(const struct notify_provider *p, const struct yaml_node 
 {
     struct str names[NAMES_MAX], near;
     size_t n = 0;
-    struct diag *diag = yaml_error_key(d, c, "unknown key `" STR_FMT "` in a " STR_FMT " destination", STR_ARG(c->key),
-                                       STR_ARG(p->type));
+    struct diag *diag = yaml_error_key(d, c, "unknown key `" STR_FMT "` in a " STR_FMT " destination",
+                                       STR_ARG(c->key), STR_ARG(p->type));
     for (; n < COMMON_KEYS; n++) names[n] = str_c(common_keys[n]);
     for (size_t i = 0; i < p->param_count && n < NAMES_MAX; i++) names[n++] = p->params[i].name;
     near = suggest_nearest(c->key, names, n);
@@ -124,6 +127,12 @@ static bool param_decode(const struct param *q, struct arena *a, const struct ya
     return value_ok(q, c, secret_reveal(&out->value), d);
 }
 
+static bool param_missing(const struct param *q, const struct yaml_node *map, struct diags *d)
+{
+    yaml_error(d, map, "`" STR_FMT "` is missing: " STR_FMT, STR_ARG(q->name), STR_ARG(q->help));
+    return false;
+}
+
 static bool params_decode(const struct notify_provider *p, struct arena *a, const struct yaml_node *map,
                           const char *dir, struct diags *d, struct notify_destination *out)
 {
@@ -138,7 +147,7 @@ static bool params_decode(const struct notify_provider *p, struct arena *a, cons
         one->value.hidden = q->fallback;
         if (c) ok &= param_decode(q, a, c, dir, d, one);
         else if (q->required)
-            ok = (yaml_error(d, map, "`" STR_FMT "` is missing: " STR_FMT, STR_ARG(q->name), STR_ARG(q->help)), false);
+            ok = param_missing(q, map, d);
     }
     return ok;
 }

@@ -18,6 +18,7 @@ static void none(struct str s, struct strbuf *out)
 template_escape_fn notify_escape_by_name(struct str name)
 {
     if (str_eq_c(name, "indent")) return indent;
-    if (str_eq_c(name, "none")) return none; /* escape_by_name may say NULL for it, which here means unknown */
+    if (str_eq_c(name, "none"))
+        return none; /* escape_by_name may say NULL for it, which here means unknown */
     return escape_by_name(name);
 }

@@ -109,7 +109,8 @@ static struct str detail_of(const struct notify_destination *d, const struct act
         unsigned char c = (unsigned char)why.p[i];
         strbuf_char(&b, c < ' ' || c == 127 ? ' ' : (char)c);
     }
-    while (b.n && why.n > b.n && ((unsigned char)why.p[b.n] & 0xC0) == 0x80) strbuf_cut(&b, b.n - 1); /* whole characters */
+    while (b.n && why.n > b.n && ((unsigned char)why.p[b.n] & 0xC0) == 0x80)
+        strbuf_cut(&b, b.n - 1); /* whole characters */
     out = b.n ? str_printf(a, "HTTP %d: " STR_FMT, r->status, STR_ARG(strbuf_view(&b)))
               : str_printf(a, "HTTP %d", r->status);
     strbuf_fini(&b);
@@ -168,10 +169,11 @@ static struct str merge_captures(const struct action *action, const struct answe
     return out;
 }
 
-static void find_wait(const struct notify_destination *d, const struct action *action, const struct answer *answer,
-                      int64_t now_ms, struct verdict *out)
+static void find_wait(const struct notify_destination *d, const struct action *action,
+                      const struct answer *answer, int64_t now_ms, struct verdict *out)
 {
-    if (out->class == VERDICT_OK || out->class == VERDICT_OK_DUPLICATE || answer->response->status == 0) return;
+    if (out->class == VERDICT_OK || out->class == VERDICT_OK_DUPLICATE || answer->response->status == 0)
+        return;
     out->wait_ms = answer_wait(action->waits, action->wait_count, answer, now_ms,
                                d->retry_for_ms > 0 ? d->retry_for_ms : 24 * 3600 * INT64_C(1000));
     if (out->wait_ms == 0 && out->class == VERDICT_RATE_LIMITED) out->wait_ms = action->default_wait_ms;
@@ -185,7 +187,8 @@ void notify_judge(const struct notify_destination *d, const struct notify_reques
     struct answer answer = { .response = res };
     struct err err;
     *out = (struct verdict){ .status = res->status };
-    if (!action || json_parse(a, res->body, &limits, &answer.json, NULL, &err) < 0) answer.json = (struct json){ 0 };
+    if (!action || json_parse(a, res->body, &limits, &answer.json, NULL, &err) < 0)
+        answer.json = (struct json){ 0 };
     if (!action || d->transport == NOTIFY_CONSOLE) { /* printed, or skipped: nobody could refuse it */
         out->class = res->status == 0 && res->transport_error.n ? VERDICT_RETRY : VERDICT_OK;
         return;

@@ -12,7 +12,7 @@ struct reader;
 struct notify_embedded { const char *name, *start, *end; };
 extern const struct notify_embedded notify_embedded[];
 
-/* --- text leaves (text.c) -------------------------------------------------------------------------------- */
+/* --- text leaves (text.c) ------------------------------------------------------------------------------- */
 enum text_over { TEXT_CUT, TEXT_OMIT, TEXT_HASH }; /* what happens to a text that is too long */
 struct text_part { const struct template *template; template_escape_fn escape; };
 struct text_leaf {
@@ -26,11 +26,12 @@ struct text_leaf {
     bool wire;           /* URL or header: values are not tidied, the caller refuses unsafe ones */
 };
 /* 0 with *out in a (STR_NONE: TEXT_OMIT and too long), or -1 when a template fails. */
-int text_render(const struct text_leaf *t, struct json view, struct arena *a, struct str *out, struct err *err) WUR;
+int text_render(const struct text_leaf *t, struct json view, struct arena *a, struct str *out,
+                struct err *err) WUR;
 /* The escapers of template/escape.h and those of escapers.c; NULL = unknown. */
 template_escape_fn notify_escape_by_name(struct str name);
 
-/* --- body trees (body.c, body_render.c) ------------------------------------------------------------------- */
+/* --- body trees (body.c, body_render.c) ----------------------------------------------------------------- */
 enum body_kind {
     BODY_TEXT, BODY_INT, BODY_BOOL, BODY_LITERAL, BODY_RAW, BODY_OBJECT, BODY_LIST, BODY_IF, BODY_EACH,
     BODY_PICK, BODY_MEMBERS
@@ -52,7 +53,7 @@ struct body {
     enum body_kind kind;
     struct body *next;
     struct str key;            /* inside an object; inside a pick: the value it stands for */
-    struct body *first;        /* object, list: children; pick: choices; if: then; each, members: what is done */
+    struct body *first; /* object, list: children; pick: choices; if: then; each, members: what is done */
     struct body *other;        /* if, pick: else */
     struct text_leaf text;     /* text, int, bool; members: the key */
     struct str literal;        /* BODY_LITERAL: JSON text */
@@ -73,7 +74,7 @@ struct body_job {
 /* Writes the tree as JSON. 0, or -1 when a leaf fails. */
 int body_render(const struct body *b, const struct body_job *job, struct strbuf *out, struct err *err) WUR;
 
-/* --- what an answer means (answer.c, judge.c, wait.c) ------------------------------------------------------ */
+/* --- what an answer means (answer.c, judge.c, wait.c) --------------------------------------------------- */
 struct pointer { struct str *parts; size_t n; struct str text; };
 struct json_test { struct pointer at; bool absent; struct wanted wanted; };
 struct header_test { struct str name; struct wanted wanted; };
@@ -119,7 +120,7 @@ int64_t answer_wait(const struct wait_source *sources, size_t n, const struct an
                     int64_t max_age_ms);
 bool http_date_parse(struct str s, int64_t *wall_ms); /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
-/* --- signers (sign.c) ------------------------------------------------------------------------------------- */
+/* --- signers (sign.c) ----------------------------------------------------------------------------------- */
 enum sign_scheme { SIGN_NONE, SIGN_STANDARD_WEBHOOKS, SIGN_HMAC_HEADER };
 struct signer {
     enum sign_scheme scheme;
@@ -131,10 +132,10 @@ struct signer {
 struct sign_job { struct str secret, id, body; int64_t now_ms; };
 enum { SIGN_HEADERS = 3 };       /* most headers a signer adds */
 /* Appends the signer's headers to headers[*count]. */
-int sign_request(const struct signer *s, const struct sign_job *job, struct arena *a, struct notify_header *headers,
-                 size_t *count, struct err *err) WUR;
+int sign_request(const struct signer *s, const struct sign_job *job, struct arena *a,
+                 struct notify_header *headers, size_t *count, struct err *err) WUR;
 
-/* --- actions and providers (action.c, provider.c) ---------------------------------------------------------- */
+/* --- actions and providers (action.c, provider.c) ------------------------------------------------------- */
 enum encoding { ENCODING_JSON, ENCODING_FORM, ENCODING_RAW, ENCODING_NONE };
 struct header_leaf { struct str name; struct text_leaf value; };
 struct action {
@@ -188,7 +189,7 @@ struct notify_providers { struct notify_provider *v[PROVIDERS_MAX]; size_t n; };
 const struct param *provider_param(const struct notify_provider *p, struct str name); /* NULL = none */
 const struct notify_param *destination_param(const struct notify_destination *d, struct str name);
 
-/* --- reading a descriptor ---------------------------------------------------------------------------------- */
+/* --- reading a descriptor ------------------------------------------------------------------------------- */
 struct reader {
     struct arena *a;
     struct diags *d;
@@ -205,9 +206,11 @@ struct reader {
 enum { USES_MAX = 16 };
 /* All give false after adding a diagnostic. */
 bool text_leaf_read(struct reader *r, const struct yaml_node *n, struct text_leaf *out);
-bool text_source_read(struct reader *r, const struct yaml_node *n, template_escape_fn escape, struct text_leaf *out);
+bool text_source_read(struct reader *r, const struct yaml_node *n, template_escape_fn escape,
+                      struct text_leaf *out);
 struct body *body_read(struct reader *r, const struct yaml_node *n); /* NULL after a diagnostic */
-const struct yaml_node *reader_part(struct reader *r, const struct yaml_node *use); /* the part named, or NULL */
+const struct yaml_node *reader_part(struct reader *r,
+                                    const struct yaml_node *use); /* the part named, or NULL */
 bool answer_test_read(struct reader *r, const struct yaml_node *n, struct answer_test *out);
 bool classify_read(struct reader *r, const struct yaml_node *n, struct action *out);
 bool waits_read(struct reader *r, const struct yaml_node *n, struct action *out);

@@ -16,14 +16,18 @@ static const struct field provider_fields[] = {
     { .name = "when", .type = FIELD_TEXTS, P(when), .help = "parameters that pick this one among its type" },
     { .name = "about", .type = FIELD_TEXT, .required = true, P(about), .help = "for people" },
     { .name = "params", S(params), .help = "name: {required, secret, pattern, default, help, ...}" },
-    { .name = "transport", .type = FIELD_ENUM, P(transport), .names = transport_names, .help = "http unless said otherwise" },
+    { .name = "transport", .type = FIELD_ENUM, P(transport), .names = transport_names,
+      .help = "http unless said otherwise" },
     { .name = "base_url", .type = FIELD_TEXT, P(base_url), .help = "in front of relative URLs" },
     { .name = "edits", .type = FIELD_BOOL, P(edits), .help = "a sent message can be changed" },
     { .name = "acks", .type = FIELD_BOOL, P(acks), .help = "wants to hear of acknowledgements" },
-    { .name = "idempotent", .type = FIELD_BOOL, P(idempotent), .help = "the same request twice is shown once" },
-    { .name = "in_flight", .type = FIELD_INT, P(in_flight), .least = 1, .most = 64, .help = "requests at a time" },
+    { .name = "idempotent", .type = FIELD_BOOL, P(idempotent),
+      .help = "the same request twice is shown once" },
+    { .name = "in_flight", .type = FIELD_INT, P(in_flight), .least = 1, .most = 64,
+      .help = "requests at a time" },
     { .name = "rate", S(rate), .help = "what the provider bears, like 3 per 3s" },
-    { .name = "escape", .type = FIELD_TEXT, .offset = offsetof(struct both, s.escape), .help = "of leaves that name none" },
+    { .name = "escape", .type = FIELD_TEXT, .offset = offsetof(struct both, s.escape),
+      .help = "of leaves that name none" },
     { .name = "shares", S(shares), .help = "a provider whose texts and parts may be used too" },
     { .name = "texts", .type = FIELD_NODE, P(texts), .help = "templates to use as {{>name}}" },
     { .name = "parts", .type = FIELD_NODE, P(parts), .help = "trees and lists to use as $use or use" },
@@ -39,13 +43,15 @@ static const struct field param_fields[] = {
     { .name = "type", .type = FIELD_ENUM, Q(type), .names = param_types, .help = "text or bool" },
     { .name = "required", .type = FIELD_BOOL, Q(required), .help = "must be given" },
     { .name = "secret", .type = FIELD_BOOL, Q(secret), .help = "never shown" },
-    { .name = "settable", .type = FIELD_BOOL, Q(settable), .help = "a rule may set it, within the destination's own pattern" },
+    { .name = "settable", .type = FIELD_BOOL, Q(settable),
+      .help = "a rule may set it, within the destination's own pattern" },
     { .name = "pattern", .type = FIELD_TEXT, Q(pattern), .help = "what a value must fit" },
     { .name = "wants", .type = FIELD_TEXT, Q(wants), .help = "the pattern in words" },
     { .name = "default", .type = FIELD_TEXT, Q(fallback), .help = "when not given" },
     { .name = "help", .type = FIELD_TEXT, .required = true, Q(help), .help = "for people" },
 };
-static const struct field_table param_table = { "parameter", param_fields, sizeof param_fields / sizeof param_fields[0] };
+static const struct field_table param_table = { "parameter", param_fields,
+                                                sizeof param_fields / sizeof param_fields[0] };
 
 const struct param *provider_param(const struct notify_provider *p, struct str name)
 {
@@ -92,7 +98,8 @@ static void settable_table(struct reader *r)
 static bool escape_read(struct reader *r, const struct yaml_node *n, struct str name)
 {
     r->escape = notify_escape_by_name(str_absent(name) ? STR("none") : name);
-    if (!r->escape) return yaml_error(r->d, yaml_get(n, "escape"), "unknown escaper `" STR_FMT "`", STR_ARG(name)), false;
+    if (!r->escape)
+        return yaml_error(r->d, yaml_get(n, "escape"), "unknown escaper `" STR_FMT "`", STR_ARG(name)), false;
     return true;
 }
 
@@ -117,19 +124,21 @@ static struct notify_provider *provider_read(const struct notify_providers *p, s
     if (b->s.rate && !yaml_want_rate(b->s.rate, d, &b->p.rate_n, &b->p.rate_per_ms)) return NULL;
     r.defaults = b->s.defaults;
     r.actions = b->s.actions;
-    if (!shares_read(&r, b->s.shares, p) || !params_read(&r, b->s.params) || !escape_read(&r, n, b->s.escape) ||
-        !actions_read(&r))
+    if (!shares_read(&r, b->s.shares, p) || !params_read(&r, b->s.params) ||
+        !escape_read(&r, n, b->s.escape) || !actions_read(&r))
         return NULL;
     settable_table(&r);
     return &b->p;
 }
 
 /* Kept in order of name. */
-static int add_read(struct notify_providers *p, struct notify_provider *one, const struct yaml_node *n, struct diags *d)
+static int add_read(struct notify_providers *p, struct notify_provider *one, const struct yaml_node *n,
+                    struct diags *d)
 {
     size_t at = p->n;
     for (size_t i = 0; i < p->n; i++)
-        if (str_eq(p->v[i]->name, one->name)) return yaml_error(d, n, "a provider of this name is there already"), -1;
+        if (str_eq(p->v[i]->name, one->name))
+            return yaml_error(d, n, "a provider of this name is there already"), -1;
     for (; at && str_cmp(p->v[at - 1]->name, one->name) > 0; at--) p->v[at] = p->v[at - 1];
     p->v[at] = one;
     p->n++;
@@ -199,7 +208,8 @@ static void describe_param(const struct param *q, struct json_writer *w)
     json_object_end(w);
 }
 
-static void describe_action(const struct notify_provider *p, const struct action *action, struct json_writer *w)
+static void describe_action(const struct notify_provider *p, const struct action *action,
+                            struct json_writer *w)
 {
     json_object_begin(w);
     json_field_str(w, "does", str_c(action->kind));

@@ -2,18 +2,26 @@
 #include "base/digest.h"
 #include "notify/notify_internal.h"
 
-struct signer_fields { int scheme, encoding; struct str secret, header, prefix, timestamp_header, separator; };
+struct signer_fields {
+    int scheme, encoding;
+    struct str secret, header, prefix, timestamp_header, separator;
+};
 static const char *const scheme_names[] = { "none", "standard_webhooks", "hmac_header", NULL };
 static const char *const encoding_names[] = { "hex", "base64", NULL };
 #define AT(member) .offset = offsetof(struct signer_fields, member)
 static const struct field signer_field_list[] = {
-    { .name = "scheme", .type = FIELD_ENUM, .required = true, AT(scheme), .names = scheme_names, .help = "how to sign" },
-    { .name = "secret", .type = FIELD_TEXT, .required = true, AT(secret), .help = "the parameter that holds the secret" },
+    { .name = "scheme", .type = FIELD_ENUM, .required = true, AT(scheme), .names = scheme_names,
+      .help = "how to sign" },
+    { .name = "secret", .type = FIELD_TEXT, .required = true, AT(secret),
+      .help = "the parameter that holds the secret" },
     { .name = "header", .type = FIELD_TEXT, AT(header), .help = "hmac_header: where the signature goes" },
     { .name = "prefix", .type = FIELD_TEXT, AT(prefix), .help = "hmac_header: text before it, like sha256=" },
-    { .name = "encoding", .type = FIELD_ENUM, AT(encoding), .names = encoding_names, .help = "hmac_header: of the sum" },
-    { .name = "timestamp_header", .type = FIELD_TEXT, AT(timestamp_header), .help = "hmac_header: sent and signed too" },
-    { .name = "separator", .type = FIELD_TEXT, AT(separator), .help = "hmac_header: between timestamp and body" },
+    { .name = "encoding", .type = FIELD_ENUM, AT(encoding), .names = encoding_names,
+      .help = "hmac_header: of the sum" },
+    { .name = "timestamp_header", .type = FIELD_TEXT, AT(timestamp_header),
+      .help = "hmac_header: sent and signed too" },
+    { .name = "separator", .type = FIELD_TEXT, AT(separator),
+      .help = "hmac_header: between timestamp and body" },
 };
 static const struct field_table signer_table = { "sign", signer_field_list, 7 };
 
@@ -23,7 +31,8 @@ bool signer_read(struct reader *r, const struct yaml_node *n, struct signer *out
     if (!fields_decode(&signer_table, r->a, n, r->d, &f, NULL, NULL)) return false;
     if (!provider_param(r->provider, f.secret))
         return yaml_error(r->d, n, "no parameter is named `" STR_FMT "`", STR_ARG(f.secret)), false;
-    if (f.scheme == SIGN_HMAC_HEADER && str_absent(f.header)) return yaml_error(r->d, n, "`header` is missing"), false;
+    if (f.scheme == SIGN_HMAC_HEADER && str_absent(f.header))
+        return yaml_error(r->d, n, "`header` is missing"), false;
     *out = (struct signer){ .scheme = (enum sign_scheme)f.scheme, .secret = f.secret, .header = f.header,
                             .prefix = f.prefix, .timestamp_header = f.timestamp_header,
                             .separator = f.separator, .base64 = f.encoding == 1 };
@@ -50,12 +59,14 @@ static int webhook_key(struct str secret, struct strbuf *key, struct err *err)
     rc = digest_unbase64(strbuf_view(&text), key);
     strbuf_fini(&text);
     if (rc < 0 || key->n < 24 || key->n > 64)
-        return err_set(err, ERR_TYPE, "the signing secret wants whsec_ followed by base64 of 24 to 64 random bytes");
+        return err_set(err, ERR_TYPE,
+                       "the signing secret wants whsec_ followed by base64 of 24 to 64 random bytes");
     return 0;
 }
 
 /* Several secrets, newest first, while a key is being changed: one signature each. */
-static int standard_signature(const struct sign_job *job, struct str signed_text, struct strbuf *out, struct err *err)
+static int standard_signature(const struct sign_job *job, struct str signed_text, struct strbuf *out,
+                              struct err *err)
 {
     struct str rest = job->secret, one;
     while (str_split(&rest, ' ', &one)) {
@@ -79,8 +90,8 @@ static void put(struct notify_header *headers, size_t *count, struct str name, s
     headers[(*count)++] = (struct notify_header){ name, value };
 }
 
-static int sign_standard(const struct sign_job *job, struct arena *a, struct notify_header *headers, size_t *count,
-                         struct err *err)
+static int sign_standard(const struct sign_job *job, struct arena *a, struct notify_header *headers,
+                         size_t *count, struct err *err)
 {
     struct str at = str_printf(a, "%lld", (long long)(job->now_ms / 1000));
     struct strbuf text, signature;
@@ -124,8 +135,8 @@ static int sign_hmac(const struct signer *s, const struct sign_job *job, struct 
     return 0;
 }
 
-int sign_request(const struct signer *s, const struct sign_job *job, struct arena *a, struct notify_header *headers,
-                 size_t *count, struct err *err)
+int sign_request(const struct signer *s, const struct sign_job *job, struct arena *a,
+                 struct notify_header *headers, size_t *count, struct err *err)
 {
     switch (s->scheme) {
     case SIGN_NONE: return 0;

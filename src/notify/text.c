@@ -43,7 +43,8 @@ static struct str tidy(struct arena *a, struct str s, bool line)
         }
         at = next;
     }
-    while (b.n && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\n' || b.p[b.n - 1] == '\t')) strbuf_cut(&b, b.n - 1);
+    while (b.n && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\n' || b.p[b.n - 1] == '\t'))
+        strbuf_cut(&b, b.n - 1);
     out = str_dup(a, strbuf_view(&b));
     strbuf_fini(&b);
     return out;
@@ -55,7 +56,8 @@ static void add_pieces(struct pieces *out, struct str marked, template_escape_fn
     while (rest.n) {
         size_t begin = str_find(rest, MARK_BEGIN, 0), end = str_find(rest, MARK_END, begin);
         if (begin) out->v[out->n++] = (struct piece){ str_sub(rest, 0, begin), NULL, false };
-        if (begin < rest.n) out->v[out->n++] = (struct piece){ str_sub(rest, begin + 1, end - begin - 1), escape, true };
+        if (begin < rest.n)
+            out->v[out->n++] = (struct piece){ str_sub(rest, begin + 1, end - begin - 1), escape, true };
         rest = end < rest.n ? str_sub(rest, end + 1, rest.n - end - 1) : (struct str){ "", 0 };
     }
 }
@@ -144,7 +146,8 @@ static struct str hashed(struct str s, struct arena *a)
     return out;
 }
 
-int text_render(const struct text_leaf *t, struct json view, struct arena *a, struct str *out, struct err *err)
+int text_render(const struct text_leaf *t, struct json view, struct arena *a, struct str *out,
+                struct err *err)
 {
     struct pieces pieces;
     if (render_pieces(t, view, a, &pieces, err) < 0) return -1;

@@ -6,12 +6,12 @@
 /* What a template may name: the stored message (message/message.h) and what build.c puts beside it. */
 static const char *const view_names[] = {
     "kind", "id", "incident", "rule", "key", "dedup", "project", "env", "severity", "severity_info",
-    "severity_warning", "severity_error", "severity_critical", "resolved", "state", "acknowledged", "title",
-    "body", "status", "reason", "fields", "run", "task", "link", "incident_link", "runbook", "at", "opened_at",
-    "opened_unix", "hits", "runs", "late", "late_by", "note", "labels", "label_list",
-    "is_open", "is_update", "is_reminder", "is_escalation", "is_resolve", "is_digest", "is_ack", "is_operator",
-    "is_drill", "plain", "base_url", "attempt.id", "attempt.at", "attempt.unix",
-    "name", "value", "wide", "." /* elements of fields and label_list */
+    "severity_warning", "severity_error", "severity_critical", "resolved", "state", "acknowledged",
+    "title", "body", "status", "reason", "fields", "run", "task", "link", "incident_link", "runbook",
+    "at", "opened_at", "opened_unix", "hits", "runs", "late", "late_by", "note", "labels", "label_list",
+    "is_open", "is_update", "is_reminder", "is_escalation", "is_resolve", "is_digest", "is_ack",
+    "is_operator", "is_drill", "plain", "base_url", "attempt.id", "attempt.at", "attempt.unix", "name",
+    "value", "wide", "." /* name, value, wide, .: of elements */
 };
 enum { VIEW_NAMES = sizeof view_names / sizeof view_names[0] };
 
@@ -33,7 +33,8 @@ static bool known(void *ctx, struct str name, struct str *suggestion)
         if (str_eq(name, all[i])) return true;
     }
     if (str_starts(name, STR("labels."))) return true;
-    if (str_starts(name, STR("param.")) && provider_param(r->provider, str_sub(name, 6, name.n - 6))) return true;
+    if (str_starts(name, STR("param.")) && provider_param(r->provider, str_sub(name, 6, name.n - 6)))
+        return true;
     if (known_in(name, STR("capture."), r->captures, r->capture_count)) return true;
     if (suggestion) *suggestion = suggest_nearest(name, all, VIEW_NAMES);
     return false;
@@ -53,8 +54,9 @@ static bool partial(void *ctx, struct str name, struct str *source)
 static bool part_compile(struct reader *r, const struct yaml_node *n, template_escape_fn escape,
                          struct text_part *out)
 {
-    struct template_options o = { .filters = true, .refuse_unescaped = true, .known = known, .partial = partial,
-                                  .ctx = r };
+    struct template_options o = {
+        .filters = true, .refuse_unescaped = true, .known = known, .partial = partial, .ctx = r
+    };
     struct err err;
     struct str text;
     if (!yaml_want_text(n, r->d, &text)) return false;
@@ -75,12 +77,16 @@ static bool escape_read(struct reader *r, const struct yaml_node *n, template_es
 }
 
 /* One element of a list of parts: a template, or {text, escape}. */
-static bool part_read(struct reader *r, const struct yaml_node *n, template_escape_fn escape, struct text_part *out)
+static bool part_read(struct reader *r, const struct yaml_node *n, template_escape_fn escape,
+                      struct text_part *out)
 {
     struct { const struct yaml_node *text, *escape; } f = { NULL, NULL };
     static const struct field fields[] = {
         { .name = "text", .type = FIELD_NODE, .required = true, .offset = 0, .help = "the template" },
-        { .name = "escape", .type = FIELD_NODE, .offset = sizeof(void *), .help = "the escaper of this part" },
+        { .name = "escape",
+          .type = FIELD_NODE,
+          .offset = sizeof(void *),
+          .help = "the escaper of this part" },
     };
     static const struct field_table table = { "text part", fields, 2 };
     if (n->kind == YAML_SCALAR) return part_compile(r, n, escape, out);
@@ -88,14 +94,16 @@ static bool part_read(struct reader *r, const struct yaml_node *n, template_esca
     return escape_read(r, f.escape, &escape) && part_compile(r, f.text, escape, out);
 }
 
-bool text_source_read(struct reader *r, const struct yaml_node *n, template_escape_fn escape, struct text_leaf *out)
+bool text_source_read(struct reader *r, const struct yaml_node *n, template_escape_fn escape,
+                      struct text_leaf *out)
 {
     bool ok = true;
     size_t at = 0;
     out->part_count = n->kind == YAML_SEQ ? n->count : 1;
     out->parts = ARENA_ARRAY(r->a, struct text_part, out->part_count);
     if (n->kind != YAML_SEQ) return part_read(r, n, escape, &out->parts[0]);
-    for (const struct yaml_node *i = n->first; i; i = i->next) ok &= part_read(r, i, escape, &out->parts[at++]);
+    for (const struct yaml_node *i = n->first; i; i = i->next)
+        ok &= part_read(r, i, escape, &out->parts[at++]);
     return ok;
 }
 
@@ -110,17 +118,21 @@ static const char *const over_names[] = { "cut", "omit", "hash", NULL };
 static const char *const empty_names[] = { "omit", "keep", NULL };
 #define AT(member) .offset = offsetof(struct leaf_source, member)
 static const struct field leaf_fields[] = {
-    { .name = "$text", .type = FIELD_NODE, .required = true, AT(text), .help = "the template, or a list of parts" },
+    { .name = "$text", .type = FIELD_NODE, .required = true, AT(text),
+      .help = "the template, or a list of parts" },
     { .name = "escape", .type = FIELD_NODE, AT(escape), .help = "the escaper of interpolated values" },
     { .name = "most", .type = FIELD_INT, AT(most), .least = 1, .most = 1 << 20, .help = "longest result" },
     { .name = "unit", .type = FIELD_TEXT, AT(unit), .help = "what `most` counts: chars, utf16 or bytes" },
-    { .name = "over", .type = FIELD_ENUM, AT(over), .names = over_names, .help = "a longer result is cut, omitted or hashed" },
-    { .name = "empty", .type = FIELD_ENUM, AT(empty), .names = empty_names, .help = "whether an empty result is omitted" },
+    { .name = "over", .type = FIELD_ENUM, AT(over), .names = over_names,
+      .help = "a longer result is cut, omitted or hashed" },
+    { .name = "empty", .type = FIELD_ENUM, AT(empty), .names = empty_names,
+      .help = "whether an empty result is omitted" },
     { .name = "line", .type = FIELD_BOOL, AT(line), .help = "one line: white space runs become one blank" },
     { .name = "$drop", .type = FIELD_NODE, AT(drop), .help = "drop level" },
     { .name = "$dropped", .type = FIELD_NODE, AT(dropped), .help = "what stands in when dropped" },
 };
-static const struct field_table leaf_table = { "text leaf", leaf_fields, sizeof leaf_fields / sizeof leaf_fields[0] };
+static const struct field_table leaf_table = { "text leaf", leaf_fields,
+                                               sizeof leaf_fields / sizeof leaf_fields[0] };
 
 bool text_leaf_read(struct reader *r, const struct yaml_node *n, struct text_leaf *out)
 {
@@ -134,7 +146,9 @@ bool text_leaf_read(struct reader *r, const struct yaml_node *n, struct text_lea
     }
     if (!fields_decode(&leaf_table, r->a, n, r->d, &s, NULL, NULL)) return false;
     if (!str_absent(s.unit) && !text_unit_parse(s.unit, &out->unit))
-        return yaml_error(r->d, n, "unknown unit `" STR_FMT "`, wants chars, utf16 or bytes", STR_ARG(s.unit)), false;
+        return yaml_error(r->d, n, "unknown unit `" STR_FMT "`, wants chars, utf16 or bytes",
+                          STR_ARG(s.unit)),
+               false;
     out->most = (size_t)s.most;
     out->over = (enum text_over)s.over;
     out->keep = s.empty == 1;

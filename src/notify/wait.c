@@ -10,7 +10,8 @@ bool http_date_parse(struct str s, int64_t *wall_ms)
     size_t n = 0, month = 0;
     int len;
     while (n < 6 && str_split(&rest, ' ', &part[n])) n++;
-    if (n != 6 || part[0].n != 4 || part[1].n != 2 || part[2].n != 3 || part[3].n != 4 || part[4].n != 8) return false;
+    if (n != 6 || part[0].n != 4 || part[1].n != 2 || part[2].n != 3 || part[3].n != 4 || part[4].n != 8)
+        return false;
     if (!str_eq_c(part[5], "GMT")) return false;
     while (month < 12 && !str_eq(str_sub(str_c(months), month * 3, 3), part[2])) month++;
     if (month == 12) return false;

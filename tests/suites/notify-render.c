@@ -46,12 +46,34 @@ static struct message message_of(struct arena *a, const struct filling *f, enum 
     bool normal = str_eq_c(STR("normal"), f->name), empty = f->times == 0;
     struct message_field *fields = ARENA_ARRAY(a, struct message_field, FIELDS);
     struct message m = {
-        .kind = kind, .id = 1 << 20, .incident = 2 << 20, .severity = (enum severity)((int)kind % 4),
-        .resolved = kind == MESSAGE_RESOLVE, .acknowledged = kind == MESSAGE_ACK, .title = text, .body = text,
-        .reason = text, .status_line = small, .rule = small, .key = text, .dedup = text, .project = small, .env = small,
-        .run = text, .task = text, .note = text, .late = true, .late_by = text, .at_ms = 1777803401377,
-        .opened_ms = 1777803300000, .hits = 14, .runs = 12, .fields = fields, .field_count = normal ? 6 : FIELDS,
-        .runbook = text, .link = empty ? text : STR("https://cloud.trigger.dev/runs/run_1?a=<b>&c=d|e"),
+        .kind = kind,
+        .id = 1 << 20,
+        .incident = 2 << 20,
+        .severity = (enum severity)((int)kind % 4),
+        .resolved = kind == MESSAGE_RESOLVE,
+        .acknowledged = kind == MESSAGE_ACK,
+        .title = text,
+        .body = text,
+        .reason = text,
+        .status_line = small,
+        .rule = small,
+        .key = text,
+        .dedup = text,
+        .project = small,
+        .env = small,
+        .run = text,
+        .task = text,
+        .note = text,
+        .late = true,
+        .late_by = text,
+        .at_ms = 1777803401377,
+        .opened_ms = 1777803300000,
+        .hits = 14,
+        .runs = 12,
+        .fields = fields,
+        .field_count = normal ? 6 : FIELDS,
+        .runbook = text,
+        .link = empty ? text : STR("https://cloud.trigger.dev/runs/run_1?a=<b>&c=d|e"),
         .incident_link = STR("https://bell.example.com/incidents/inc_1"),
     };
     for (size_t i = 0; i < FIELDS; i++) fields[i] = (struct message_field){ small, small, i % 4 == 3 };
@@ -106,8 +128,8 @@ static void print(const struct notify_destination *d, const struct notify_reques
     strbuf_fini(&b);
 }
 
-static void render(const struct notify_destination *d, const struct filling *f, enum message_kind kind, bool plain,
-                   bool has_captures)
+static void render(const struct notify_destination *d, const struct filling *f, enum message_kind kind,
+                   bool plain, bool has_captures)
 {
     struct arena a = { 0 };
     struct message m = message_of(&a, f, kind);
@@ -115,7 +137,8 @@ static void render(const struct notify_destination *d, const struct filling *f, 
     struct notify_request r;
     struct json captures = { 0 };
     struct err err;
-    if (has_captures && json_parse(&a, str_c(captured), &json_default_limits, &captures, NULL, &err) < 0) exit(1);
+    if (has_captures && json_parse(&a, str_c(captured), &json_default_limits, &captures, NULL, &err) < 0)
+        exit(1);
     if (notify_build(d, stored(&a, &m), (struct json){ 0 }, captures, &at, &a, &r, &err) < 0) {
         fprintf(stderr, STR_FMT " %s: %s\n", STR_ARG(notify_provider_name(d->provider)), f->name, err.msg);
         exit(1);
@@ -127,7 +150,8 @@ static void render(const struct notify_destination *d, const struct filling *f, 
 /* The kinds that look different from each other. */
 static bool is_telling(enum message_kind kind)
 {
-    return kind == MESSAGE_OPEN || kind == MESSAGE_UPDATE || kind == MESSAGE_RESOLVE || kind == MESSAGE_DIGEST;
+    return kind == MESSAGE_OPEN || kind == MESSAGE_UPDATE || kind == MESSAGE_RESOLVE ||
+           kind == MESSAGE_DIGEST;
 }
 
 int main(void)

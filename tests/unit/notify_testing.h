@@ -77,17 +77,32 @@ static inline struct message bench_message(enum message_kind kind)
         { STR("Tags"), STR("customer:acme, tier:gold"), true },
     };
     struct message m = {
-        .kind = kind, .id = UINT64_C(1777803401377) << 20, .incident = (UINT64_C(1777803300000) << 20) + 7,
-        .rule = STR("crash-storm"), .key = STR("task=render-video"), .dedup = STR("crash-storm/prod/render-video#3"),
-        .project = STR("shop"), .env = STR("prod"), .severity = SEVERITY_ERROR,
+        .kind = kind,
+        .id = UINT64_C(1777803401377) << 20,
+        .incident = (UINT64_C(1777803300000) << 20) + 7,
+        .rule = STR("crash-storm"),
+        .key = STR("task=render-video"),
+        .dedup = STR("crash-storm/prod/render-video#3"),
+        .project = STR("shop"),
+        .env = STR("prod"),
+        .severity = SEVERITY_ERROR,
         .title = STR("render-video: 12 runs CRASHED in 10m"),
         .body = STR("Error: cannot read frame 17 of <input> & more\n    at decode (src/decode.ts:42:7)"),
-        .status_line = STR("OPEN"), .reason = STR(""), .fields = fields, .field_count = 4,
-        .run = STR("run_cmabc123"), .task = STR("render-video"),
+        .status_line = STR("OPEN"),
+        .reason = STR(""),
+        .fields = fields,
+        .field_count = 4,
+        .run = STR("run_cmabc123"),
+        .task = STR("render-video"),
         .link = STR("https://cloud.trigger.dev/orgs/acme/projects/shop/runs/run_cmabc123?a=1&b=2"),
-        .incident_link = STR("https://bell.example.com/incidents/inc_1"), .runbook = STR("https://wiki.example.com/render"),
-        .at_ms = INT64_C(1777803401377), .opened_ms = INT64_C(1777803300000), .hits = 14, .runs = 12,
-        .note = STR(""), .late_by = STR_NONE,
+        .incident_link = STR("https://bell.example.com/incidents/inc_1"),
+        .runbook = STR("https://wiki.example.com/render"),
+        .at_ms = INT64_C(1777803401377),
+        .opened_ms = INT64_C(1777803300000),
+        .hits = 14,
+        .runs = 12,
+        .note = STR(""),
+        .late_by = STR_NONE,
     };
     if (kind == MESSAGE_RESOLVE) {
         m.resolved = true;
@@ -114,13 +129,16 @@ static inline struct json bench_stored(struct arena *a, const struct message *m)
 }
 
 static const struct notify_attempt bench_attempt = {
-    .delivery = (UINT64_C(1777803401400) << 20) + 1, .message = UINT64_C(1777803401377) << 20, .now_ms = INT64_C(1777803402500),
+    .delivery = (UINT64_C(1777803401400) << 20) + 1,
+    .message = UINT64_C(1777803401377) << 20,
+    .now_ms = INT64_C(1777803402500),
 };
 
 static const char bench_slack_bot[] = "type: slack\ntoken: xoxb-test\nchannel: '#ops'\n";
-static const char bench_slack_webhook[] = "type: slack\nurl: https://hooks.slack.com/services/T1/B1/s3cr3tpath\n";
+static const char bench_slack_webhook[] =
+    "type: slack\nurl: https://hooks.slack.com/services/T1/B1/s3cr3tpath\n";
 static const char bench_pagerduty[] = "type: pagerduty\nrouting_key: 0123456789abcdef0123456789abcdef\n";
-static const char bench_webhook[] =
-    "type: webhook\nurl: https://in.example.com/hook?x=1\nsecret: whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+static const char bench_webhook[] = "type: webhook\nurl: https://in.example.com/hook?x=1\nsecret: "
+                                    "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
 static const char bench_console[] = "type: console\n";
 #endif

@@ -25,7 +25,7 @@ static struct notify_request build(struct notify_bench *b, const struct notify_d
     return req;
 }
 
-/* --- golden requests -------------------------------------------------------------------------------------- */
+/* --- golden requests ------------------------------------------------------------------------------------ */
 static void show_request(const struct notify_request *r, struct strbuf *out)
 {
     if (r->skip) strbuf_c(out, "(nothing is sent)\n");
@@ -89,7 +89,7 @@ static void test_golden(void **state)
     }
 }
 
-/* --- which action ------------------------------------------------------------------------------------------ */
+/* --- which action --------------------------------------------------------------------------------------- */
 static void test_actions(void **state)
 {
     static const struct { const char *yaml; enum message_kind kind; const char *captures, *url_end, *holds; } cases[] = {
@@ -156,7 +156,7 @@ static void test_pagerduty_dedup(void **state)
     bench_close(&b);
 }
 
-/* --- limits ------------------------------------------------------------------------------------------------ */
+/* --- limits --------------------------------------------------------------------------------------------- */
 static struct str filled(struct arena *a, const char *unit, size_t times)
 {
     struct strbuf b;
@@ -211,7 +211,7 @@ static void test_pagerduty_budget(void **state)
     bench_close(&b);
 }
 
-/* --- safety ------------------------------------------------------------------------------------------------ */
+/* --- safety --------------------------------------------------------------------------------------------- */
 static void test_params(void **state)
 {
     static const struct { const char *channel, *params; bool ok; const char *holds; } cases[] = {
@@ -324,7 +324,7 @@ static void test_attempts(void **state)
     bench_close(&b);
 }
 
-/* --- destinations as written -------------------------------------------------------------------------------- */
+/* --- destinations as written ---------------------------------------------------------------------------- */
 static void test_destinations(void **state)
 {
     static const struct { const char *yaml, *provider, *says; } cases[] = {
@@ -380,7 +380,7 @@ static void test_secret_reference(void **state)
     bench_close(&b);
 }
 
-/* --- the descriptor language --------------------------------------------------------------------------------- */
+/* --- the descriptor language ---------------------------------------------------------------------------- */
 static const char head[] = "name: t\ntype: t\nabout: a test\nbase_url: http://h\n"
                            "params: {n: {help: a number, default: '7'}, flag: {type: bool, default: 'true', help: a flag}}\n";
 static const char kinds[] = "  update: skip\n  reminder: open\n  escalation: open\n  resolve: open\n  digest: open\n"
