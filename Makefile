@@ -21,7 +21,6 @@ MAIN := $(BUILD)/cli/main.o
 LIB_OBJS := $(filter-out $(MAIN),$(foreach r,$(ROOMS),$(objs_$(r))))
 
 PACKAGES := libmicrohttpd libcurl yaml-0.1 sqlite3 libpcre2-8 libcrypto
--include Makefile.packages
 
 # --- flags ---------------------------------------------------------------------------------------------
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
@@ -44,7 +43,7 @@ $(shell mkdir -p $(BUILD); printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -
 
 .PHONY: all deps test-deps demo test unit bench crash lint san tsan fuzz deb install uninstall dist clean help
 
-all: $(BUILD)/runbell
+all: $(BUILD)/runbell ## builds build/runbell
 
 $(BUILD)/%.o: src/%.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
@@ -84,19 +83,127 @@ $(1): $(1).o $$(filter-out $(MAIN),$$(call closure_of,$$(call room_of,$(1))))
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 unit: $(UNIT)
-	@failed=0; for t in $(UNIT); do echo "== $$t"; $$t || failed=1; done; exit $$failed
 
 -include $(wildcard $(BUILD)/*/*.d)
 
-clean:
-	rm -rf $(BUILD)
+# --- libraries and packages ----------------------------------------------------------------------------------
+BUILD_PACKAGES := pkg-config libmicrohttpd-dev libcurl4-openssl-dev libjsmn-dev libyaml-dev libsqlite3-dev \
+                  libpcre2-dev libssl-dev ca-certificates
+TEST_PACKAGES := libcmocka-dev python3 python3-pytest python3-jsonschema python3-yaml
+BENCH_PACKAGES := nginx-light prometheus-alertmanager webhook python3
+LINT_PACKAGES := clang-tidy cppcheck shellcheck python3
+FUZZ_PACKAGES := clang libclang-rt-14-dev
 
-# --- libraries -----------------------------------------------------------------------------------------
-$(BUILD)/checked-libs: Makefile
+$(BUILD)/checked-libs: .ci/check-libs
 	@mkdir -p $(@D)
 	@sh .ci/check-libs $(PACKAGES)
 	@touch $@
 
+deps: ## installs what building and running needs (Debian packages; skips what is there)
+	@sh .ci/apt-install $(BUILD_PACKAGES)
+test-deps: deps
+	@sh .ci/apt-install $(TEST_PACKAGES)
+
+# Steps that must come one after another are makes of their own: what is installed first decides what the next
+# one can see (pkg-config), and another set of flags is another build folder.
+AGAIN = @$(MAKE) --no-print-directory
+
+# --- seeing it ---------------------------------------------------------------------------------------------------
+demo: ## THE first command: installs what is missing, builds, tells the story of the three sample rules
+	$(AGAIN) deps
+	$(AGAIN) all
+	@$(BUILD)/runbell demo
+
+# --- testing -----------------------------------------------------------------------------------------------------
+SAN_FLAGS := SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined" HARDEN=-fPIE OPT="-O1 -g"
+TSAN_FLAGS := SANITIZE="-fsanitize=thread" HARDEN=-fPIE OPT="-O1 -g"
+RUN := $(PYTHON) tests/run.py
+UNIT_SPECS = $(foreach t,$(UNIT),"unit/$(patsubst test_%,%,$(notdir $(t))): $(1)/tests/$(notdir $(t))")
+REPLAY_SPECS = $(foreach t,$(FUZZ),"fuzz/$(t): $(1)/tests/replay_$(t) tests/fuzz/corpus/$(t)")
+PYTEST = $(PYTHON) -m pytest -q -p no:cacheprovider
+
+.PHONY: programs sanitized
+programs: all $(UNIT) $(BUILD)/tests/json-suite $(BUILD)/tests/mustache-suite $(BUILD)/tests/notify-render
+sanitized: $(UNIT) $(patsubst %,$(BUILD)/tests/replay_%,$(FUZZ)) $(BUILD)/runbell
+
+test: ## THE second command: installs what is missing, builds, runs every test
+	$(AGAIN) test-deps
+	$(AGAIN) programs
+	$(AGAIN) BUILD=build/san $(SAN_FLAGS) sanitized
+	@UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_RENDER=$(BUILD)/tests/notify-render RUNBELL_BIN=$(BUILD)/runbell $(RUN) --log $(BUILD)/log \
+	    "layers: $(PYTHON) tests/layers/check.py" \
+	    $(call UNIT_SPECS,build/san) $(call REPLAY_SPECS,build/san) \
+	    "json-suite: $(BUILD)/tests/json-suite tests/json-suite" \
+	    "mustache-suite: $(BUILD)/tests/mustache-suite $(sort $(wildcard tests/mustache/*.json))" \
+	    "rules: $(BUILD)/runbell test -q $(sort $(wildcard rules/*.yaml))" \
+	    "bodies: $(PYTEST) tests/schemas" \
+	    "e2e: $(PYTEST) tests/e2e" \
+	    "crash: $(PYTHON) tests/crash/crash.py --quick" \
+	    "docs: $(PYTEST) tests/docs"
+
+san: ## the unit tests, the fuzz corpora and the end-to-end tests under ASan, UBSan and LSan
+	$(AGAIN) test-deps
+	$(AGAIN) BUILD=build/san $(SAN_FLAGS) sanitized
+	@UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_BIN=build/san/runbell $(RUN) --log build/log $(call UNIT_SPECS,build/san) $(call REPLAY_SPECS,build/san) "e2e: $(PYTEST) tests/e2e"
+
+tsan: ## the unit tests and the end-to-end tests under ThreadSanitizer
+	$(AGAIN) test-deps
+	$(AGAIN) BUILD=build/tsan $(TSAN_FLAGS) sanitized
+	@TSAN_OPTIONS=halt_on_error=0:exitcode=66 RUNBELL_BIN=build/tsan/runbell $(RUN) --log build/log $(call UNIT_SPECS,build/tsan) "e2e: $(PYTEST) tests/e2e"
+
+FUZZ_SECONDS ?= 60
+fuzz: ## libFuzzer with sanitizers, FUZZ_SECONDS (60) for each target
+	@sh .ci/apt-install $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
+	$(AGAIN) $(patsubst %,$(BUILD)/fuzz/%,$(FUZZ))
+	@for t in $(FUZZ); do mkdir -p $(BUILD)/fuzz/found/$$t && $(BUILD)/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=$(BUILD)/fuzz/found/$$t/ $(BUILD)/fuzz/found/$$t tests/fuzz/corpus/$$t || exit 1; done
+
+crash: ## the long crash test: SIGKILL at random moments and at named points, under load (CRASH_KILLS=1000)
+	$(AGAIN) test-deps
+	$(AGAIN) all
+	@RUNBELL_BIN=$(BUILD)/runbell $(PYTHON) tests/crash/crash.py --kills $(or $(CRASH_KILLS),1000)
+
+bench: ## the benchmarks, interleaved with peers; text and SVG under build/bench
+	@sh .ci/apt-install $(BUILD_PACKAGES) $(BENCH_PACKAGES)
+	$(AGAIN) all bench-tools
+	@$(PYTHON) tests/bench/bench.py --out build/bench
+
+# --- linting --------------------------------------------------------------------------------------------------------
+LINT_SRCS = $(foreach r,$(ROOMS),$(call srcs,$(r)))
+lint: ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, layers and lengths
+	@sh .ci/apt-install $(BUILD_PACKAGES) $(LINT_PACKAGES)
+	$(PYTHON) tests/layers/check.py
+	shellcheck .ci/check-libs .ci/apt-install .ci/run
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -Isrc --suppressions-list=.cppcheck $(LINT_SRCS)
+	$(AGAIN) BUILD=build/lint OPT="-O1 -g" HARDEN=-fPIE SANITIZE="-fanalyzer -Werror" lint-objects
+	printf '%s\n' $(LINT_SRCS) | xargs -P 2 -n 8 clang-tidy --quiet -- -std=gnu11 -D_GNU_SOURCE -DRUNBELL_VERSION='"$(VERSION)"' -Isrc -include base/banned.h
+.PHONY: lint-objects
+lint-objects: $(LIB_OBJS) $(MAIN)
+
+# --- installing --------------------------------------------------------------------------------------------------------
+install: all ## into DESTDIR and PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/runbell/rules $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 $(BUILD)/runbell $(DESTDIR)$(PREFIX)/bin/runbell
+	install -m 644 rules/*.yaml $(DESTDIR)$(PREFIX)/share/runbell/rules/
+	install -m 644 runbell.yaml $(DESTDIR)$(PREFIX)/share/runbell/runbell.yaml
+	install -m 644 docs/runbell.1 $(DESTDIR)$(PREFIX)/share/man/man1/runbell.1
+	sed 's#/usr/local#$(PREFIX)#g' deploy/runbell.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/runbell.service
+uninstall: ## takes it away again
+	rm -rf $(DESTDIR)$(PREFIX)/bin/runbell $(DESTDIR)$(PREFIX)/share/runbell $(DESTDIR)$(PREFIX)/share/man/man1/runbell.1 \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system/runbell.service
+dist: ## a source archive of the last commit
+	@mkdir -p $(BUILD)
+	git archive --format=tar.gz --prefix=runbell-$(VERSION)/ -o $(BUILD)/runbell-$(VERSION).tar.gz HEAD
+deb: all ## a Debian package of the binary, under build/
+	@sh deploy/make-deb $(VERSION) $(BUILD)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+clean: ## removes everything that was built
+	rm -rf $(BUILD) build
+
 -include tests/mustache.mk
 -include tests/notify.mk
 -include tests/suites.mk
+-include tests/bench.mk

@@ -1,5 +1,4 @@
 /* The pipeline as the server sees it. */
-#include "deliver/deliver.h"
 #include "http/internal.h"
 
 static bool submit(void *ctx, struct pipeline_request *r)
