@@ -157,8 +157,8 @@ static bool complete(const struct field_table *t, struct arena *a, const struct 
     for (size_t i = 0; i < t->n; i++) {
         const struct field *f = &t->fields[i];
         if (seen[i]) continue;
-        if (f->required && !map->cut) {
-            yaml_error_key(d, map, "missing key `%s` in %s", f->name, t->name);
+        if (f->required) { /* of a map cut short the syntax error says enough */
+            if (!map->cut) yaml_error_key(d, map, "missing key `%s` in %s", f->name, t->name);
             ok = false;
         } else if (!apply_fallback(f, a, map, d, out)) {
             ok = false;

@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "yaml/yaml_internal.h"
 
-enum { DEEPEST = 32, MOST_NODES = 2000000, CUT_LEVELS = 2, MOST_MASKS = 20 };
+enum { DEEPEST = 32, MOST_NODES = 2000000, CUT_LEVELS = 2, MOST_MASKS = 50 };
 
 /* A trap character that stands masked in the text. */
 struct mask {
@@ -22,6 +22,7 @@ struct reader {
     const char *file;
     struct str source; /* as the user wrote it */
     struct str text;   /* as libyaml sees it: with masks */
+    char *masked;      /* our copy behind text, NULL = no mask yet */
     struct diags *d;
     struct mask masks[MOST_MASKS];
     size_t n_masks, nodes;
@@ -116,7 +117,6 @@ static const yaml_mark_t *trap_mark(struct reader *r)
 static bool mask_trap(struct reader *r)
 {
     const yaml_mark_t *mark = trap_mark(r);
-    char *masked;
     size_t at;
     if (!mark) return false;
     if (r->n_masks == MOST_MASKS) {
@@ -124,9 +124,9 @@ static bool mask_trap(struct reader *r)
         return true;
     }
     at = offset_of(r, mark);
-    masked = arena_memdup(r->arena, r->text.p, r->text.n);
-    masked[at] = '_';
-    r->text.p = masked;
+    if (!r->masked) r->masked = arena_memdup(r->arena, r->source.p, r->source.n);
+    r->masked[at] = '_';
+    r->text.p = r->masked;
     r->masks[r->n_masks++] = (struct mask){ at, line_of(mark), col_of(mark) };
     r->again = true;
     return true;

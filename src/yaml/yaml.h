@@ -85,7 +85,8 @@ struct field_table {
 };
 /* Decodes map n into out (whose defaults the caller has set). Unknown keys are errors with the nearest
  * name; missing required ones name the map. `extra` (may be NULL) gets keys that are not in the table
- * instead: true = taken. Gives false when any error was added; what could be decoded is filled in. */
+ * instead: true = taken. Gives false when any error was added or a required key lies behind a syntax error;
+ * what could be decoded is filled in. */
 typedef bool (*field_extra_fn)(void *ctx, const struct yaml_node *member);
 bool fields_decode(const struct field_table *t, struct arena *a, const struct yaml_node *n, struct diags *d,
                    void *out, field_extra_fn extra, void *ctx);

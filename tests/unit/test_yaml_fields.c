@@ -267,7 +267,7 @@ static void missing_is_not_said_of_a_cut_map(void **state)
 {
     struct sample s = { 0 };
     struct fixture *t = *state;
-    assert_true(decode(t, "flag: true\nbad: 'x\n", &s, NULL, NULL));
+    assert_false(decode(t, "flag: true\nbad: 'x\n", &s, NULL, NULL));
     assert_int_equal(t->d.errors, 1);
     assert_true(s.flag);
 }
