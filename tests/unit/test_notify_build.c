@@ -248,6 +248,7 @@ static void test_unsafe_values(void **state)
         { "token", { "xoxb\r\nX-Evil: 1", 15 } },
         { "token", { "xoxb\0", 5 } },
         { "token", { "xoxb\n", 5 } },
+        { "token", { "xoxb\x7f", 5 } },
     };
     struct notify_bench b;
     struct notify_destination d;

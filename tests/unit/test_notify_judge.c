@@ -360,6 +360,8 @@ static void test_mask(void **state)
         struct str got = notify_mask(&d, &b.arena, str_c(cases[i].in));
         if (!str_eq_c(got, cases[i].out)) fail_msg("masked: " STR_FMT, STR_ARG(got));
     }
+    d = bench_destination(&b, "type: slack\ntoken: xyz\nchannel: '#ops'\n"); /* a short one too, the channel not */
+    assert_true(str_eq_c(notify_mask(&d, &b.arena, STR("xyz in #ops")), "*** in #ops"));
     bench_close(&b);
 }
 
