@@ -186,14 +186,26 @@ static void say_listening(const struct server *s)
         if (!secret_present(&c->sources[k].token)) log_warn("source.no_token", LOG_S("source", c->sources[k].name));
 }
 
+/* How often the service manager wants to hear that all is well: half of WATCHDOG_USEC; -1 = never. */
+static int watchdog_ms(void)
+{
+    const char *text = getenv("WATCHDOG_USEC");
+    int64_t us;
+    if (!text || !str_to_i64(str_c(text), &us) || us <= 0) return -1;
+    return us / 2000 > 3600000 ? 3600000 : (int)(us / 2000);
+}
+
 static int loop(struct server *s, int signals, int wake)
 {
     struct pollfd fds[2] = { { signals, POLLIN, 0 }, { wake, POLLIN, 0 } };
     struct signalfd_siginfo info;
+    int beat_ms = watchdog_ms();
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) return EXIT_WRONG;
+        int n = poll(fds, 2, beat_ms);
+        if (n < 0 && errno != EINTR) return EXIT_WRONG;
         if (atomic_load(&s->broken)) return EXIT_WRONG;
-        if (!(fds[0].revents & POLLIN) || read(signals, &info, sizeof info) != (ssize_t)sizeof info) continue;
+        if (beat_ms > 0) notify_manager("WATCHDOG=1"); /* not ready is no reason to be killed: a full disk heals */
+        if (n <= 0 || !(fds[0].revents & POLLIN) || read(signals, &info, sizeof info) != (ssize_t)sizeof info) continue;
         if (info.ssi_signo != SIGHUP) break;
         notify_manager("RELOADING=1");
         reload(s);
