@@ -31,8 +31,10 @@ struct stub {
     pthread_t thread;
     struct queue *queue;
     atomic_bool full, slow; /* refuse everything; keep everything until told otherwise */
+    atomic_uint_fast64_t submits;
+    unsigned commit_us;     /* how long a batch pretends to be written */
     pthread_mutex_t lock;   /* what follows: what the last request was */
-    uint64_t next_id, requests, reports, submits;
+    uint64_t next_id, requests, reports;
     enum pipeline_kind kind;
     enum engine_command command;
     int64_t for_ms;
@@ -93,7 +95,8 @@ static void *stub_main(void *arg)
     struct stub *s = arg;
     struct queue_item *i;
     while ((i = queue_take(s->queue, -1, 1000, SIZE_MAX)) != NULL) {
-        while (atomic_load(&s->slow)) usleep(1000); /* the pretended commit; tests end it */
+        while (atomic_load(&s->slow)) usleep(1000); /* until a test ends it */
+        if (s->commit_us) usleep(s->commit_us);
         while (i) {
             struct queue_item *next = i->next;
             stub_one(s, (struct pipeline_request *)(void *)i);
@@ -106,9 +109,7 @@ static void *stub_main(void *arg)
 static bool stub_submit(void *ctx, struct pipeline_request *r)
 {
     struct stub *s = ctx;
-    pthread_mutex_lock(&s->lock);
-    s->submits++;
-    pthread_mutex_unlock(&s->lock);
+    atomic_fetch_add(&s->submits, 1);
     return !atomic_load(&s->full) && queue_put(s->queue, &r->item, false);
 }
 
