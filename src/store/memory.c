@@ -38,7 +38,7 @@ static size_t shift_for(void *v, size_t n, size_t size, size_t at)
 /* Kept text; absent becomes "" / stays absent. */
 static struct str own(struct mem_store *s, struct str v)
 {
-    return str_dup(&s->texts, v);
+    return str_dup(&s->texts, str_absent(v) ? STR("") : v);
 }
 
 static struct str own_maybe(struct mem_store *s, struct str v)
