@@ -91,6 +91,7 @@ static int step_rejected(struct pipeline *p, struct pipeline_request *r, struct 
 
 static int step_reload(struct pipeline *p, struct pipeline_request *r, struct err *err)
 {
+    reports_note_sources(p, r->config);
     return engine_reload(p->engine, r->config->rules, p->now_ms, &p->out, err);
 }
 
@@ -139,6 +140,7 @@ static int evaluate(struct pipeline *p, struct queue_item *items, struct err *er
     struct engine_input tick = { .kind = ENGINE_TICK, .now_ms = p->now_ms };
     if (p->engine_stale) {
         if (engine_build(p, err) < 0 || engine_restored(p->engine, p->now_ms, &p->out, err) < 0) return -1;
+        reports_note_sources(p, p->config);
         p->engine_stale = false;
     }
     if (reports_fetch(p, items, err) < 0) return -1;

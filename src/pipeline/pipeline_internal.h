@@ -94,6 +94,8 @@ void batch_run_all(struct pipeline *p, struct queue_item *items, bool stopping);
 int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err);
 int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err);
 void reports_write_runs(struct pipeline *p);
+/* A source starts when it is first configured, not with its first event. Into the batch, unless the store knows. */
+void reports_note_sources(struct pipeline *p, const struct config *c);
 /* outbox.c */
 void outbox_take_messages(struct pipeline *p);           /* engine messages -> delivery rows of the batch */
 void outbox_verdict(struct pipeline *p, const struct deliver_result *r); /* -> attempt row, engine input is the caller's */

@@ -63,25 +63,30 @@ static bool succeeded_after(const struct run_known *k, int64_t event_ms)
     return false;
 }
 
+static void note_source(struct pipeline *p, struct str name)
+{
+    struct arena *a = &p->batch_arena;
+    int64_t *at = map_get(&p->source_starts, name);
+    struct str key = str_printf(a, "source_start/" STR_FMT, STR_ARG(name)), text;
+    struct err err;
+    if (!at) {
+        at = ARENA_NEW(&p->names, int64_t);
+        *at = p->now_ms;
+        map_put(&p->source_starts, str_dup(&p->names, name), at);
+    }
+    if (p->store->ops->meta_get(p->store, a, key, &text, &err) == 1 && str_to_i64(text, at)) return;
+    *vec_push(&p->batch.meta) = (struct store_meta){ key, str_printf(a, "%lld", (long long)*at) };
+}
+
+void reports_note_sources(struct pipeline *p, const struct config *c)
+{
+    for (size_t k = 0; k < c->source_count; k++) note_source(p, c->sources[k].name);
+}
+
 static int64_t source_start(struct pipeline *p, const struct config_source *s)
 {
-    int64_t *at = map_get(&p->source_starts, s->name);
-    struct str text;
-    struct err err;
-    struct arena a = { 0 };
-    if (at) return *at;
-    at = arena_zalloc(&p->names, sizeof *at);
-    *at = p->now_ms;
-    if (p->store->ops->meta_get(p->store, &a, str_printf(&a, "source_start/" STR_FMT, STR_ARG(s->name)), &text, &err) == 1) {
-        if (!str_to_i64(text, at)) *at = p->now_ms;
-    } else {
-        struct store_meta m = { str_printf(&p->batch_arena, "source_start/" STR_FMT, STR_ARG(s->name)),
-                                str_printf(&p->batch_arena, "%lld", (long long)*at) };
-        *vec_push(&p->batch.meta) = m;
-    }
-    arena_fini(&a);
-    map_put(&p->source_starts, str_dup(&p->names, s->name), at);
-    return *at;
+    const int64_t *at = map_get(&p->source_starts, s->name);
+    return at ? *at : p->now_ms;
 }
 
 static void log_event(struct pipeline *p, const struct pipeline_request *r, const struct pipeline_report *report,
