@@ -71,7 +71,7 @@ static void read_destination(struct loader *l, const struct yaml_node *n)
         yaml_error(l->d, n, "a destination is a map with a `type`");
         return;
     }
-    if (notify_destination_decode(l->c->providers, l->a, n, l->c->dir.p, l->d, &out)) read_common(l, n, &out);
+    if (notify_destination_decode(l->c->providers, l->a, n, l->c->dir.p, l->check_only, l->d, &out)) read_common(l, n, &out);
     out.name = str_dup(l->a, n->key); /* a broken one, too: rules that name it are not wrong */
     l->c->destinations[l->c->destination_count++] = out;
 }
@@ -153,7 +153,8 @@ void config_rule_world(struct loader *l, struct rule_world *w)
     out = ARENA_ARRAY(l->a, struct rule_destination, l->c->destination_count + 1);
     for (size_t k = 0; k < l->c->destination_count; k++) {
         const struct notify_destination *d = &l->c->destinations[k];
-        out[k] = (struct rule_destination){ .name = d->name, .type = d->type, .edits = d->edits, .acks = d->acks, .channel_pattern = channel_of(d) };
+        out[k] = (struct rule_destination){ .name = d->name, .type = d->type, .edits = d->edits, .acks = d->acks,
+                                              .params = d->provider ? notify_provider_settable(d->provider) : NULL, .channel_pattern = channel_of(d) };
     }
     w->destinations = out;
     w->destination_count = l->c->destination_count;

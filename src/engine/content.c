@@ -355,14 +355,14 @@ struct str content_incident(struct step_context *c, struct incident *i, const st
     return write_message(t.a, &m);
 }
 
-struct str content_digest(struct step_context *c, struct digest *d, bool resolved, uint64_t message_id)
+struct str content_digest(struct step_context *c, struct digest *d, enum message_kind kind, bool resolved, uint64_t message_id)
 {
     struct arena *a = c->out->arena;
     struct strbuf b;
     char id[ID_SIZE], text[TIMEFMT_SIZE];
     struct str dig = id_format("dig", d->id, id), span = duration_human(c->now_ms - d->opened_ms, text);
     struct message m = {
-        .kind = resolved ? MESSAGE_RESOLVE : MESSAGE_DIGEST, .id = message_id, .rule = STR("digest"), .key = d->place->name,
+        .kind = kind, .id = message_id, .rule = STR("digest"), .key = d->place->name,
         .project = d->part->project, .env = d->part->env, .severity = (enum severity)d->severity, .resolved = resolved,
         .at_ms = c->now_ms, .opened_ms = d->opened_ms, .hits = d->total, .runs = 0,
     };

@@ -227,7 +227,7 @@ struct limit_window *limit_window_get(struct engine *e, struct str name);
 struct say { enum message_kind kind; struct str reason; int64_t after_ms; };
 struct str content_incident(struct step_context *c, struct incident *i, const struct say *say, uint64_t message_id);
 struct str content_title(struct step_context *c, struct incident *i);
-struct str content_digest(struct step_context *c, struct digest *d, bool resolved, uint64_t message_id);
+struct str content_digest(struct step_context *c, struct digest *d, enum message_kind kind, bool resolved, uint64_t message_id);
 struct str incident_label(struct arena *a, const struct incident *i);
 /* detail.c: the last hit, paged */
 void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard);

@@ -6,6 +6,8 @@
 
 #include "engine/engine_internal.h"
 
+enum { DIGEST_EDIT_MS = 10000 };
+
 struct limit_window *limit_window_get(struct engine *e, struct str name)
 {
     struct limit_window *l = map_get(&e->limit_windows, name);
@@ -71,7 +73,7 @@ static struct digest *gathering(struct step_context *c, struct incident *i, stru
     return d;
 }
 
-static void say_digest(struct step_context *c, struct digest *d, bool resolved)
+static void say_as(struct step_context *c, struct digest *d, enum message_kind kind, bool resolved)
 {
     char id[ID_SIZE];
     struct engine_message m = {
@@ -79,13 +81,10 @@ static void say_digest(struct step_context *c, struct digest *d, bool resolved)
         .destination = d->place->name,
         .params = STR_NONE,
         .lane = str_dup(c->out->arena, id_format("dig", d->id, id)),
-        .kind = MESSAGE_DIGEST,
+        .kind = kind,
     };
-    bool edits = d->place->now && d->place->now->edits;
-    if (d->spoke && !resolved && edits) m.kind = MESSAGE_UPDATE;
-    if (resolved) m.kind = MESSAGE_RESOLVE;
     m.delivery = id_next(&c->e->ids, c->now_ms);
-    m.content = content_digest(c, d, resolved, m.message);
+    m.content = content_digest(c, d, kind, resolved, m.message);
     *vec_push(&c->out->messages) = m;
     d->outstanding++;
     d->spoke = true;
@@ -94,11 +93,23 @@ static void say_digest(struct step_context *c, struct digest *d, bool resolved)
     d->dirty = true;
 }
 
+static bool edits(const struct digest *d)
+{
+    return d->place->now && d->place->now->edits;
+}
+
+static void say_digest(struct step_context *c, struct digest *d, bool resolved)
+{
+    if (edits(d) && d->spoke) say_as(c, d, MESSAGE_UPDATE, resolved);
+    if (resolved) say_as(c, d, MESSAGE_RESOLVE, true);
+    else if (!edits(d) || !d->spoke) say_as(c, d, MESSAGE_DIGEST, false);
+}
+
 /* The first one is told at once, so that a storm is known at once; then at most one message in `per`, or an
  * edit in place every `update` where the destination can. */
 static void arm(struct step_context *c, struct digest *d)
 {
-    int64_t gap_ms = d->place->now && d->place->now->edits ? 10000 : d->per_ms;
+    int64_t gap_ms = edits(d) ? DIGEST_EDIT_MS : d->per_ms;
     int64_t due = d->spoke ? d->last_sent_ms + gap_ms : c->now_ms;
     if (d->timer.due_ms == ENGINE_NEVER) timer_set(c->e, &d->timer, due > c->now_ms ? due : c->now_ms);
 }
@@ -150,8 +161,8 @@ void digest_due(struct step_context *c, struct digest *d)
         return;
     }
     if (!d->changed) return;
-    if (d->outstanding > 0 && d->place->now && d->place->now->edits) {
-        timer_set(c->e, &d->timer, c->now_ms + 10000); /* coalesced: the newest state wins */
+    if (d->outstanding > 0 && edits(d)) {
+        timer_set(c->e, &d->timer, c->now_ms + DIGEST_EDIT_MS); /* coalesced: the newest state wins */
         return;
     }
     say_digest(c, d, false);

@@ -95,7 +95,7 @@ static struct str base_url(const struct notify_destination *d)
 static bool is_reserved(struct str name)
 {
     return str_eq_c(name, "param") || str_eq_c(name, "capture") || str_eq_c(name, "attempt") ||
-           str_eq_c(name, "plain") || str_eq_c(name, "base_url") || str_starts(name, STR("is_"));
+           str_eq_c(name, "plain") || str_eq_c(name, "base_url") || str_eq_c(name, "destination") || str_starts(name, STR("is_"));
 }
 
 static int put_view(const struct build *b, struct json_writer *w)
@@ -109,6 +109,7 @@ static int put_view(const struct build *b, struct json_writer *w)
     json_put_key(w, str_printf(b->a, "is_" STR_FMT, STR_ARG(json_str(json_get_c(b->message, "kind")))));
     json_put_bool(w, true);
     json_field_opt(w, "base_url", base_url(b->d));
+    json_field_opt(w, "destination", b->d->name);
     json_put_key(w, STR("capture"));
     if (json_kind(b->captures) == JSON_OBJECT) json_put_value(w, b->captures);
     else json_put_raw(w, STR("{}"));

@@ -106,7 +106,10 @@ static bool value_ok(const struct param *q, const struct yaml_node *c, struct st
     return false;
 }
 
-static bool param_decode(const struct param *q, struct arena *a, const struct yaml_node *c, const char *dir,
+/* Where secrets come from. */
+struct secrets { const char *dir; bool check_only; };
+
+static bool param_decode(const struct param *q, struct arena *a, const struct yaml_node *c, const struct secrets *from,
                          struct diags *d, struct notify_param *out)
 {
     struct err err;
@@ -119,8 +122,12 @@ static bool param_decode(const struct param *q, struct arena *a, const struct ya
     }
     if (q->type == PARAM_BOOL && !yaml_want_bool(c, d, &yes)) return false;
     if (!yaml_want_text(c, d, &text)) return false;
-    if (secret_resolve(a, text, dir, &out->value, &err) < 0)
-        return yaml_error(d, c, "`" STR_FMT "`: %s", STR_ARG(q->name), err.msg), false;
+    if (secret_resolve(a, text, from->dir, &out->value, &err) < 0) {
+        if (!from->check_only) return yaml_error(d, c, "`" STR_FMT "`: %s", STR_ARG(q->name), err.msg), false;
+        yaml_warning(d, c, "`" STR_FMT "`: %s", STR_ARG(q->name), err.msg);
+        out->value = (struct secret){ str_dup(a, text), str_dup(a, text) };
+        return true;
+    }
     if (q->secret && str_absent(out->value.reference))
         yaml_warning(d, c, "the secret `" STR_FMT "` stands here as plain text", STR_ARG(q->name))->hint =
             STR("keep it out of the file: \"${env:NAME}\" or \"${file:PATH}\"");
@@ -134,7 +141,7 @@ static bool param_missing(const struct param *q, const struct yaml_node *map, st
 }
 
 static bool params_decode(const struct notify_provider *p, struct arena *a, const struct yaml_node *map,
-                          const char *dir, struct diags *d, struct notify_destination *out)
+                          const struct secrets *from, struct diags *d, struct notify_destination *out)
 {
     bool ok = true;
     out->params = ARENA_ARRAY(a, struct notify_param, p->param_count + 1);
@@ -145,7 +152,7 @@ static bool params_decode(const struct notify_provider *p, struct arena *a, cons
         struct notify_param *one = &out->params[out->param_count++];
         *one = (struct notify_param){ .name = q->name, .is_secret = q->secret };
         one->value.hidden = q->fallback;
-        if (c) ok &= param_decode(q, a, c, dir, d, one);
+        if (c) ok &= param_decode(q, a, c, from, d, one);
         else if (q->required)
             ok = param_missing(q, map, d);
     }
@@ -153,9 +160,10 @@ static bool params_decode(const struct notify_provider *p, struct arena *a, cons
 }
 
 bool notify_destination_decode(const struct notify_providers *p, struct arena *a, const struct yaml_node *map,
-                               const char *dir, struct diags *d, struct notify_destination *out)
+                               const char *dir, bool check_only, struct diags *d, struct notify_destination *out)
 {
     const struct notify_provider *provider;
+    const struct secrets from = { dir, check_only };
     bool ok = true;
     if (map->kind != YAML_MAP) return yaml_error(d, map, "a destination wants a map with a `type`"), false;
     provider = pick(p, map, d);
@@ -175,7 +183,7 @@ bool notify_destination_decode(const struct notify_providers *p, struct arena *a
         unknown_key(provider, c, d);
         ok = false;
     }
-    return params_decode(provider, a, map, dir, d, out) && ok;
+    return params_decode(provider, a, map, &from, d, out) && ok;
 }
 
 const struct notify_param *destination_param(const struct notify_destination *d, struct str name)

@@ -43,9 +43,10 @@ struct notify_destination {
 };
 /* Decodes the provider's own parameters of a destination map (common keys are passed over: type, base_url,
  * timeout, rate, retry, tls, proxy). Unknown and missing ones are diagnostics at their place; a literal
- * secret is a warning. dir: for "${file:...}". false when an error was added. */
+ * secret is a warning. dir: for "${file:...}". check_only: a reference that cannot be resolved is a warning, and
+ * its value is not judged. false when an error was added. */
 bool notify_destination_decode(const struct notify_providers *p, struct arena *a, const struct yaml_node *map,
-                               const char *dir, struct diags *d, struct notify_destination *out);
+                               const char *dir, bool check_only, struct diags *d, struct notify_destination *out);
 
 /* --- requests ------------------------------------------------------------------------------------------- */
 struct notify_header { struct str name, value; };

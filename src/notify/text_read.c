@@ -10,7 +10,7 @@ static const char *const view_names[] = {
     "title", "body", "status", "reason", "fields", "run", "task", "link", "incident_link", "runbook",
     "at", "opened_at", "opened_unix", "hits", "runs", "late", "late_by", "note", "labels", "label_list",
     "is_open", "is_update", "is_reminder", "is_escalation", "is_resolve", "is_digest", "is_ack",
-    "is_operator", "is_drill", "plain", "base_url", "attempt.id", "attempt.at", "attempt.unix", "name",
+    "is_operator", "is_drill", "plain", "base_url", "destination", "attempt.id", "attempt.at", "attempt.unix", "name",
     "value", "wide", "." /* name, value, wide, .: of elements */
 };
 enum { VIEW_NAMES = sizeof view_names / sizeof view_names[0] };

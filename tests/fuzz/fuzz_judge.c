@@ -28,7 +28,7 @@ static void load(void)
     assert(p);
     for (size_t i = 0; i < DESTINATIONS; i++) {
         const struct yaml_node *n = yaml_read(&arena, "destination", str_c(texts[i]), &diags);
-        bool ok = n && notify_destination_decode(p, &arena, n, ".", &diags, &destinations[i]);
+        bool ok = n && notify_destination_decode(p, &arena, n, ".", false, &diags, &destinations[i]);
         assert(ok);
     }
     diags_fini(&diags);

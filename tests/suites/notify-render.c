@@ -164,7 +164,7 @@ int main(void)
     for (size_t i = 0; p && i < sizeof destinations / sizeof destinations[0]; i++) {
         struct notify_destination d = { 0 };
         const struct yaml_node *n = yaml_read(&a, "destination", str_c(destinations[i]), &diags);
-        if (!n || !notify_destination_decode(p, &a, n, ".", &diags, &d)) return 1;
+        if (!n || !notify_destination_decode(p, &a, n, ".", false, &diags, &d)) return 1;
         for (size_t f = 0; f < sizeof fillings / sizeof fillings[0]; f++)
             for (int kind = 0; kind < MESSAGE_KINDS; kind++)
                 for (int way = 0; way < 4 && (f == 0 || is_telling((enum message_kind)kind)); way++)

@@ -45,7 +45,7 @@ static inline bool bench_try(struct notify_bench *b, const char *yaml, struct no
 {
     const struct yaml_node *n = yaml_read(&b->arena, "test.yaml", str_c(yaml), &b->diags);
     *out = (struct notify_destination){ 0 };
-    return n && notify_destination_decode(b->providers, &b->arena, n, ".", &b->diags, out);
+    return n && notify_destination_decode(b->providers, &b->arena, n, ".", false, &b->diags, out);
 }
 
 static inline struct notify_destination bench_destination(struct notify_bench *b, const char *yaml)
