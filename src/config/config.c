@@ -35,6 +35,13 @@ void config_unref(struct config **config)
     arena_fini(&arena);
 }
 
+bool config_is_cut(const struct config *c)
+{
+    for (size_t k = 0; k < c->file_count; k++)
+        if (c->files[k].top->cut) return true;
+    return false;
+}
+
 static const char *const top_keys[] = { "version", "sources", "destinations", "schedules", "defaults", "mutes", "server", "store",
                                         "log", "heartbeat", "operator", "include", "rules", "tests" };
 static const char *const included_keys[] = { "version", "schedules", "mutes", "rules", "tests" };
@@ -56,6 +63,7 @@ static void check_keys(struct loader *l, const struct yaml_node *top, bool inclu
 static void check_version(struct loader *l, const struct yaml_node *top)
 {
     const struct yaml_node *n = yaml_get(top, "version");
+    if (!n && top->cut) return;
     if (!n)
         diag_add(l->d, DIAG_ERROR, top->file, 1, 1, "the file needs `version: 1`")->hint = STR("add `version: 1` as its first line");
     else if (!str_eq_c(n->text, "1"))
@@ -67,7 +75,7 @@ static void read_operator(struct loader *l, const struct yaml_node *top, struct 
     const struct yaml_node *n = yaml_get(top, "operator");
     *out = STR_NONE;
     if (!n || !yaml_want_text(n, l->d, out)) return;
-    if (config_destination(l->c, *out)) return;
+    if (config_destination(l->c, *out) || config_is_cut(l->c)) return;
     yaml_error(l->d, n, "operator: there is no destination `" STR_FMT "`", STR_ARG(*out));
 }
 

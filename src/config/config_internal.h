@@ -27,4 +27,6 @@ bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *o
 /* Warns when a secret is written down instead of referred to. */
 void config_warn_literal(struct loader *l, const struct yaml_node *n, const struct secret *s, const char *what);
 bool config_name_ok(struct str name);
+/* Did a syntax error end the reading of some file? Then what seems to be missing may stand below it. */
+bool config_is_cut(const struct config *c);
 #endif

@@ -146,7 +146,7 @@ void config_rule_world(struct loader *l, struct rule_world *w)
     w->files = l->c->files;
     w->file_count = l->c->file_count;
     w->operator_destination = STR_NONE;
-    if (l->rules_only && l->c->destination_count == 0) {
+    if ((l->rules_only && l->c->destination_count == 0) || config_is_cut(l->c)) {
         placeholders(l, w);
         return;
     }
