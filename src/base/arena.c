@@ -70,6 +70,15 @@ void arena_reset(struct arena *a)
     a->used_bytes = 0;
 }
 
+void arena_adopt(struct arena *to, struct arena *from)
+{
+    struct arena_block **end = &to->head;
+    while (*end) end = &(*end)->next;
+    *end = from->head;
+    to->used_bytes += from->used_bytes;
+    *from = (struct arena){ 0 };
+}
+
 void arena_fini(struct arena *a)
 {
     while (a->head) {

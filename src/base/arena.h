@@ -17,6 +17,8 @@ void *arena_zalloc(struct arena *a, size_t n) __attribute__((returns_nonnull, al
 char *arena_memdup(struct arena *a, const void *p, size_t n) __attribute__((returns_nonnull));
 /* Keeps one block for reuse; everything handed out before is invalid. */
 void arena_reset(struct arena *a);
+/* Moves everything of from into to: it now lives as long as to. from is empty and usable. */
+void arena_adopt(struct arena *to, struct arena *from);
 /* Frees all; the arena is empty and usable again. */
 void arena_fini(struct arena *a);
 

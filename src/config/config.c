@@ -116,8 +116,12 @@ static struct config *load_with(struct loader *l, const char *path)
     l->a = &l->c->arena;
     load(l, path);
     diags_sort(l->d);
-    if (l->d->errors > 0 || !l->c->rules) config_unref(&l->c);
-    return l->c;
+    if (l->d->errors == 0 && l->c->rules) return l->c;
+    ruleset_fini(l->c->rules);
+    l->c->rules = NULL;
+    arena_adopt(l->d->arena, &l->c->arena); /* what the diagnostics point into */
+    config_unref(&l->c);
+    return NULL;
 }
 
 struct config *config_load(const char *path, bool check_only, struct diags *d)

@@ -43,7 +43,8 @@ struct config {
     struct rule_file *files;
     size_t file_count;
 };
-/* Loads path and what it includes. NULL when there was any error; d has them all (warnings too on success).
+/* Loads path and what it includes. NULL when there was any error; d has them all (warnings too on success: their
+ * texts then live as long as the configuration).
  * With check_only, secrets that cannot be resolved are warnings, and an `include` may match nothing. */
 struct config *config_load(const char *path, bool check_only, struct diags *d);
 /* A file of rules alone (no sources, no destinations) is checked against permissive placeholders: every
