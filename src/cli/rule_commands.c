@@ -255,7 +255,11 @@ static struct rule *only_matching(struct config *c, struct str name)
 
 static void print_request(const struct notify_destination *d, struct arena *a, const struct notify_request *q)
 {
-    printf("%.*s %.*s\n", STR_ARG(q->method), STR_ARG(notify_mask(d, a, q->url)));
+    struct str url = notify_mask(d, a, q->url);
+    if (d->transport == NOTIFY_HTTP) {
+        if (str_eq_c(url, "***")) url = str_printf(a, "%.*s/***", STR_ARG(q->url_shown));
+        printf("%.*s %.*s\n", STR_ARG(q->method), STR_ARG(url));
+    }
     for (size_t k = 0; k < q->header_count; k++)
         printf("%.*s: %.*s\n", STR_ARG(q->headers[k].name), STR_ARG(notify_mask(d, a, q->headers[k].value)));
     printf("\n%.*s\n", (int)notify_mask(d, a, q->body).n, notify_mask(d, a, q->body).p ? notify_mask(d, a, q->body).p : "");
@@ -290,7 +294,8 @@ static int render(struct config *c, struct rule *r, struct event_file *f, const 
     int64_t at = moment_of(run);
     int rc = EXIT_FINE;
     size_t shown = 0;
-    replay_init(&replay, c->rules, at);
+    replay_init(&replay, c->rules, c->server.public_url, at);
+    if (c->source_count) replay.dashboard = c->sources[0].dashboard;
     if (replay_report(&replay, run, at, NULL, &err) < 0) {
         fprintf(stderr, "runbell render: %s\n", err.msg);
         rc = EXIT_WRONG;

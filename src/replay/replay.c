@@ -5,10 +5,10 @@
 
 struct who { struct str rule, key; };
 
-void replay_init(struct replay *r, const struct ruleset *rules, int64_t start_ms)
+void replay_init(struct replay *r, const struct ruleset *rules, struct str public_url, int64_t start_ms)
 {
-    struct engine_setup setup = { .rules = rules, .limits = engine_default_limits, .public_url = STR_NONE };
-    *r = (struct replay){ .now_ms = start_ms };
+    struct engine_setup setup = { .rules = rules, .limits = engine_default_limits, .public_url = public_url };
+    *r = (struct replay){ .now_ms = start_ms, .dashboard = STR_NONE };
     r->engine = engine_new(&setup);
 }
 
@@ -144,6 +144,7 @@ int replay_report(struct replay *r, struct run *report, int64_t at_ms, uint64_t 
     if (replay_until(r, at_ms, err) < 0) return -1;
     in.now_ms = r->now_ms;
     in.u.event.run = report;
+    in.u.event.dashboard = r->dashboard;
     in.u.event.event_id = id_next(&r->ids, r->now_ms);
     n = run_transitions(&r->arena, report, known, r->now_ms, 0, in.u.event.event_id, t);
     for (size_t k = 0; k < n; k++) {

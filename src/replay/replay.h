@@ -23,10 +23,11 @@ struct replay {
     struct map known;     /* run -> struct run_known, by project, env and id */
     struct map incidents; /* id text -> rule and key */
     int64_t now_ms;
+    struct str dashboard; /* of the source that reports come from; may be set after replay_init */
     VEC(struct replay_fact) facts; /* texts live in arena */
 };
-/* rules are borrowed until replay_fini. */
-void replay_init(struct replay *r, const struct ruleset *rules, int64_t start_ms);
+/* rules are borrowed until replay_fini. public_url: for links to incidents; STR_NONE = none. */
+void replay_init(struct replay *r, const struct ruleset *rules, struct str public_url, int64_t start_ms);
 void replay_fini(struct replay *r);
 /* One report at at_ms (not before now); timers due until then fire first. *hits (may be NULL): rules hit. */
 int replay_report(struct replay *r, struct run *report, int64_t at_ms, uint64_t *hits, struct err *err) WUR;

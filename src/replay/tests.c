@@ -223,7 +223,7 @@ static void one(const struct ruleset *rules, const struct yaml_node *n, struct d
     struct test_case t = { .rules = rules, .d = d };
     const struct yaml_node *name = yaml_get(n, "name");
     strbuf_init(&t.failure, FAILURE_CEILING);
-    replay_init(&t.r, rules, test_start_ms);
+    replay_init(&t.r, rules, STR_NONE, test_start_ms);
     if (n->kind != YAML_MAP || !name) {
         yaml_error(d, n, "a test is a map with `name`, `events` and `expect`");
         strbuf_c(&t.failure, "  the test has no name\n");
