@@ -35,7 +35,8 @@ static const char *title_of(unsigned status)
     }
 }
 
-void http_problem_at(struct http_request *r, unsigned status, struct str detail, const struct http_place *place)
+void http_problem_at(struct http_request *r, unsigned status, struct str detail,
+                     const struct http_place *place)
 {
     struct json_writer w = http_json(r, status);
     r->content_type = "application/problem+json";
@@ -77,7 +78,8 @@ static enum MHD_Result add_headers(struct http_request *r, struct MHD_Response *
     if (r->retry_after) ok &= MHD_add_response_header(res, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     if (r->status == MHD_HTTP_UNAUTHORIZED)
         ok &= MHD_add_response_header(res, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
-    if (r->close || r->http->draining) ok &= MHD_add_response_header(res, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (r->close || r->http->draining)
+        ok &= MHD_add_response_header(res, MHD_HTTP_HEADER_CONNECTION, "close");
     if (r->route != &http_ingest_route) {
         ok &= MHD_add_response_header(res, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
         ok &= MHD_add_response_header(res, "X-Content-Type-Options", "nosniff");
@@ -90,7 +92,8 @@ enum MHD_Result http_answer(struct http_request *r)
     struct http *h = r->http;
     struct MHD_Response *res;
     enum MHD_Result ok;
-    if (!strbuf_ok(&r->out)) http_problem(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the answer is too large: ask for less");
+    if (!strbuf_ok(&r->out))
+        http_problem(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the answer is too large: ask for less");
     r->stage = HTTP_ANSWER;
     r->conn->deadline_ms = h->now_ms + h->limits.idle_ms + (int64_t)r->out.n * 1000 / h->limits.body_rate;
     if (!r->counted) h->active++;

@@ -35,7 +35,8 @@ static void put_rule(struct json_writer *w, const struct ruleset *rs, const stru
     json_array_end(w);
     json_put_key(w, STR("notify"));
     json_array_begin(w);
-    for (size_t i = 0; i < rule->notify.n; i++) json_put_str(w, rs->destinations[rule->notify.v[i].destination].name);
+    for (size_t i = 0; i < rule->notify.n; i++)
+        json_put_str(w, rs->destinations[rule->notify.v[i].destination].name);
     json_array_end(w);
     json_field_opt(w, "runbook", rule->runbook);
     json_object_end(w);

@@ -13,15 +13,15 @@ void api_delivery_write(struct json_writer *w, const struct store_delivery *d)
     json_field_str(w, "kind", str_c(message_kind_name((enum message_kind)d->kind)));
     json_field_str(w, "state", str_c(delivery_state_name(d->state)));
     json_field_i64(w, "attempts", d->attempts);
-    json_field_opt(w, "last_error", d->last_error);
+    if (d->last_error.n) json_field_str(w, "last_error", d->last_error);
     http_put_time(w, "created_at", d->created_ms);
     http_put_time(w, "due_at", d->due_ms);
     http_put_time(w, "expires_at", d->expires_ms);
     http_put_time(w, "done_at", d->done_ms);
 }
 
-int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t delivery, struct json_writer *w,
-                       struct err *err)
+int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t delivery,
+                       struct json_writer *w, struct err *err)
 {
     struct store_attempt *rows = ARENA_ARRAY(&r->arena, struct store_attempt, ATTEMPTS_MAX);
     size_t n = 0;
@@ -34,7 +34,7 @@ int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t 
         json_field_i64(w, "took_ms", rows[i].took_ms);
         json_field_str(w, "verdict", str_c(verdict_class_name((enum verdict_class)rows[i].class)));
         if (rows[i].status) json_field_i64(w, "status", rows[i].status);
-        json_field_opt(w, "detail", rows[i].detail);
+        if (rows[i].detail.n) json_field_str(w, "detail", rows[i].detail);
         json_object_end(w);
     }
     json_array_end(w);
@@ -45,7 +45,8 @@ static bool read_filter(struct http_request *r, struct store_delivery_filter *f,
 {
     struct str state = target_query(&r->target, "state"), incident = target_query(&r->target, "incident");
     enum delivery_state parsed;
-    *f = (struct store_delivery_filter){ .state = -1, .destination = target_query(&r->target, "destination") };
+    *f = (struct store_delivery_filter){ .state = -1 };
+    f->destination = target_query(&r->target, "destination");
     if (!http_page_read(r, "dlv", page)) return false;
     f->before = page->before;
     f->limit = page->limit + 1;
@@ -125,7 +126,8 @@ int api_send_prepare(struct http_request *r)
     r->p.kind = PIPELINE_SEND;
     r->p.send.destination = r->target.segments[2];
     if (config_destination(r->config, r->p.send.destination)) return 0;
-    http_problem(r, MHD_HTTP_NOT_FOUND, "there is no destination `" STR_FMT "`", STR_ARG(r->p.send.destination));
+    http_problem(r, MHD_HTTP_NOT_FOUND, "there is no destination `" STR_FMT "`",
+                 STR_ARG(r->p.send.destination));
     return -1;
 }
 

@@ -133,19 +133,21 @@ void api_incident(struct http_request *r, struct store_reader *s)
     json_object_end(&w);
 }
 
-/* --- ack, resolve, snooze ------------------------------------------------------------------------------------- */
+/* --- ack, resolve, snooze -------------------------------------------------------------------------- */
 
 static bool read_texts(struct http_request *r, struct json root)
 {
     struct json who = json_get_c(root, "who"), why = json_get_c(root, "why"), time = json_get_c(root, "for");
-    if ((json_present(who) && json_kind(who) != JSON_STRING) || (json_present(why) && json_kind(why) != JSON_STRING) ||
+    if ((json_present(who) && json_kind(who) != JSON_STRING) ||
+        (json_present(why) && json_kind(why) != JSON_STRING) ||
         (json_present(time) && json_kind(time) != JSON_STRING)) {
         http_problem(r, MHD_HTTP_BAD_REQUEST, "who, why and for are texts");
         return false;
     }
     r->p.command.who = json_str(who);
     r->p.command.why = json_str(why);
-    if (!json_present(time) || (duration_parse(json_str(time), &r->p.command.for_ms) && r->p.command.for_ms > 0))
+    if (!json_present(time) ||
+        (duration_parse(json_str(time), &r->p.command.for_ms) && r->p.command.for_ms > 0))
         return true;
     http_problem(r, MHD_HTTP_BAD_REQUEST, "for is a duration such as 30m or 2h");
     return false;

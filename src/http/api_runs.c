@@ -10,7 +10,8 @@ static void put_state(struct json_writer *w, struct str state, struct str status
     json_field_str(w, "status", status);
 }
 
-static int put_event(struct http_request *r, struct store_reader *s, uint64_t id, struct json_writer *w, struct err *err)
+static int put_event(struct http_request *r, struct store_reader *s, uint64_t id, struct json_writer *w,
+                     struct err *err)
 {
     struct store_event e;
     int found = s->ops->event(s, &r->arena, id, &e, err);
@@ -45,8 +46,8 @@ static void put_transitions(struct json_writer *w, const struct run_known *k)
     json_array_end(w);
 }
 
-static int put_events(struct http_request *r, struct store_reader *s, const struct run_known *k, uint64_t last,
-                      struct json_writer *w, struct err *err)
+static int put_events(struct http_request *r, struct store_reader *s, const struct run_known *k,
+                      uint64_t last, struct json_writer *w, struct err *err)
 {
     uint64_t before = 0;
     bool has_last = false;
@@ -64,8 +65,8 @@ static int put_events(struct http_request *r, struct store_reader *s, const stru
     return 0;
 }
 
-static int put_run(struct http_request *r, struct store_reader *s, const struct store_run *row, struct json_writer *w,
-                   struct err *err)
+static int put_run(struct http_request *r, struct store_reader *s, const struct store_run *row,
+                   struct json_writer *w, struct err *err)
 {
     struct json root;
     struct run_known k;
@@ -93,8 +94,8 @@ void api_run(struct http_request *r, struct store_reader *s)
     struct json_writer w;
     struct err err = { 0 };
     size_t n = 0;
-    int rc = s->ops->run(s, &r->arena, target_query(&r->target, "project"), target_query(&r->target, "env"), id, rows,
-                         ENVIRONMENTS_MAX, &n, &err);
+    int rc = s->ops->run(s, &r->arena, target_query(&r->target, "project"), target_query(&r->target, "env"),
+                         id, rows, ENVIRONMENTS_MAX, &n, &err);
     if (rc == 0 && n == 0) {
         http_problem(r, MHD_HTTP_NOT_FOUND, "run `" STR_FMT "` was never seen", STR_ARG(id));
         return;

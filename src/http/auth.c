@@ -133,11 +133,13 @@ bool http_auth_api(struct http_request *r)
     struct str origin = r->headers.origin;
     if (secret_present(token)) return bearer_right(r, token) || unauthorized(r, "the API");
     if (!is_own_host(r)) {
-        http_problem(r, MHD_HTTP_FORBIDDEN, "Host " STR_FMT " is not this server's: set server.public_url or server.token",
+        http_problem(r, MHD_HTTP_FORBIDDEN,
+                     "Host " STR_FMT " is not this server's: set server.public_url or server.token",
                      STR_ARG(r->headers.host));
         return false;
     }
-    if (origin.n && strcmp(r->route->method, "GET") != 0 && !str_ieq(url_authority(origin), r->headers.host)) {
+    if (origin.n && strcmp(r->route->method, "GET") != 0 &&
+        !str_ieq(url_authority(origin), r->headers.host)) {
         http_problem(r, MHD_HTTP_FORBIDDEN, "a page of another origin may not do this");
         return false;
     }

@@ -26,12 +26,13 @@ enum MHD_Result http_conn_allowed(void *ctx, const struct sockaddr *addr, sockle
     peer = map_get(&h->peers, peer_key(addr));
     if (!peer || peer->connections < h->limits.per_address) return MHD_YES;
     atomic_fetch_add(&h->counters.refused_connections, 1);
-    log_write_limited(&once, 10000, LOG_WARN, "http.connection_refused",
-                      LOG_FIELDS(LOG_C("reason", "too many from one address"), LOG_I("limit", h->limits.per_address)));
+    log_write_limited(
+        &once, 10000, LOG_WARN, "http.connection_refused",
+        LOG_FIELDS(LOG_C("reason", "too many from one address"), LOG_I("limit", h->limits.per_address)));
     return MHD_NO;
 }
 
-static struct http_peer *peer_join(struct http *h, const struct sockaddr *addr)
+struct http_peer *http_peer_join(struct http *h, const struct sockaddr *addr)
 {
     struct str key = addr ? peer_key(addr) : STR_NONE;
     struct http_peer *peer;
@@ -47,7 +48,7 @@ static struct http_peer *peer_join(struct http *h, const struct sockaddr *addr)
     return peer;
 }
 
-static void peer_leave(struct http *h, struct http_peer *peer)
+void http_peer_leave(struct http *h, struct http_peer *peer)
 {
     if (!peer || --peer->connections) return;
     map_remove(&h->peers, peer->key);
@@ -62,7 +63,7 @@ static struct http_conn *conn_new(struct http *h, struct MHD_Connection *mhd)
     c->http = h;
     c->mhd = mhd;
     c->fd = fd ? fd->connect_fd : -1;
-    c->peer = peer_join(h, addr ? addr->client_addr : NULL);
+    c->peer = http_peer_join(h, addr ? addr->client_addr : NULL);
     c->deadline_ms = h->now_ms + h->limits.header_ms;
     c->next = h->conns;
     if (c->next) c->next->prev = c;
@@ -75,7 +76,7 @@ static struct http_conn *conn_new(struct http *h, struct MHD_Connection *mhd)
 static void conn_free(struct http_conn *c)
 {
     struct http *h = c->http;
-    peer_leave(h, c->peer);
+    http_peer_leave(h, c->peer);
     if (c->prev)
         c->prev->next = c->next;
     else

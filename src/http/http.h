@@ -16,12 +16,12 @@ struct http_limits {
     int64_t hold_start_ms; /* requests that come before http_attach wait this long, then 503 */
     int64_t hold_full_ms;  /* requests that meet a full queue wait this long, then 503 */
     int64_t retry_ms;      /* how often a full queue is asked again */
-    size_t per_address;    /* connections of one address (IPv6: /64); 0 = an eighth of all, loopback is exempt */
+    size_t per_address; /* connections of one address (IPv6: /64); 0 = an eighth of all, loopback is exempt */
 };
 extern const struct http_limits http_default_limits;
 
-/* What the server needs from the pipeline. http_attach fills one from a struct pipeline; tests give their own.
- * submit: false when the queue is full. All others may be called from any reader thread. */
+/* What the server needs from the pipeline. http_attach fills one from a struct pipeline; tests give their
+ * own. submit: false when the queue is full. All others may be called from any reader thread. */
 struct http_backend {
     void *ctx;
     bool (*submit)(void *ctx, struct pipeline_request *r);

@@ -17,8 +17,10 @@ static void fill_reports(struct http_request *r)
 {
     size_t n = r->batch.report_count;
     struct pipeline_report *reports = arena_alloc(&r->arena, n * sizeof *reports);
-    for (size_t i = 0; i < n; i++)
-        reports[i] = (struct pipeline_report){ .run = r->batch.reports[i].run, .index = r->batch.reports[i].index };
+    for (size_t i = 0; i < n; i++) {
+        const struct source_report *from = &r->batch.reports[i];
+        reports[i] = (struct pipeline_report){ .run = from->run, .index = from->index };
+    }
     r->p.kind = PIPELINE_REPORTS;
     r->p.reports = reports;
     r->p.report_count = n;
@@ -61,7 +63,8 @@ static void put_ids(struct json_writer *w, const struct pipeline_request *p)
     char text[ID_SIZE];
     json_put_key(w, STR("ids"));
     json_array_begin(w);
-    for (size_t i = 0; i < p->report_count; i++) json_put_str(w, id_format("evt", p->reports[i].event_id, text));
+    for (size_t i = 0; i < p->report_count; i++)
+        json_put_str(w, id_format("evt", p->reports[i].event_id, text));
     json_array_end(w);
 }
 
@@ -102,7 +105,7 @@ const struct http_route http_ingest_route = {
     .finish = finish,
 };
 
-/* --- what came by which source -------------------------------------------------------------------------------- */
+/* --- what came by which source --------------------------------------------------------------------- */
 
 static struct http_source_stats *find_stats(struct http *h, struct str name)
 {
@@ -116,7 +119,8 @@ static struct http_source_stats *find_stats(struct http *h, struct str name)
     return s;
 }
 
-void http_count_source(struct http *h, struct str name, uint64_t accepted, uint64_t duplicates, uint64_t rejected)
+void http_count_source(struct http *h, struct str name, uint64_t accepted, uint64_t duplicates,
+                       uint64_t rejected)
 {
     struct http_source_stats *s;
     atomic_fetch_add(&h->counters.accepted, accepted);

@@ -15,7 +15,7 @@
 
 struct http_request;
 
-/* --- connections (conn.c) -------------------------------------------------------------------------------- */
+/* --- connections (conn.c) -------------------------------------------------------------------------- */
 struct http_peer { size_t connections; struct str key; }; /* one address, counted */
 enum { HTTP_TOKEN_CACHE = 128 };
 struct http_conn {
@@ -33,13 +33,16 @@ struct http_conn {
     size_t auth_n;
     char auth[HTTP_TOKEN_CACHE];
 };
-enum MHD_Result http_conn_allowed(void *h, const struct sockaddr *addr, socklen_t n); /* MHD's accept policy */
+/* MHD's accept policy: not too many of one address. */
+enum MHD_Result http_conn_allowed(void *h, const struct sockaddr *addr, socklen_t n);
+struct http_peer *http_peer_join(struct http *h, const struct sockaddr *addr); /* NULL: not counted */
+void http_peer_leave(struct http *h, struct http_peer *peer);
 void http_conn_event(void *h, struct MHD_Connection *mhd, void **socket_context,
                      enum MHD_ConnectionNotificationCode what);
 struct http_conn *http_conn_of(struct MHD_Connection *mhd);
 void http_conns_check(struct http *h); /* shuts down those that are past their deadline */
 
-/* --- routes (route.c) ------------------------------------------------------------------------------------ */
+/* --- routes (route.c) ------------------------------------------------------------------------------ */
 enum http_where { HTTP_HERE, HTTP_READ, HTTP_WRITE };
 struct http_route {
     const char *method, *pattern;
@@ -59,7 +62,7 @@ extern const struct http_route http_ingest_route; /* POST to a source's path */
 
 struct http_place { uint32_t line, col; size_t offset; };
 
-/* --- requests (request.c) -------------------------------------------------------------------------------- */
+/* --- requests (request.c) -------------------------------------------------------------------------- */
 enum http_stage {
     HTTP_HEADERS, /* the request line was read */
     HTTP_BODY,
@@ -109,37 +112,39 @@ bool http_request_dispatch(struct http_request *r);
 void http_request_free(struct http_request *r); /* to the pool */
 void http_pool_fini(struct http *h);
 
-/* --- headers and authority (auth.c) ----------------------------------------------------------------------- */
+/* --- headers and authority (auth.c) ---------------------------------------------------------------- */
 void http_headers_read(struct MHD_Connection *mhd, struct http_headers *out);
 /* False: an answer is written. */
 bool http_headers_sound(struct http_request *r);
 bool http_auth_source(struct http_request *r);
 bool http_auth_api(struct http_request *r);
 
-/* --- answers (answer.c) ------------------------------------------------------------------------------------ */
+/* --- answers (answer.c) ---------------------------------------------------------------------------- */
 /* Starts a JSON answer in r->out. */
 struct json_writer http_json(struct http_request *r, unsigned status);
 void http_text(struct http_request *r, unsigned status, const char *content_type);
 /* application/problem+json; replaces what was written before. */
-void http_problem(struct http_request *r, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void http_problem_at(struct http_request *r, unsigned status, struct str detail, const struct http_place *place);
+void http_problem(struct http_request *r, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void http_problem_at(struct http_request *r, unsigned status, struct str detail,
+                     const struct http_place *place);
 void http_busy(struct http_request *r, const char *why); /* 503 with Retry-After */
 enum MHD_Result http_answer(struct http_request *r);     /* queues what was written */
 /* Members that many answers have. */
 void http_put_id(struct json_writer *w, const char *key, const char *prefix, uint64_t id); /* 0 = left out */
-void http_put_time(struct json_writer *w, const char *key, int64_t wall_ms);               /* 0, NONE = left out */
+void http_put_time(struct json_writer *w, const char *key, int64_t wall_ms); /* 0, NONE = left out */
 
-/* --- readers (readers.c) ------------------------------------------------------------------------------------ */
+/* --- readers (readers.c) --------------------------------------------------------------------------- */
 struct http_readers;
 struct http_readers *http_readers_start(struct http *h);
 void http_readers_put(struct http_readers *rs, struct http_request *r);
 /* Jobs not yet begun come back answered 503. */
 void http_readers_stop(struct http_readers **rs);
 
-/* --- the server (loop.c) ------------------------------------------------------------------------------------ */
+/* --- the server (loop.c) --------------------------------------------------------------------------- */
 struct http_counters { /* atomics: metrics are written on reader threads */
-    atomic_uint_fast64_t requests, answers[6], accepted, duplicates, rejected_items, rejected_bodies, held, busy,
-        unauthorized, deadlines, refused_connections, body_bytes;
+    atomic_uint_fast64_t requests, answers[6], accepted, duplicates, rejected_items, rejected_bodies, held,
+        busy, unauthorized, deadlines, refused_connections, body_bytes;
 };
 struct http_source_stats { struct str name; uint64_t accepted, duplicates, rejected; int64_t last_ms; };
 struct http_list { struct http_request *first, **last; };
@@ -184,14 +189,15 @@ void http_finished(struct http_request *r);
 void http_wait(struct http *h, struct http_request *r, int64_t for_ms);
 /* Resumes r's connection with the answer written in r. */
 void http_resume(struct http_request *r);
-void http_count_source(struct http *h, struct str name, uint64_t accepted, uint64_t duplicates, uint64_t rejected);
+void http_count_source(struct http *h, struct str name, uint64_t accepted, uint64_t duplicates,
+                       uint64_t rejected);
 
-/* --- listening (listen.c) ------------------------------------------------------------------------------------ */
+/* --- listening (listen.c) -------------------------------------------------------------------------- */
 /* "host:port", "[v6]:port" or "unix:PATH". The descriptor, or -1. *local: only this machine can reach it. */
 int http_listen(struct str address, int *port, char **unix_path, bool *local, struct err *err);
 bool http_is_loopback(const struct sockaddr *addr);
 
-/* --- the API ------------------------------------------------------------------------------------------------- */
+/* --- the API --------------------------------------------------------------------------------------- */
 enum { HTTP_PAGE_DEFAULT = 50, HTTP_PAGE_MAX = 500 };
 struct http_page { uint64_t before; size_t limit; };
 /* Reads ?after= and ?limit=. False: an answer is written. */
@@ -204,8 +210,8 @@ void api_incidents(struct http_request *r, struct store_reader *s);
 void api_incident(struct http_request *r, struct store_reader *s);
 void api_deliveries(struct http_request *r, struct store_reader *s);
 void api_delivery_write(struct json_writer *w, const struct store_delivery *d); /* members only */
-int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t delivery, struct json_writer *w,
-                       struct err *err);
+int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t delivery,
+                       struct json_writer *w, struct err *err);
 void api_run(struct http_request *r, struct store_reader *s);
 void api_rejected(struct http_request *r, struct store_reader *s);
 void api_rules(struct http_request *r, struct store_reader *s);

@@ -46,7 +46,8 @@ static int listen_unix(struct str path, char **unix_path, struct err *err)
     struct sockaddr_un un = { .sun_family = AF_UNIX };
     int fd;
     if (path.n == 0 || path.n >= sizeof un.sun_path || memchr(path.p, '\0', path.n))
-        return err_set(err, ERR_TYPE, "server.listen: a socket path has 1 to %zu bytes", sizeof un.sun_path - 1);
+        return err_set(err, ERR_TYPE, "server.listen: a socket path has 1 to %zu bytes",
+                       sizeof un.sun_path - 1);
     memcpy(un.sun_path, path.p, path.n);
     if (clear_stale(&un, err) < 0) return -1;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -107,18 +108,21 @@ static int bound_port(int fd)
 
 int http_listen(struct str address, int *port, char **unix_path, bool *local, struct err *err)
 {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found;
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE },
+                    *found;
     char host[256], service[8];
     int rc, fd;
     *port = 0;
     *local = true;
     if (str_starts(address, STR("unix:"))) return listen_unix(str_sub(address, 5, address.n), unix_path, err);
     if (!cut_address(address, host, service))
-        return err_set(err, ERR_TYPE, "server.listen " STR_FMT ": host:port, [v6]:port or unix:PATH is expected",
+        return err_set(err, ERR_TYPE,
+                       "server.listen " STR_FMT ": host:port, [v6]:port or unix:PATH is expected",
                        STR_ARG(address));
     rc = getaddrinfo(host[0] && strcmp(host, "*") != 0 ? host : NULL, service, &hints, &found);
     if (rc != 0)
-        return err_set(err, ERR_NOT_FOUND, "server.listen " STR_FMT ": %s", STR_ARG(address), gai_strerror(rc));
+        return err_set(err, ERR_NOT_FOUND, "server.listen " STR_FMT ": %s", STR_ARG(address),
+                       gai_strerror(rc));
     *local = http_is_loopback(found->ai_addr);
     fd = listen_on(found);
     if (fd < 0) err_set(err, ERR_IO, "server.listen " STR_FMT ": %m", STR_ARG(address));

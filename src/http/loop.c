@@ -17,10 +17,11 @@ const struct http_limits http_default_limits = {
 };
 
 enum {
-    HEADER_MEMORY = 16 * 1024, /* of a connection: the longest headers. MHD clears one and a half of it per request,
-                                * which 24 KiB made measurably slower */
+    HEADER_MEMORY = 16 * 1024, /* of a connection: the longest headers. MHD clears one and a half of it per
+                                * request, which 24 KiB made measurably slower */
     TLS_FILE_MAX = 1024 * 1024,
-    CHECK_MS = 1000
+    CHECK_MS = 1000,
+    SPARE_FILES = 256
 };
 
 static void wake(struct http *h)
@@ -63,7 +64,7 @@ static void take_finished(struct http *h)
     }
 }
 
-/* --- requests that wait for room or for the pipeline ------------------------------------------------------ */
+/* --- requests that wait for room or for the pipeline ----------------------------------------------- */
 
 void http_wait(struct http *h, struct http_request *r, int64_t for_ms)
 {
@@ -100,7 +101,7 @@ static void waiting_retry(struct http *h)
     h->next_retry_ms = h->now_ms + h->limits.retry_ms;
 }
 
-/* --- orders from other threads ----------------------------------------------------------------------------- */
+/* --- orders from other threads --------------------------------------------------------------------- */
 
 static void take_orders(struct http *h)
 {
@@ -134,7 +135,7 @@ static int64_t grace_ends(struct http *h)
     return stop ? h->now_ms + grace_ms : INT64_MAX;
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------ */
+/* --- the loop -------------------------------------------------------------------------------------- */
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -149,7 +150,8 @@ static int wait_ms(struct http *h, int64_t until_ms)
         until_ms = least(until_ms, h->attached ? h->next_retry_ms : h->waiting.first->wait_until_ms);
     if (h->conns) until_ms = least(until_ms, h->next_check_ms);
     wait = until_ms == INT64_MAX ? INT64_MAX : until_ms - clock_mono(h->clock).ms;
-    if (wait > 0 && MHD_get_timeout(h->mhd, &asked) == MHD_YES && (int64_t)asked < wait) wait = (int64_t)asked;
+    if (wait > 0 && MHD_get_timeout(h->mhd, &asked) == MHD_YES && (int64_t)asked < wait)
+        wait = (int64_t)asked;
     if (wait < 0) return 0;
     return wait > INT_MAX ? -1 : (int)wait;
 }
@@ -162,7 +164,8 @@ static int64_t check_every(const struct http_limits *l)
 
 static void turn(struct http *h, int64_t until_ms)
 {
-    struct pollfd fds[2] = { { .fd = h->epoll_fd, .events = POLLIN }, { .fd = h->event_fd, .events = POLLIN } };
+    struct pollfd fds[2] = { { .fd = h->epoll_fd, .events = POLLIN },
+                             { .fd = h->event_fd, .events = POLLIN } };
     uint64_t count;
     int n = poll(fds, 2, wait_ms(h, until_ms));
     h->now_ms = clock_mono(h->clock).ms;
@@ -228,14 +231,21 @@ static void *loop_main(void *arg)
     return NULL;
 }
 
-/* --- starting and stopping ----------------------------------------------------------------------------------- */
+/* --- starting and stopping ------------------------------------------------------------------------- */
 
-static void raise_file_limit(void)
+/* Raises the file limit as far as it goes; connections never take the last descriptors, which the store and
+ * the destinations need. */
+static unsigned most_connections(int64_t wanted)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    struct rlimit limit = { 0 };
+    int64_t most = wanted;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return (unsigned)most;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warn("http.file_limit", LOG_C("err", "cannot be raised"));
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < (rlim_t)(wanted + SPARE_FILES))
+        most = (int64_t)limit.rlim_max - SPARE_FILES;
+    if (most < wanted)
+        log_warn("http.file_limit", LOG_I("connections", wanted), LOG_I("possible", most > 1 ? most : 1));
+    return most > 1 ? (unsigned)most : 1;
 }
 
 __attribute__((format(printf, 2, 0))) static void mhd_log(void *ctx, const char *fmt, va_list ap)
@@ -275,14 +285,15 @@ static int start_daemon(struct http *h, struct err *err)
     if (h->tls_cert) flags |= MHD_USE_TLS;
     h->mhd = MHD_start_daemon(
         flags, 0, http_conn_allowed, h, http_request_handle, h, MHD_OPTION_EXTERNAL_LOGGER, mhd_log, h,
-        MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->config->server.connections,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, http_conn_event, h,
-        MHD_OPTION_URI_LOG_CALLBACK, http_request_begin, h, MHD_OPTION_NOTIFY_COMPLETED, http_request_end, h,
-        MHD_OPTION_ARRAY, h->tls_cert ? tls : tls + 2, MHD_OPTION_END);
+        MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+        most_connections(h->config->server.connections), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
+        http_conn_event, h, MHD_OPTION_URI_LOG_CALLBACK, http_request_begin, h, MHD_OPTION_NOTIFY_COMPLETED,
+        http_request_end, h, MHD_OPTION_ARRAY, h->tls_cert ? tls : tls + 2, MHD_OPTION_END);
     if (!h->mhd)
-        return err_set(err, ERR_IO, h->tls_cert ? "the HTTP server cannot start: are server.tls.cert and key a pair?"
-                                                : "the HTTP server cannot start");
+        return err_set(err, ERR_IO,
+                       h->tls_cert ? "the HTTP server cannot start: are server.tls.cert and key a pair?"
+                                   : "the HTTP server cannot start");
     info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);
     if (!info) return err_set(err, ERR_IO, "the HTTP server has no epoll descriptor");
     h->epoll_fd = info->epoll_fd;
@@ -296,8 +307,10 @@ static int open_all(struct http *h, struct err *err)
     if (h->listen_fd < 0) return -1;
     if (!local && !secret_present(&h->config->server.token))
         return err_set(err, ERR_CONFLICT,
-                       "server.listen " STR_FMT " can be reached from other machines: set server.token, or listen on "
-                       "127.0.0.1", STR_ARG(h->config->server.listen));
+                       "server.listen " STR_FMT
+                       " can be reached from other machines: set server.token, or listen on "
+                       "127.0.0.1",
+                       STR_ARG(h->config->server.listen));
     if (h->config->server.tls_cert.n && read_tls(h, err) < 0) return -1;
     h->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (h->event_fd < 0) return err_set(err, ERR_IO, "no eventfd: %m");
@@ -317,7 +330,6 @@ static size_t most_body_bytes(const struct config *c)
 struct http *http_start(const struct http_setup *setup, struct err *err)
 {
     struct http *h = xcalloc(1, sizeof *h);
-    raise_file_limit();
     h->clock = setup->clock;
     h->limits = setup->limits ? *setup->limits : http_default_limits;
     h->config = config_ref(setup->config);

@@ -33,7 +33,8 @@ static void put_events(struct strbuf *b, const struct pipeline_stats *p)
     labelled(b, "events_total", "kind", "fuller", p->events_fuller);
     labelled(b, "events_total", "kind", "late", p->events_late);
     one(b, "rejected_total", "counter", "Bodies that could not be decoded; see /v1/rejected.", p->rejected);
-    one(b, "unknown_states_total", "counter", "Events in a state that runbell does not know.", p->unknown_states);
+    one(b, "unknown_states_total", "counter", "Events in a state that runbell does not know.",
+        p->unknown_states);
     one(b, "dropped_total", "counter", "Events lost. Stays 0.", p->dropped_total);
     one(b, "hits_total", "counter", "Rules hit by events.", p->hits);
     one(b, "messages_total", "counter", "Messages decided.", p->messages);
@@ -60,7 +61,8 @@ static void put_incidents(struct strbuf *b, const struct pipeline_stats *p)
     labelled(b, "incidents", "state", "acknowledged", p->engine.incidents_acknowledged);
     one(b, "collapsed_entries_total", "counter", "Hits that were only counted.", p->engine.collapsed_entries);
     one(b, "collapsed_keys_total", "counter", "Hits that joined (overflow).", p->engine.collapsed_keys);
-    one(b, "template_failures_total", "counter", "Messages sent with built-in text.", p->engine.template_failures);
+    one(b, "template_failures_total", "counter", "Messages sent with built-in text.",
+        p->engine.template_failures);
     one(b, "limited_total", "counter", "Messages that went into a digest.", p->engine.limited);
 }
 
@@ -72,7 +74,8 @@ static void put_deliveries(struct strbuf *b, const struct deliver_stats *d, cons
     labelled(b, "deliveries_total", "outcome", "dead", d->dead);
     one(b, "deliveries_in_flight", "gauge", "Requests under way to destinations.", d->in_flight);
     one(b, "breakers_open", "gauge", "Destinations with an open breaker.", d->breakers_open);
-    one(b, "deliveries_undelivered", "gauge", "Deliveries not yet done.", (uint64_t)c->deliveries_undelivered);
+    one(b, "deliveries_undelivered", "gauge", "Deliveries not yet done.",
+        (uint64_t)c->deliveries_undelivered);
     one(b, "deliveries_dead", "gauge", "Dead deliveries in the store.", (uint64_t)c->deliveries_dead);
     one(b, "store_events", "gauge", "Events in the store.", (uint64_t)c->events);
     one(b, "store_bytes", "gauge", "Size of the store.", (uint64_t)c->size_bytes);
@@ -85,11 +88,14 @@ static void put_http(struct strbuf *b, struct http *h)
     head(b, "http_answers_total", "counter", "HTTP answers by class.");
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         labelled(b, "http_answers_total", "class", classes[i], atomic_load(&c->answers[i]));
-    one(b, "http_rejected_items_total", "counter", "Items refused in bodies taken.", atomic_load(&c->rejected_items));
+    one(b, "http_rejected_items_total", "counter", "Items refused in bodies taken.",
+        atomic_load(&c->rejected_items));
     one(b, "http_held_total", "counter", "Requests that had to wait for room.", atomic_load(&c->held));
     one(b, "http_busy_total", "counter", "Of those, answered 503.", atomic_load(&c->busy));
-    one(b, "http_unauthorized_total", "counter", "Requests with a wrong token.", atomic_load(&c->unauthorized));
-    one(b, "http_deadlines_total", "counter", "Connections closed at a deadline.", atomic_load(&c->deadlines));
+    one(b, "http_unauthorized_total", "counter", "Requests with a wrong token.",
+        atomic_load(&c->unauthorized));
+    one(b, "http_deadlines_total", "counter", "Connections closed at a deadline.",
+        atomic_load(&c->deadlines));
     one(b, "http_refused_connections_total", "counter", "Connections over the per-address limit.",
         atomic_load(&c->refused_connections));
 }

@@ -1,5 +1,5 @@
-/* A request's way: target -> headers -> body -> (suspended: pipeline or reader) -> answer. Requests are pooled
- * with their arena and buffers, so that the usual one allocates nothing. */
+/* A request's way: target -> headers -> body -> (suspended: pipeline or reader) -> answer. Requests are
+ * pooled with their arena and buffers, so that the usual one allocates nothing. */
 #include "base/failpoint.h"
 #include "http/internal.h"
 
@@ -125,7 +125,7 @@ void http_request_end(void *ctx, struct MHD_Connection *mhd, void **at, enum MHD
     http_request_free(r);
 }
 
-/* --- headers -------------------------------------------------------------------------------------------------- */
+/* --- headers --------------------------------------------------------------------------------------- */
 
 static size_t body_max(const struct http_request *r)
 {
@@ -175,7 +175,8 @@ static bool media_type_fits(struct http_request *r)
         return false;
     }
     if (coding.n && !str_ieq(coding, STR("identity"))) {
-        http_problem(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not taken: send the body as it is");
+        http_problem(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                     "Content-Encoding is not taken: send the body as it is");
         return false;
     }
     return true;
@@ -214,7 +215,7 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
     return http_answer(r);
 }
 
-/* --- body ------------------------------------------------------------------------------------------------------ */
+/* --- body ------------------------------------------------------------------------------------------ */
 
 /* MHD takes no answer in the middle of a body: what is refused there is read and forgotten, within bounds. */
 static enum MHD_Result discard(struct http_request *r, size_t n)
@@ -246,7 +247,7 @@ static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *
     return discard(r, got);
 }
 
-/* --- handing on ------------------------------------------------------------------------------------------------ */
+/* --- handing on ------------------------------------------------------------------------------------ */
 
 bool http_request_dispatch(struct http_request *r)
 {

@@ -6,12 +6,16 @@ static const struct http_route routes[] = {
     { "GET", "healthz", HTTP_HERE, true, "", api_healthz, NULL, NULL },
     { "GET", "readyz", HTTP_READ, true, "", api_readyz, NULL, NULL },
     { "GET", "metrics", HTTP_READ, false, "", api_metrics, NULL, NULL },
-    { "GET", "v1/incidents", HTTP_READ, false, "state rule task env project q after limit", api_incidents, NULL, NULL },
+    { "GET", "v1/incidents", HTTP_READ, false, "state rule task env project q after limit", api_incidents,
+      NULL, NULL },
     { "GET", "v1/incidents/{}", HTTP_READ, false, "", api_incident, NULL, NULL },
     { "POST", "v1/incidents/{}/ack", HTTP_WRITE, false, "", NULL, api_command_prepare, api_command_finish },
-    { "POST", "v1/incidents/{}/resolve", HTTP_WRITE, false, "", NULL, api_command_prepare, api_command_finish },
-    { "POST", "v1/incidents/{}/snooze", HTTP_WRITE, false, "", NULL, api_command_prepare, api_command_finish },
-    { "GET", "v1/deliveries", HTTP_READ, false, "state incident destination after limit", api_deliveries, NULL, NULL },
+    { "POST", "v1/incidents/{}/resolve", HTTP_WRITE, false, "", NULL, api_command_prepare,
+      api_command_finish },
+    { "POST", "v1/incidents/{}/snooze", HTTP_WRITE, false, "", NULL, api_command_prepare,
+      api_command_finish },
+    { "GET", "v1/deliveries", HTTP_READ, false, "state incident destination after limit", api_deliveries,
+      NULL, NULL },
     { "POST", "v1/deliveries/{}/retry", HTTP_WRITE, false, "", NULL, api_retry_prepare, api_retry_finish },
     { "GET", "v1/runs/{}", HTTP_READ, false, "project env", api_run, NULL, NULL },
     { "GET", "v1/rejected", HTTP_READ, false, "after limit", api_rejected, NULL, NULL },
@@ -37,8 +41,8 @@ static bool params_known(struct http_request *r, const struct http_route *route)
     for (size_t i = 0; i < r->target.query_count; i++) {
         struct str name = r->target.query[i].name;
         if (has_word(route->params, name)) continue;
-        http_problem(r, MHD_HTTP_BAD_REQUEST, "unknown query parameter `" STR_FMT "`; known here: %s", STR_ARG(name),
-                     route->params[0] ? route->params : "none");
+        http_problem(r, MHD_HTTP_BAD_REQUEST, "unknown query parameter `" STR_FMT "`; known here: %s",
+                     STR_ARG(name), route->params[0] ? route->params : "none");
         return false;
     }
     return true;

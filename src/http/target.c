@@ -73,7 +73,8 @@ static int parse_pair(struct arena *a, struct str part, struct target *t, struct
     if (str_absent(pair->value)) pair->value = STR("");
     for (size_t i = 0; i < t->query_count; i++)
         if (str_eq(t->query[i].name, pair->name))
-            return err_set(err, ERR_SYNTAX, "query parameter `" STR_FMT "` is given twice", STR_ARG(pair->name));
+            return err_set(err, ERR_SYNTAX, "query parameter `" STR_FMT "` is given twice",
+                           STR_ARG(pair->name));
     t->query_count++;
     return 0;
 }

@@ -102,13 +102,14 @@ static enum source_result decode_root(struct decoding *d, struct json root, stru
 {
     struct json page = json_get_c(root, "data");
     if (json_kind(root) == JSON_ARRAY) return decode_list(d, root, err);
-    if (json_kind(page) == JSON_ARRAY && !json_present(json_get_c(root, "id"))) return decode_list(d, page, err);
+    if (json_kind(page) == JSON_ARRAY && !json_present(json_get_c(root, "id")))
+        return decode_list(d, page, err);
     reserve(d, 1);
     decode_item(d, root, 0, 1);
     return finish(d, 1, err);
 }
 
-/* --- NDJSON -------------------------------------------------------------------------------------------- */
+/* --- NDJSON ---------------------------------------------------------------------------------------- */
 
 /* The next line that is not blank, trimmed; *number counts all lines. */
 static bool next_line(struct str *rest, size_t *number, struct str *line)
@@ -190,7 +191,8 @@ static bool looks_like_lines(struct arena *a, struct str body)
 }
 
 enum source_result source_webhook_decode(struct arena *a, const struct config_source *source, struct str body,
-                                         bool ndjson, size_t items_max, struct source_batch *out, struct err *err)
+                                         bool ndjson, size_t items_max, struct source_batch *out,
+                                         struct err *err)
 {
     struct decoding d = { a, source, out, items_max };
     struct json_limits limits = json_default_limits;

@@ -33,7 +33,8 @@ struct source_batch {
 /* ndjson: the sender says so; without it several root objects on lines of their own are noticed anyway.
  * items_max: most items of one body (limits.batch). err is filled for every result but SOURCE_DECODED. */
 enum source_result source_webhook_decode(struct arena *a, const struct config_source *source, struct str body,
-                                         bool ndjson, size_t items_max, struct source_batch *out, struct err *err);
+                                         bool ndjson, size_t items_max, struct source_batch *out,
+                                         struct err *err);
 /* Settles project and env (rule-language.md section 1, point 4): the source's own, else for env the event's
  * slug, else "default"; a project that an event names is not believed, since polling could not see it. */
 void source_settle(const struct config_source *source, struct run *run);

@@ -1,11 +1,11 @@
 /* load: keep-alive connections in lock step, each sending its next POST when the last was answered.
  *
- *   load [-c 64] [-n COUNT | -d SECONDS] [-T FILE | -B TEXT] [-t TYPE] [-b TOKEN] [-m METHOD] [-r] [-s SEED] [-j]
- *        http://HOST:PORT/PATH
+ *   load [-c 64] [-n COUNT | -d SECONDS] [-T FILE | -B TEXT] [-t TYPE] [-b TOKEN] [-m METHOD] [-r] [-s SEED]
+ * [-j] http://HOST:PORT/PATH
  *
- * Every @ID@ in the body becomes a fresh 16-digit id: rising (the default), or scattered with -r. @NOW@ becomes
- * the time in RFC 3339. Reports requests per second, latency percentiles and answers that were not 2xx.
- * One thread, so that it disturbs what it measures no more than it must. */
+ * Every @ID@ in the body becomes a fresh 16-digit id: rising (the default), or scattered with -r. @NOW@
+ * becomes the time in RFC 3339. Reports requests per second, latency percentiles and answers that were not
+ * 2xx. One thread, so that it disturbs what it measures no more than it must. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +79,7 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-/* --- the request ------------------------------------------------------------------------------------------ */
+/* --- the request ----------------------------------------------------------------------------------- */
 
 static void put(struct shape *s, const char *p, size_t n)
 {
@@ -118,8 +118,8 @@ static void shape_make(struct shape *s, const struct options *o, const char *hos
     char head[2048];
     int n;
     put_body(&body, o->body, o->body_n);
-    n = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s%s%sContent-Length: %zu\r\n\r\n", o->method,
-                 path, host, o->token ? "Authorization: Bearer " : "", o->token ? o->token : "",
+    n = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s%s%sContent-Length: %zu\r\n\r\n",
+                 o->method, path, host, o->token ? "Authorization: Bearer " : "", o->token ? o->token : "",
                  o->token ? "\r\n" : "", o->body_n ? "Content-Type: " : "", o->body_n ? o->type : "",
                  o->body_n ? "\r\n" : "", body.n);
     if (n < 0 || (size_t)n >= sizeof head) die("URL or token too long");
@@ -151,7 +151,7 @@ static void fill(const struct shape *s, const struct options *o, struct tally *t
     }
 }
 
-/* --- clients ---------------------------------------------------------------------------------------------- */
+/* --- clients --------------------------------------------------------------------------------------- */
 
 static int dial(const struct addrinfo *ai)
 {
@@ -223,7 +223,7 @@ static void count_answer(struct client *c, struct tally *t)
     c->busy = false;
 }
 
-/* --- the run ------------------------------------------------------------------------------------------------ */
+/* --- the run --------------------------------------------------------------------------------------- */
 
 struct run {
     const struct options *o;
@@ -330,17 +330,19 @@ static void report(const struct options *o, struct tally *t, double took)
     qsort(t->latency_ms, t->latencies, sizeof *t->latency_ms, by_size);
     if (o->json)
         printf("{\"connections\":%zu,\"answered\":%" PRIu64 ",\"seconds\":%.3f,\"rate\":%.1f,\"p50_ms\":%.3f,"
-               "\"p99_ms\":%.3f,\"max_ms\":%.3f,\"bad\":%" PRIu64 ",\"first_bad\":%d,\"broken\":%" PRIu64 "}\n",
-               o->connections, t->answered, took, rate, percentile(t, 0.5), percentile(t, 0.99), percentile(t, 1),
-               t->bad, t->first_bad, t->broken);
+               "\"p99_ms\":%.3f,\"max_ms\":%.3f,\"bad\":%" PRIu64 ",\"first_bad\":%d,\"broken\":%" PRIu64
+               "}\n",
+               o->connections, t->answered, took, rate, percentile(t, 0.5), percentile(t, 0.99),
+               percentile(t, 1), t->bad, t->first_bad, t->broken);
     else
-        printf("%zu connections, %" PRIu64 " answers in %.2f s: %.0f/s, p50 %.2f ms, p99 %.2f ms, max %.2f ms, "
+        printf("%zu connections, %" PRIu64
+               " answers in %.2f s: %.0f/s, p50 %.2f ms, p99 %.2f ms, max %.2f ms, "
                "%" PRIu64 " not 2xx%s%.0d, %" PRIu64 " broken\n",
-               o->connections, t->answered, took, rate, percentile(t, 0.5), percentile(t, 0.99), percentile(t, 1),
-               t->bad, t->bad ? " first " : "", t->first_bad, t->broken);
+               o->connections, t->answered, took, rate, percentile(t, 0.5), percentile(t, 0.99),
+               percentile(t, 1), t->bad, t->bad ? " first " : "", t->first_bad, t->broken);
 }
 
-/* --- the command line ---------------------------------------------------------------------------------------- */
+/* --- the command line ------------------------------------------------------------------------------ */
 
 static void read_body(struct options *o, const char *path)
 {
@@ -372,8 +374,10 @@ static void read_options(int argc, char **argv, struct options *o)
         }
     }
     if (optind + 1 != argc || strncmp(argv[optind], "http://", 7) != 0) {
-        fprintf(stderr, "usage: load [-c N] [-n COUNT | -d SECONDS] [-T FILE | -B TEXT] [-t TYPE] [-b TOKEN] [-m METHOD] "
-                        "[-r] [-s SEED] [-j] http://HOST:PORT/PATH\n");
+        fprintf(
+            stderr,
+            "usage: load [-c N] [-n COUNT | -d SECONDS] [-T FILE | -B TEXT] [-t TYPE] [-b TOKEN] [-m METHOD] "
+            "[-r] [-s SEED] [-j] http://HOST:PORT/PATH\n");
         exit(2);
     }
     o->url = argv[optind];
@@ -393,7 +397,9 @@ static struct addrinfo *resolve(const char *authority)
 
 int main(int argc, char **argv)
 {
-    struct options o = { .connections = 64, .seconds = 5, .type = "application/json", .method = "POST", .body = "" };
+    struct options o = {
+        .connections = 64, .seconds = 5, .type = "application/json", .method = "POST", .body = ""
+    };
     struct tally t = { 0 };
     struct shape s = { 0 };
     struct run r = { &o, &s, &t, NULL, -1, 0 };
@@ -410,7 +416,8 @@ int main(int argc, char **argv)
     shape_make(&s, &o, authority, path ? path : "/");
     r.ai = resolve(authority);
     r.epoll = epoll_create1(EPOLL_CLOEXEC);
-    t.next_id = (uint64_t)time(NULL) << 24 | (o.seed & 0xff) << 16; /* two runs never share ids, and ids rise */
+    /* Two runs never share ids, and ids rise. */
+    t.next_id = (uint64_t)time(NULL) << 24 | (o.seed & 0xff) << 16;
     t.latency_ms = malloc(LATENCIES_MAX * sizeof *t.latency_ms);
     if (!t.latency_ms || r.epoll < 0) die("start");
     took = run_all(&r);

@@ -25,7 +25,7 @@
 #define COUNT_OF(t) (sizeof(t) / sizeof *(t))
 #define USED __attribute__((unused))
 
-/* --- a pipeline that pretends ------------------------------------------------------------------------------ */
+/* --- a pipeline that pretends ---------------------------------------------------------------------- */
 
 struct stub {
     pthread_t thread;
@@ -123,8 +123,13 @@ static bool stub_ready(void *ctx, struct err *why)
 static struct pipeline_stats stub_stats(void *ctx)
 {
     (void)ctx;
-    return (struct pipeline_stats){ .events_accepted = 41, .events_duplicate = 3, .commits = 7, .commit_us_total = 1500000,
-                                    .queue_length = 2, .unknown_states = 1, .started_ms = 1000,
+    return (struct pipeline_stats){ .events_accepted = 41,
+                                    .events_duplicate = 3,
+                                    .commits = 7,
+                                    .commit_us_total = 1500000,
+                                    .queue_length = 2,
+                                    .unknown_states = 1,
+                                    .started_ms = 1000,
                                     .engine = { .incidents_open = 5 } };
 }
 
@@ -140,7 +145,7 @@ static void stub_describe(void *ctx, struct json_writer *w)
     json_put_raw(w, STR("[{\"name\":\"ops\",\"type\":\"console\",\"state\":\"ok\"}]"));
 }
 
-/* --- a store reader with a few rows ------------------------------------------------------------------------- */
+/* --- a store reader with a few rows ---------------------------------------------------------------- */
 
 struct stub_reader { struct store_reader reader; struct stub *stub; };
 
@@ -156,8 +161,17 @@ static void reader_close(struct store_reader **r)
 static struct engine_incident_row incident_row(uint64_t id)
 {
     return (struct engine_incident_row){
-        .id = id, .project = STR("default"), .env = STR("prod"), .rule = STR("r"), .key = STR("k"),
-        .label = STR("task=t"), .state = INCIDENT_OPEN, .severity = SEVERITY_ERROR, .opened_ms = 1000, .hits = 3, .runs = 2,
+        .id = id,
+        .project = STR("default"),
+        .env = STR("prod"),
+        .rule = STR("r"),
+        .key = STR("k"),
+        .label = STR("task=t"),
+        .state = INCIDENT_OPEN,
+        .severity = SEVERITY_ERROR,
+        .opened_ms = 1000,
+        .hits = 3,
+        .runs = 2,
         .title = STR("t failed \"twice\""),
     };
 }
@@ -169,20 +183,21 @@ static int reader_incidents(struct store_reader *r, struct arena *a, const struc
     *n = 0;
     if (str_eq_c(f->rule, "broken")) return err_set(err, ERR_IO, "no disk");
     if (str_eq_c(f->task, "none")) return 0;
-    for (uint64_t id = f->before ? f->before - 1 : 10; id > 0 && *n < f->limit; id--) out[(*n)++] = incident_row(id);
+    for (uint64_t id = f->before ? f->before - 1 : 10; id > 0 && *n < f->limit; id--)
+        out[(*n)++] = incident_row(id);
     return 0;
 }
 
-static int reader_incident(struct store_reader *r, struct arena *a, uint64_t id, struct engine_incident_row *out,
-                           struct err *err)
+static int reader_incident(struct store_reader *r, struct arena *a, uint64_t id,
+                           struct engine_incident_row *out, struct err *err)
 {
     (void)r, (void)a, (void)err;
     *out = incident_row(id);
     return id <= 10;
 }
 
-static int reader_notes(struct store_reader *r, struct arena *a, uint64_t incident, struct store_note *out, size_t max,
-                        size_t *n, struct err *err)
+static int reader_notes(struct store_reader *r, struct arena *a, uint64_t incident, struct store_note *out,
+                        size_t max, size_t *n, struct err *err)
 {
     (void)r, (void)a, (void)max, (void)err;
     out[0] = (struct store_note){ incident, 1000, STR("opened"), STR("{\"event\":\"evt_1\"}") };
@@ -196,24 +211,30 @@ static int reader_deliveries(struct store_reader *r, struct arena *a, const stru
     (void)r, (void)a, (void)err;
     *n = 0;
     if (f->state == DELIVERY_PENDING) return 0;
-    out[(*n)++] = (struct store_delivery){ .id = 9, .message = 8, .incident = f->incident, .destination = STR("ops"),
-                                           .state = DELIVERY_DEAD, .created_ms = 1000, .attempts = 4,
+    out[(*n)++] = (struct store_delivery){ .id = 9,
+                                           .message = 8,
+                                           .incident = f->incident,
+                                           .destination = STR("ops"),
+                                           .state = DELIVERY_DEAD,
+                                           .created_ms = 1000,
+                                           .attempts = 4,
                                            .last_error = STR("HTTP 500") };
     return 0;
 }
 
-static int reader_attempts(struct store_reader *r, struct arena *a, uint64_t delivery, struct store_attempt *out,
-                           size_t max, size_t *n, struct err *err)
+static int reader_attempts(struct store_reader *r, struct arena *a, uint64_t delivery,
+                           struct store_attempt *out, size_t max, size_t *n, struct err *err)
 {
     (void)r, (void)a, (void)max, (void)err;
-    out[0] = (struct store_attempt){ .delivery = delivery, .at_ms = 1000, .took_ms = 5, .class = VERDICT_RETRY,
-                                     .status = 500 };
+    out[0] = (struct store_attempt){
+        .delivery = delivery, .at_ms = 1000, .took_ms = 5, .class = VERDICT_RETRY, .status = 500
+    };
     *n = 1;
     return 0;
 }
 
-static int reader_run(struct store_reader *r, struct arena *a, struct str project, struct str env, struct str run,
-                      struct store_run *out, size_t max, size_t *n, struct err *err)
+static int reader_run(struct store_reader *r, struct arena *a, struct str project, struct str env,
+                      struct str run, struct store_run *out, size_t max, size_t *n, struct err *err)
 {
     struct run_seen seen = { .event_ms = 1000, .state = RUN_CRASHED, .event_id = 5 };
     struct run_known known = { .exists = true, .seen = &seen, .seen_count = 1, .task = STR("render") };
@@ -229,16 +250,22 @@ static int reader_run(struct store_reader *r, struct arena *a, struct str projec
     return 0;
 }
 
-static int reader_event(struct store_reader *r, struct arena *a, uint64_t id, struct store_event *out, struct err *err)
+static int reader_event(struct store_reader *r, struct arena *a, uint64_t id, struct store_event *out,
+                        struct err *err)
 {
     (void)r, (void)a, (void)err;
-    *out = (struct store_event){ .id = id, .source = STR("push"), .status = STR("CRASHED"), .state = STR("CRASHED"),
-                                 .event_ms = 1000, .arrival_ms = 2000, .body = STR("{\"id\":\"run_known\"}") };
+    *out = (struct store_event){ .id = id,
+                                 .source = STR("push"),
+                                 .status = STR("CRASHED"),
+                                 .state = STR("CRASHED"),
+                                 .event_ms = 1000,
+                                 .arrival_ms = 2000,
+                                 .body = STR("{\"id\":\"run_known\"}") };
     return 1;
 }
 
-static int reader_rejected(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out,
-                           size_t max, size_t *n, struct err *err)
+static int reader_rejected(struct store_reader *r, struct arena *a, uint64_t before,
+                           struct store_rejected *out, size_t max, size_t *n, struct err *err)
 {
     (void)r, (void)a, (void)before, (void)max, (void)err;
     out[0] = (struct store_rejected){ 6, 1000, STR("push"), STR("no id"), STR("{}\xff") };
@@ -256,9 +283,16 @@ static int reader_counts(struct store_reader *r, struct store_counts *out, struc
 static struct store_reader *stub_reader(void *ctx, struct err *err)
 {
     static const struct store_reader_ops ops = {
-        .close = reader_close, .incidents = reader_incidents, .incident = reader_incident, .notes = reader_notes,
-        .deliveries = reader_deliveries, .attempts = reader_attempts, .run = reader_run, .event = reader_event,
-        .rejected = reader_rejected, .counts = reader_counts,
+        .close = reader_close,
+        .incidents = reader_incidents,
+        .incident = reader_incident,
+        .notes = reader_notes,
+        .deliveries = reader_deliveries,
+        .attempts = reader_attempts,
+        .run = reader_run,
+        .event = reader_event,
+        .rejected = reader_rejected,
+        .counts = reader_counts,
     };
     struct stub_reader *own = xcalloc(1, sizeof *own);
     (void)err;
@@ -268,7 +302,7 @@ static struct store_reader *stub_reader(void *ctx, struct err *err)
     return &own->reader;
 }
 
-/* --- the server ---------------------------------------------------------------------------------------------- */
+/* --- the server ------------------------------------------------------------------------------------ */
 
 struct server {
     struct stub stub;
@@ -298,12 +332,17 @@ USED static struct config *config_of(const char *yaml)
 
 #define YAML_TAIL "destinations:\n  ops: {type: console}\n" \
     "rules:\n  any-crash:\n    when: {status: CRASHED}\n    notify: ops\n"
-#define YAML_PLAIN "version: 1\nserver: {listen: \"127.0.0.1:0\"}\nsources:\n  push: {type: webhook}\n" YAML_TAIL
+#define YAML_PLAIN                                                                                           \
+    "version: 1\nserver: {listen: \"127.0.0.1:0\"}\nsources:\n  push: {type: webhook}\n" YAML_TAIL
 
 USED static void server_attach(struct server *s)
 {
-    struct http_backend b = { .ctx = &s->stub, .submit = stub_submit, .ready = stub_ready, .stats = stub_stats,
-                              .reader = stub_reader, .deliver_stats = stub_deliver_stats,
+    struct http_backend b = { .ctx = &s->stub,
+                              .submit = stub_submit,
+                              .ready = stub_ready,
+                              .stats = stub_stats,
+                              .reader = stub_reader,
+                              .deliver_stats = stub_deliver_stats,
                               .describe_destinations = stub_describe };
     http_attach_backend(s->http, &b);
 }
@@ -343,7 +382,7 @@ USED static void server_stop(struct server *s)
     pthread_mutex_destroy(&s->stub.lock);
 }
 
-/* --- the client ---------------------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------------------------ */
 
 struct answer {
     int status; /* 0: closed without one */
@@ -417,12 +456,13 @@ USED static void exchange(int fd, const char *request, struct answer *a)
 }
 
 /* One request on a connection of its own. headers: whole lines, each with its \r\n. */
-USED static void ask(const struct server *s, const char *line, const char *headers, const char *body, struct answer *a)
+USED static void ask(const struct server *s, const char *line, const char *headers, const char *body,
+                     struct answer *a)
 {
     char request[8192];
     int fd = dial(s->port), n;
-    n = snprintf(request, sizeof request, "%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s", line, headers,
-                 strlen(body), body);
+    n = snprintf(request, sizeof request, "%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
+                 line, headers, strlen(body), body);
     assert_true(n > 0 && (size_t)n < sizeof request);
     exchange(fd, request, a);
     close(fd);

@@ -10,7 +10,7 @@ static const char yaml_tokens[] =
     "  push: {type: webhook, token: push-secret, project: shop}\n"
     "  open: {type: webhook, path: /in/open, env: staging}\n" YAML_TAIL;
 
-/* --- one request, one answer ------------------------------------------------------------------------------- */
+/* --- one request, one answer ----------------------------------------------------------------------- */
 
 static const struct one {
     const char *line, *headers, *body;
@@ -198,7 +198,7 @@ static void test_foreign_host_name(void **state)
     server_stop(&s);
 }
 
-/* --- the connection ------------------------------------------------------------------------------------------ */
+/* --- the connection -------------------------------------------------------------------------------- */
 
 static void test_keeps_the_connection(void **state)
 {
@@ -331,7 +331,7 @@ static void test_header_limit(void **state)
     server_stop(&s);
 }
 
-/* --- deadlines ------------------------------------------------------------------------------------------------- */
+/* --- deadlines ------------------------------------------------------------------------------------- */
 
 static const struct http_limits hasty = { .header_ms = 120, .body_ms = 120, .body_rate = 10000, .idle_ms = 120,
                                           .hold_start_ms = 150, .hold_full_ms = 150, .retry_ms = 5 };
@@ -407,7 +407,7 @@ static void test_idle_is_closed_and_steady_is_not(void **state)
     server_stop(&s);
 }
 
-/* --- holding ---------------------------------------------------------------------------------------------------- */
+/* --- holding --------------------------------------------------------------------------------------- */
 
 static uint64_t submits(struct server *s)
 {
@@ -556,7 +556,7 @@ static void test_stop_with_a_stuck_pipeline(void **state)
     server_stop(&s); /* lets the stub finish: its done must find memory that is still there */
 }
 
-/* --- where it listens -------------------------------------------------------------------------------------------- */
+/* --- where it listens ------------------------------------------------------------------------------ */
 
 static const struct listening {
     const char *yaml;

@@ -37,7 +37,8 @@ static void round_of(size_t n)
         assert_true(say_all(clients[i].fd, REQUEST));
     }
     while (answered < n) {
-        if (poll(fds, n, STALL_MS) <= 0) fail_msg("%zu clients, %zu answers, then nothing for 10 s", n, answered);
+        if (poll(fds, n, STALL_MS) <= 0)
+            fail_msg("%zu clients, %zu answers, then nothing for 10 s", n, answered);
         for (size_t i = 0; i < n; i++)
             if (fds[i].fd >= 0 && fds[i].revents && hear_some(&clients[i])) {
                 fds[i].fd = -1;
@@ -148,8 +149,9 @@ _Noreturn static void serve(const char *port)
 {
     struct server s;
     struct arena a = { 0 };
-    struct str yaml = str_printf(&a, "version: 1\nserver: {listen: \"127.0.0.1:%s\"}\nsources:\n  push: {type: webhook}\n"
-                                     YAML_TAIL, port);
+    struct str yaml = str_printf(
+        &a, "version: 1\nserver: {listen: \"127.0.0.1:%s\"}\nsources:\n  push: {type: webhook}\n" YAML_TAIL,
+        port);
     server_start(&s, yaml.p, NULL);
     s.stub.commit_us = 500;
     for (;;) pause();

@@ -40,7 +40,7 @@ static void done(struct outcome *o)
     arena_fini(&o->arena);
 }
 
-/* --- fixtures ----------------------------------------------------------------------------------------- */
+/* --- fixtures -------------------------------------------------------------------------------------- */
 
 static const struct fixture {
     const char *file;
@@ -90,8 +90,10 @@ static void check_fixture(const struct fixture *f)
     if (f->runs) {
         run = &o.batch.reports[0].run;
         if (f->first_id && !str_eq_c(run->id, f->first_id)) fail_msg("%s: id", f->file);
-        if (!str_eq_c(run->spelling, f->first_status)) fail_msg("%s: " STR_FMT, f->file, STR_ARG(run->spelling));
-        if (f->first_env && !str_eq_c(run->env, f->first_env)) fail_msg("%s: env " STR_FMT, f->file, STR_ARG(run->env));
+        if (!str_eq_c(run->spelling, f->first_status))
+            fail_msg("%s: " STR_FMT, f->file, STR_ARG(run->spelling));
+        if (f->first_env && !str_eq_c(run->env, f->first_env))
+            fail_msg("%s: env " STR_FMT, f->file, STR_ARG(run->env));
         if (!str_eq_c(run->project, "default")) fail_msg("%s: project", f->file);
     }
     done(&o);
@@ -138,7 +140,7 @@ static void test_every_fixture_as_one_body(void **state)
     arena_fini(&files);
 }
 
-/* --- shapes ------------------------------------------------------------------------------------------- */
+/* --- shapes ---------------------------------------------------------------------------------------- */
 
 struct want { size_t index; const char *text; }; /* part of the fault's text */
 static const struct shape {
@@ -153,33 +155,60 @@ static const struct shape {
     { "{\"run\":" ID("1") "}", false, SOURCE_DECODED, 1, { { 0, NULL } }, NULL },
     { "{\"type\":\"x\",\"run\":" ID("1") "}", false, SOURCE_DECODED, 1, { { 0, NULL } }, NULL },
     { "[" ID("1") ",{\"run\":" ID("2") "}]", false, SOURCE_DECODED, 2, { { 0, NULL } }, NULL },
-    { "{\"data\":[" ID("1") "," ID("2") "],\"pagination\":{}}", false, SOURCE_DECODED, 2, { { 0, NULL } }, NULL },
+    { "{\"data\":[" ID("1") "," ID("2") "],\"pagination\":{}}",
+      false,
+      SOURCE_DECODED,
+      2,
+      { { 0, NULL } },
+      NULL },
     { ID("1") "\n" ID("2") "\n", false, SOURCE_DECODED, 2, { { 0, NULL } }, NULL },
     { "\n\n" ID("1") "\r\n\r\n  " ID("2"), false, SOURCE_DECODED, 2, { { 0, NULL } }, NULL },
     { ID("1") "\n" ID("2"), true, SOURCE_DECODED, 2, { { 0, NULL } }, NULL },
     { ID("1"), true, SOURCE_DECODED, 1, { { 0, NULL } }, NULL },
     { "{\n\"id\":\"run_1\",\n\"status\":\"X\"\n}\n", false, SOURCE_DECODED, 1, { { 0, NULL } }, NULL },
     { "{\"id\":\"run_1\",\"status\":\"NEVER_HEARD_OF\"}", false, SOURCE_DECODED, 1, { { 0, NULL } }, NULL },
-    { "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"createdAt\":\"9999-01-01T00:00:00Z\"}", false, SOURCE_DECODED, 1,
-      { { 0, NULL } }, NULL },
-    { "[" ID("1") ",{\"status\":\"CRASHED\"},7," ID("2") ",{\"id\":\"run_3\",\"status\":4}]", false, SOURCE_DECODED, 2,
-      { { 1, "id" }, { 2, "not an object" }, { 4, "status" } }, NULL },
+    { "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"createdAt\":\"9999-01-01T00:00:00Z\"}",
+      false,
+      SOURCE_DECODED,
+      1,
+      { { 0, NULL } },
+      NULL },
+    { "[" ID("1") ",{\"status\":\"CRASHED\"},7," ID("2") ",{\"id\":\"run_3\",\"status\":4}]",
+      false,
+      SOURCE_DECODED,
+      2,
+      { { 1, "id" }, { 2, "not an object" }, { 4, "status" } },
+      NULL },
     { ID("1") "\nnot json\n" ID("2") "\n", true, SOURCE_DECODED, 2, { { 1, "line 2, column" } }, NULL },
     { ID("1") "\n{\"id\":\n" ID("2") "\n", false, SOURCE_DECODED, 2, { { 1, "line 2" } }, NULL },
     { ID("1") "\n[" ID("2") "]\n", true, SOURCE_DECODED, 1, { { 1, "not an object" } }, NULL },
     { "{}", false, SOURCE_NOTHING, 0, { { 0, "id" } }, "id" },
     { "{\"id\":\"run_1\"}", false, SOURCE_NOTHING, 0, { { 0, "status" } }, "status" },
     { "{\"id\":17,\"status\":\"CRASHED\"}", false, SOURCE_NOTHING, 0, { { 0, "id" } }, "id" },
-    { "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"tags\":7}", false, SOURCE_NOTHING, 0, { { 0, "tags" } }, "tags" },
-    { "{\"webhookVersion\":\"v1\",\"type\":\"alert.run.failed\",\"object\":{}}", false, SOURCE_NOTHING, 0,
-      { { 0, "alert webhook" } }, "trigger-webhook" },
+    { "{\"id\":\"run_1\",\"status\":\"CRASHED\",\"tags\":7}",
+      false,
+      SOURCE_NOTHING,
+      0,
+      { { 0, "tags" } },
+      "tags" },
+    { "{\"webhookVersion\":\"v1\",\"type\":\"alert.run.failed\",\"object\":{}}",
+      false,
+      SOURCE_NOTHING,
+      0,
+      { { 0, "alert webhook" } },
+      "trigger-webhook" },
     { "[]", false, SOURCE_NOTHING, 0, { { 0, NULL } }, "no run in it" },
     { "{\"data\":[]}", false, SOURCE_NOTHING, 0, { { 0, NULL } }, "no run in it" },
     { "[1,2]", false, SOURCE_NOTHING, 0, { { 0, "object" }, { 1, "object" } }, "none of its 2 items" },
     { " \n ", true, SOURCE_NOTHING, 0, { { 0, NULL } }, "no run in it" },
     { "", false, SOURCE_NOT_JSON, 0, { { 0, NULL } }, "" },
     { "7", false, SOURCE_NOT_JSON, 0, { { 0, NULL } }, "" },
-    { "{\"id\":\"run_1\",\"id\":\"run_2\",\"status\":\"CRASHED\"}", false, SOURCE_NOT_JSON, 0, { { 0, NULL } }, "" },
+    { "{\"id\":\"run_1\",\"id\":\"run_2\",\"status\":\"CRASHED\"}",
+      false,
+      SOURCE_NOT_JSON,
+      0,
+      { { 0, NULL } },
+      "" },
     { ID("1") "\ngarbage", false, SOURCE_NOT_JSON, 0, { { 0, NULL } }, "" },
     { ID("1") "," ID("2"), false, SOURCE_NOT_JSON, 0, { { 0, NULL } }, "" },
 };
@@ -235,7 +264,7 @@ static void test_place_of_a_mistake(void **state)
     done(&o);
 }
 
-/* --- project and env ------------------------------------------------------------------------------------ */
+/* --- project and env ------------------------------------------------------------------------------- */
 
 static const struct settle {
     const char *source_project, *source_env, *event_env, *project, *env;
@@ -267,9 +296,10 @@ static void test_settles_project_and_env(void **state)
     }
 }
 
-/* --- limits --------------------------------------------------------------------------------------------- */
+/* --- limits ---------------------------------------------------------------------------------------- */
 
-static struct strbuf repeated(const char *head, const char *item, const char *between, size_t n, const char *tail)
+static struct strbuf repeated(const char *head, const char *item, const char *between, size_t n,
+                              const char *tail)
 {
     struct strbuf b;
     strbuf_init(&b, 1 << 24);
@@ -294,7 +324,8 @@ static void check_limit(struct strbuf body, bool ndjson, size_t items_max, enum 
 
 static void test_limits(void **state)
 {
-    const char *heavy = "{\"id\":\"run_1\",\"status\":\"X\",\"output\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}";
+    const char *heavy =
+        "{\"id\":\"run_1\",\"status\":\"X\",\"output\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}";
     (void)state;
     check_limit(repeated("[", ID("1"), ",", 1000, "]"), false, 1000, SOURCE_DECODED);
     check_limit(repeated("[", ID("1"), ",", 1001, "]"), false, 1000, SOURCE_TOO_LARGE);
@@ -307,7 +338,8 @@ static void test_limits(void **state)
     check_limit(repeated("", heavy, "\n", 60000, "\n"), true, 10000000, SOURCE_TOO_LARGE);
     check_limit(repeated("", heavy, "\n", 20000, "\n"), true, 10000000, SOURCE_DECODED);
     /* depth */
-    check_limit(repeated("{\"id\":\"run_1\",\"status\":\"X\",\"output\":", "[", "", 70, ""), false, 9, SOURCE_NOT_JSON);
+    check_limit(repeated("{\"id\":\"run_1\",\"status\":\"X\",\"output\":", "[", "", 70, ""), false, 9,
+                SOURCE_NOT_JSON);
 }
 
 int main(void)
