@@ -36,6 +36,10 @@ CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -DRUNBELL_VERSION='"$(VERSION)"' -Isrc -in
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -pthread $(SANITIZE) $(LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PACKAGES)) -lm
 
+# One short line a step; V=1 shows the commands.
+Q = $(if $(V),,@)
+SAY = $(if $(V),@:,@printf '  %-5s %s\n')
+
 # A changed flag rebuilds everything.
 FLAGS_FILE := $(BUILD)/flags
 FLAGS_TEXT := $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL)
@@ -47,7 +51,8 @@ all: $(BUILD)/runbell ## builds build/runbell
 
 $(BUILD)/%.o: src/%.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 # The provider descriptors, embedded: a table of name, start, end (notify/embedded.h).
 $(BUILD)/gen/providers.S: $(PROVIDERS) Makefile
@@ -59,14 +64,15 @@ $(BUILD)/gen/providers.S: $(PROVIDERS) Makefile
 	   for f in $(PROVIDERS); do n=$$(basename $$f .yaml | tr - _); printf '.quad p_%s_name, p_%s, p_%s_end\n' $$n $$n $$n; done; \
 	   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",@progbits'; } > $@
 $(BUILD)/gen/providers.o: $(BUILD)/gen/providers.S $(PROVIDERS)
-	$(CC) $(HARDEN) -c $< -o $@
+	$(Q)$(CC) $(HARDEN) -c $< -o $@
 
 $(BUILD)/librunbell.a: $(LIB_OBJS)
 	@rm -f $@
-	ar rcsD $@ $(LIB_OBJS)
+	$(Q)ar rcsD $@ $(LIB_OBJS)
 
 $(BUILD)/runbell: $(MAIN) $(BUILD)/librunbell.a
-	$(CC) $(LDFLAGS_ALL) $(MAIN) $(BUILD)/librunbell.a $(LIBS) -o $@
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(MAIN) $(BUILD)/librunbell.a $(LIBS) -o $@
 
 # --- unit tests: tests/unit/test_ROOM[_what].c, each linked with its room and what the room may use ------
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -76,10 +82,12 @@ widen = $(sort $(1) $(foreach r,$(1),$(arrows_$(r))))
 closure_of = $(foreach r,$(call widen,$(call widen,$(call widen,$(1)))),$(objs_$(r)))
 $(BUILD)/tests/%.o: tests/unit/%.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes -Itests/unit -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes -Itests/unit -MMD -MP -c $< -o $@
 define unit_rule
 $(1): $(1).o $$(filter-out $(MAIN),$$(call closure_of,$$(call room_of,$(1))))
-	$$(CC) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $$(LIBS) -lcmocka -o $$@
+	$$(SAY) LD $$@
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $$(LIBS) -lcmocka -o $$@
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 unit: $(UNIT)
@@ -106,7 +114,7 @@ test-deps: deps
 
 # Steps that must come one after another are makes of their own: what is installed first decides what the next
 # one can see (pkg-config), and another set of flags is another build folder.
-AGAIN = @$(MAKE) --no-print-directory
+AGAIN = @$(MAKE) --no-print-directory -j$(shell nproc)
 
 # --- seeing it ---------------------------------------------------------------------------------------------------
 demo: ## THE first command: installs what is missing, builds, tells the story of the three sample rules

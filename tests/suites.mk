@@ -3,9 +3,11 @@
 JSON_SUITE ?= tests/json-suite
 $(BUILD)/tests/json-suite.o: tests/suites/json-suite.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 $(BUILD)/tests/json-suite: $(BUILD)/tests/json-suite.o $(call closure_of,json)
-	$(CC) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@
 .PHONY: json-suite
 json-suite: $(BUILD)/tests/json-suite
 	@$< $(JSON_SUITE) > $<.txt; rc=$$?; grep -v '^passed' $<.txt; exit $$rc
@@ -14,6 +16,7 @@ json-suite: $(BUILD)/tests/json-suite
 # are in tests/fuzz/corpus/NAME.
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 fuzz_room_rules ?= rule
+fuzz_room_ingest ?= source
 fuzz_objs_of = $(filter-out $(MAIN),$(call closure_of,$(or $(fuzz_room_$(1)),$(1))))
 
 # build/fuzz/NAME: clang's libFuzzer with sanitizers over objects of its own.
@@ -23,29 +26,35 @@ FUZZ_FLAGS = -std=gnu11 -D_GNU_SOURCE -DRUNBELL_VERSION='"$(VERSION)"' -Isrc -in
 FUZZ_SANITIZE = address,undefined
 $(BUILD)/fuzz/obj/%.o: src/%.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
-	$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE) -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE) -MMD -MP -c $< -o $@
 $(BUILD)/fuzz/obj/gen/%.o: $(BUILD)/gen/%.o
 	@mkdir -p $(@D)
 	cp $< $@
 $(BUILD)/fuzz/obj/fuzz_%.o: tests/fuzz/fuzz_%.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
-	$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE) -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE) -MMD -MP -c $< -o $@
 define fuzz_rule
 $(BUILD)/fuzz/$(1): $(BUILD)/fuzz/obj/fuzz_$(1).o $(patsubst $(BUILD)/%,$(BUILD)/fuzz/obj/%,$(call fuzz_objs_of,$(1)))
-	$$(CLANG) -fsanitize=fuzzer,$$(FUZZ_SANITIZE) $$(filter %.o,$$^) $$(LIBS) -pthread -o $$@
+	$$(SAY) LD $$@
+	$$(Q)$$(CLANG) -fsanitize=fuzzer,$$(FUZZ_SANITIZE) $$(filter %.o,$$^) $$(LIBS) -pthread -o $$@
 endef
 $(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
 
 # build/tests/replay_NAME DIR...: the same target over files, with the ordinary compiler and flags.
 $(BUILD)/tests/fuzz_%.o: tests/fuzz/fuzz_%.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 $(BUILD)/tests/replay_main.o: tests/fuzz/replay_main.c $(FLAGS_FILE) | $(BUILD)/checked-libs
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 define replay_rule
 $(BUILD)/tests/replay_$(1): $(BUILD)/tests/fuzz_$(1).o $(BUILD)/tests/replay_main.o $(call fuzz_objs_of,$(1))
-	$$(CC) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $$(LIBS) -o $$@
+	$$(SAY) LD $$@
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $$(LIBS) -o $$@
 endef
 $(foreach t,$(FUZZ),$(eval $(call replay_rule,$(t))))
 .PHONY: replay

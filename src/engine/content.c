@@ -317,7 +317,7 @@ static struct str incident_link(struct talk *t)
     char id[ID_SIZE];
     struct str base = t->c->e->public_url, inc = id_format("inc", t->i->id, id);
     if (base.n == 0) return STR_NONE;
-    return str_printf(t->a, STR_FMT "%sincidents/" STR_FMT, STR_ARG(base), str_ends(base, STR("/")) ? "" : "/", STR_ARG(inc));
+    return str_printf(t->a, STR_FMT "%sv1/incidents/" STR_FMT, STR_ARG(base), str_ends(base, STR("/")) ? "" : "/", STR_ARG(inc));
 }
 
 struct str content_incident(struct step_context *c, struct incident *i, const struct say *say, uint64_t message_id)
