@@ -62,6 +62,7 @@ enum breaker_change breaker_record(struct breaker *b, enum breaker_outcome o, bo
     }
     count(b, o == BREAKER_OK, now);
     if (o == BREAKER_OK) return BREAKER_SAME;
-    if (o == BREAKER_BROKEN || b->consecutive >= BREAKER_CONSECUTIVE || half_failed(b, now)) return open_it(b, now);
+    if (o == BREAKER_BROKEN || b->consecutive >= BREAKER_CONSECUTIVE || half_failed(b, now))
+        return open_it(b, now);
     return BREAKER_SAME;
 }

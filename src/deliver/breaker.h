@@ -29,7 +29,7 @@ struct breaker {
     struct mono until;  /* OPEN: when a probe may go */
 };
 void breaker_init(struct breaker *b);
-/* May a request go now? OPEN: true when the cool-down is over (it is the probe: say so with breaker_probe). */
+/* May a request go now? OPEN: when the cool-down is over (it is the probe: say so with breaker_probe). */
 bool breaker_allows(const struct breaker *b, struct mono now);
 void breaker_probe(struct breaker *b);
 /* probe: the outcome is that of the probe. What was under way before the breaker opened changes nothing any

@@ -13,7 +13,7 @@ struct bucket {
 };
 /* Full. n or per_ms of 0 or less: no limit. */
 void bucket_init(struct bucket *b, int64_t n, int64_t per_ms, struct mono now);
-int64_t bucket_wait(struct bucket *b, struct mono now);   /* ms until a token is there; 0 = now */
-bool bucket_take(struct bucket *b, struct mono now);      /* false: none there */
-int64_t bucket_interval(const struct bucket *b);          /* ms between two tokens, rounded up; 0 = no limit */
+int64_t bucket_wait(struct bucket *b, struct mono now); /* ms until a token is there; 0 = now */
+bool bucket_take(struct bucket *b, struct mono now);    /* false: none there */
+int64_t bucket_interval(const struct bucket *b);        /* ms between two tokens, rounded up; 0 = no limit */
 #endif

@@ -5,7 +5,7 @@
 #include "base/failpoint.h"
 #include "deliver/deliver_internal.h"
 
-/* --- jobs ----------------------------------------------------------------------------------------------------- */
+/* --- jobs ---------------------------------------------------------------------------------------------- */
 static struct str copy_text(char **to, struct str s)
 {
     struct str out = { *to, s.n };
@@ -18,7 +18,8 @@ static struct str copy_text(char **to, struct str s)
 
 struct job *job_new(const struct deliver_job *j)
 {
-    struct job *job = xmalloc(sizeof *job + j->destination.n + j->lane.n + j->params.n + j->content.n + j->captures.n + 5);
+    size_t texts = j->destination.n + j->lane.n + j->params.n + j->content.n + j->captures.n + 5;
+    struct job *job = xmalloc(sizeof *job + texts);
     char *to = (char *)(job + 1);
     job->next = NULL;
     job->j = *j;
@@ -30,7 +31,7 @@ struct job *job_new(const struct deliver_job *j)
     return job;
 }
 
-/* --- exchanges ------------------------------------------------------------------------------------------------ */
+/* --- exchanges ----------------------------------------------------------------------------------------- */
 static struct exchange *exchange_begin(struct deliver_core *core, struct place *p, struct job *job)
 {
     struct exchange *x = p->idle;
@@ -91,7 +92,7 @@ void exchange_end(struct deliver_core *core, struct exchange *x)
     if (!p->dest && p->in_flight == 0) forget_place(core, p);
 }
 
-/* --- one attempt ---------------------------------------------------------------------------------------------- */
+/* --- one attempt --------------------------------------------------------------------------------------- */
 static int parse(struct exchange *x, struct str text, struct json *out, struct err *err)
 {
     *out = (struct json){ 0 };
@@ -101,7 +102,7 @@ static int parse(struct exchange *x, struct str text, struct json *out, struct e
 static int build(struct exchange *x, struct err *err)
 {
     const struct deliver_job *j = &x->job->j;
-    struct notify_attempt at = { .delivery = j->delivery, .message = j->message, .now_ms = x->began.ms, .plain = j->plain };
+    struct notify_attempt at = { j->delivery, j->message, x->began.ms, j->plain };
     struct json message, params;
     if (parse(x, j->content, &message, err) < 0 || parse(x, j->params, &params, err) < 0 ||
         parse(x, j->captures, &x->captures, err) < 0)
@@ -150,23 +151,27 @@ static void start(struct deliver_core *core, struct place *p, struct job *job)
     struct err err = { 0 };
     struct verdict v = { .class = VERDICT_OK };
     if (build(x, &err) < 0) {
-        v = (struct verdict){ .class = VERDICT_BAD_PAYLOAD, .detail = notify_mask(x->dest, &x->arena, str_c(err.msg)) };
+        v.class = VERDICT_BAD_PAYLOAD;
+        v.detail = notify_mask(x->dest, &x->arena, str_c(err.msg));
         settle(core, x, &v, false);
     } else if (x->request.skip) {
         v.detail = STR("nothing to say for this kind of message");
         settle(core, x, &v, false);
     } else if (x->dest->transport == NOTIFY_SMTP) {
-        v = (struct verdict){ .class = VERDICT_BAD_CONFIG, .detail = STR("this runbell cannot send mail") };
+        v.class = VERDICT_BAD_CONFIG;
+        v.detail = STR("this runbell cannot send mail");
         settle(core, x, &v, false);
     } else {
         take_off(core, x);
     }
 }
 
-/* --- stepping --------------------------------------------------------------------------------------------------- */
+/* --- stepping ------------------------------------------------------------------------------------------ */
 /* Starts one job of p. False when none may start; *next is moved to when one may. */
 static bool place_step(struct deliver_core *core, struct place *p, struct mono now, struct mono *next)
 {
+    const struct str throttled = STR("the destination is throttled");
+    const struct str breaker_open = STR("the breaker is open");
     struct mono until;
     struct job *job;
     enum gate gate;
@@ -174,13 +179,14 @@ static bool place_step(struct deliver_core *core, struct place *p, struct mono n
     gate = place_gate(p, now, &until);
     if (gate == GATE_WAIT && until.ms < next->ms) *next = until;
     if (gate == GATE_POSTPONE)
-        give_back_waiting(core, p, until, p->breaker.state == BREAKER_CLOSED ? STR("the destination is throttled")
-                                                                             : STR("the breaker is open"));
+        give_back_waiting(core, p, until, p->breaker.state == BREAKER_CLOSED ? throttled : breaker_open);
     if (gate != GATE_GO) return false;
     job = place_take(p);
     core->stats.waiting--;
-    if (job->j.expires_ms > 0 && job->j.expires_ms < clock_wall(core->clock).ms) give_dead(core, job, STR("maximum age reached"));
-    else start(core, p, job);
+    if (job->j.expires_ms > 0 && job->j.expires_ms < clock_wall(core->clock).ms)
+        give_dead(core, job, STR("maximum age reached"));
+    else
+        start(core, p, job);
     return true;
 }
 
@@ -226,7 +232,7 @@ void core_push(struct deliver_core *core, struct job *job)
     core->stats.waiting++;
 }
 
-/* --- configurations ----------------------------------------------------------------------------------------------- */
+/* --- configurations ------------------------------------------------------------------------------------ */
 static void add_or_update(struct deliver_core *core, const struct notify_destination *d, struct mono now)
 {
     struct place *p = map_get(&core->places, d->name);
@@ -269,13 +275,14 @@ void core_reload(struct deliver_core *core, struct config *c)
     config_unref(&old);
 }
 
-/* --- beginning and end ---------------------------------------------------------------------------------------------- */
+/* --- beginning and end --------------------------------------------------------------------------------- */
 void core_init(struct deliver_core *core, struct config *c, struct clock *clock, struct rng *rng,
                const struct deliver_callbacks *cb, const struct deliver_transport *transport)
 {
-    *core = (struct deliver_core){ .config = config_ref(c), .clock = clock, .rng = rng, .cb = *cb, .transport = *transport,
-                                   .console = stdout };
-    for (size_t i = 0; i < c->destination_count; i++) add_or_update(core, &c->destinations[i], clock_mono(clock));
+    struct mono now = clock_mono(clock);
+    *core = (struct deliver_core){ .config = config_ref(c), .clock = clock, .rng = rng, .cb = *cb,
+                                   .transport = *transport, .console = stdout };
+    for (size_t i = 0; i < c->destination_count; i++) add_or_update(core, &c->destinations[i], now);
 }
 
 void core_give_back(struct deliver_core *core)

@@ -40,7 +40,7 @@ struct deliver {
     struct wire *wire;
 };
 
-/* --- desks ---------------------------------------------------------------------------------------------------- */
+/* --- desks --------------------------------------------------------------------------------------------- */
 static struct str heap_dup(struct str s)
 {
     char *p = xmalloc(s.n + 1);
@@ -89,7 +89,7 @@ static void publish(struct deliver *d)
     pthread_mutex_unlock(&d->lock);
 }
 
-/* --- callbacks ------------------------------------------------------------------------------------------------- */
+/* --- callbacks ----------------------------------------------------------------------------------------- */
 /* The job's place is free before the owner hears of it: it may push the next at once. */
 static void on_done(void *ctx, const struct deliver_result *r)
 {
@@ -107,7 +107,7 @@ static void on_health(void *ctx, const struct deliver_health *h)
     if (d->cb.health) d->cb.health(d->cb.ctx, h);
 }
 
-/* --- the thread ------------------------------------------------------------------------------------------------- */
+/* --- the thread ---------------------------------------------------------------------------------------- */
 static bool take_inbox(struct deliver *d)
 {
     struct job *jobs;
@@ -164,7 +164,7 @@ static void *run(void *ctx)
     return NULL;
 }
 
-/* --- for other threads ------------------------------------------------------------------------------------------- */
+/* --- for other threads --------------------------------------------------------------------------------- */
 static void free_all(struct deliver *d)
 {
     core_fini(&d->core);
@@ -181,7 +181,7 @@ static void free_all(struct deliver *d)
     free(d);
 }
 
-/* Signals are other threads' business; a blocked SIGPIPE makes a write to a closed TLS connection an error. */
+/* Signals are other threads' business; SIGPIPE blocked, a write to a closed TLS connection is an error. */
 static int start_thread(struct deliver *d)
 {
     sigset_t all, old;
@@ -193,8 +193,8 @@ static int start_thread(struct deliver *d)
     return rc;
 }
 
-struct deliver *deliver_start(struct config *c, struct clock *clock, struct rng *rng, const struct deliver_callbacks *cb,
-                              struct err *err)
+struct deliver *deliver_start(struct config *c, struct clock *clock, struct rng *rng,
+                              const struct deliver_callbacks *cb, struct err *err)
 {
     struct deliver *d = xcalloc(1, sizeof *d);
     struct deliver_callbacks ours = { on_done, on_health, d };

@@ -35,19 +35,18 @@ struct deliver_callbacks { /* called on the deliver thread; must not block for l
 };
 struct deliver;
 /* Takes a reference on config. clock and rng are borrowed (rng: only the deliver thread uses it). */
-struct deliver *deliver_start(struct config *c, struct clock *clock, struct rng *rng, const struct deliver_callbacks *cb,
-                              struct err *err);
+struct deliver *deliver_start(struct config *c, struct clock *clock, struct rng *rng,
+                              const struct deliver_callbacks *cb, struct err *err);
 /* Any thread. False when the destination's queue is full (ask deliver_room first) or deliver is stopping. A
  * destination that the configuration does not have gives DELIVER_DEAD ("destination removed"). */
 bool deliver_push(struct deliver *d, const struct deliver_job *job);
-size_t deliver_room(struct deliver *d, struct str destination);  /* jobs it would still take; any thread */
-void deliver_reload(struct deliver *d, struct config *c);        /* jobs in flight keep their old destination */
+size_t deliver_room(struct deliver *d, struct str destination); /* jobs it would still take; any thread */
+void deliver_reload(struct deliver *d, struct config *c);       /* jobs in flight keep their old destination */
 /* Stops taking jobs; waits for those in flight at most grace_ms; the rest is given back as postponed. */
 void deliver_stop(struct deliver **d, int64_t grace_ms);
 struct deliver_stats { uint64_t sent, delivered, retried, dead; size_t in_flight, waiting, breakers_open; };
 struct deliver_stats deliver_stats(struct deliver *d);           /* any thread */
-/* Per destination as JSON array: name, type, state (ok, throttled, breaker_open), reason, in_flight, waiting. */
-void deliver_describe(struct deliver *d, struct json_writer *w); /* any thread */
-
-/* Backoff: full jitter, base 1 s, cap 5 min; a provider's wait is a lower bound (backoff.h has the pure part). */
+/* Per destination as JSON array: name, type, state (ok, throttled, breaker_open), reason, in_flight,
+ * waiting. Any thread. */
+void deliver_describe(struct deliver *d, struct json_writer *w);
 #endif

@@ -91,7 +91,7 @@ struct deliver_core {
 /* A reference on config is taken; the rest is borrowed. */
 void core_init(struct deliver_core *core, struct config *c, struct clock *clock, struct rng *rng,
                const struct deliver_callbacks *cb, const struct deliver_transport *transport);
-void core_fini(struct deliver_core *core); /* nothing may be waiting or in flight: core_give_back, core_abort */
+void core_fini(struct deliver_core *core); /* after core_give_back and core_abort: nothing is here any more */
 void core_push(struct deliver_core *core, struct job *take_job);
 /* Starts what may start. Gives the moment to step again at the latest; INT64_MAX: when something happens. */
 struct mono core_step(struct deliver_core *core);
@@ -100,7 +100,7 @@ void core_reload(struct deliver_core *core, struct config *c);
 void core_give_back(struct deliver_core *core); /* everything that waits, as postponed until now */
 void core_abort(struct deliver_core *core);     /* everything in flight, the same */
 
-/* --- places (place.c) ------------------------------------------------------------------------------------- */
+/* --- places (place.c) ---------------------------------------------------------------------------------- */
 struct place *place_new(const struct notify_destination *d, struct mono now);
 void place_free(struct place **p);
 /* The same destination under a new configuration. True when it is not what it was: breaker, pause, bucket and
@@ -116,21 +116,23 @@ struct mono place_return(struct place *p, struct mono from, struct mono now, str
 void place_went_well(struct place *p);
 void place_went_badly(struct place *p);
 
-/* --- outcomes (outcome.c) --------------------------------------------------------------------------------- */
+/* --- outcomes (outcome.c) ------------------------------------------------------------------------------ */
 struct outcome { enum deliver_outcome what; bool plain, too_old; int64_t delay_ms; };
-/* What a verdict means for a job. A retry comes not before not_before_ms from now (the breaker's). jitter: two
- * uniform numbers. Pure. */
-struct outcome outcome_of(const struct deliver_job *j, const struct verdict *v, int64_t now_ms, int64_t not_before_ms,
-                          const uint64_t jitter[2]);
+/* What a verdict means for a job. A retry comes not before not_before_ms from now (the breaker's). jitter:
+ * two uniform numbers. Pure. */
+struct outcome outcome_of(const struct deliver_job *j, const struct verdict *v, int64_t now_ms,
+                          int64_t not_before_ms, const uint64_t jitter[2]);
 enum breaker_outcome outcome_for_breaker(enum verdict_class c);
 /* Gives a job back without a try: not before due, or dead. Frees it. */
 void give_back(struct deliver_core *core, struct job *take_job, struct mono due, struct str why);
 void give_dead(struct deliver_core *core, struct job *take_job, struct str why);
-void give_back_waiting(struct deliver_core *core, struct place *p, struct mono from, struct str why); /* all, spread */
-void breaker_told(struct deliver_core *core, struct place *p, bool open, struct str reason); /* log, count, tell */
+/* All of them, spread. */
+void give_back_waiting(struct deliver_core *core, struct place *p, struct mono from, struct str why);
+/* Log, count, callback. */
+void breaker_told(struct deliver_core *core, struct place *p, bool open, struct str reason);
 /* Breaker, slow start, log, done; then x is over. was_sent: it was in flight. */
 void settle(struct deliver_core *core, struct exchange *x, const struct verdict *v, bool was_sent);
 
-/* --- exchanges (core.c) ----------------------------------------------------------------------------------- */
+/* --- exchanges (core.c) -------------------------------------------------------------------------------- */
 void exchange_end(struct deliver_core *core, struct exchange *x); /* frees its job; x to the pool, or away */
 #endif

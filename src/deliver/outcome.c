@@ -21,8 +21,8 @@ static int64_t delay_of(const struct deliver_job *j, const struct verdict *v, co
     return delay > asked ? delay : asked;
 }
 
-struct outcome outcome_of(const struct deliver_job *j, const struct verdict *v, int64_t now_ms, int64_t not_before_ms,
-                          const uint64_t jitter[2])
+struct outcome outcome_of(const struct deliver_job *j, const struct verdict *v, int64_t now_ms,
+                          int64_t not_before_ms, const uint64_t jitter[2])
 {
     struct outcome o = { .what = DELIVER_RETRY, .plain = j->plain };
     switch (v->class) {
@@ -57,15 +57,17 @@ enum breaker_outcome outcome_for_breaker(enum verdict_class c)
     return c == VERDICT_RETRY || c == VERDICT_UNCERTAIN ? BREAKER_FAILED : BREAKER_OK;
 }
 
-/* --- telling ------------------------------------------------------------------------------------------------ */
+/* --- telling ------------------------------------------------------------------------------------------- */
 static void log_result(const struct deliver_job *j, const struct deliver_result *r)
 {
     char delivery[ID_SIZE], incident[ID_SIZE];
     const struct log_field fields[] = {
-        LOG_S("delivery", id_format("dlv", j->delivery, delivery)), LOG_S("incident", id_format("inc", j->incident, incident)),
+        LOG_S("delivery", id_format("dlv", j->delivery, delivery)),
+        LOG_S("incident", id_format("inc", j->incident, incident)),
         LOG_S("destination", j->destination), LOG_I("attempt", j->attempts + (r->attempted ? 1 : 0)),
-        LOG_I("status", r->verdict.status), LOG_I("took_ms", r->took_ms), LOG_C("verdict", verdict_class_name(r->verdict.class)),
-        LOG_I("due_ms", r->due_ms), LOG_S("err", r->verdict.detail), { LOG_KIND_END, NULL, STR_NONE, 0 }
+        LOG_I("status", r->verdict.status), LOG_I("took_ms", r->took_ms),
+        LOG_C("verdict", verdict_class_name(r->verdict.class)), LOG_I("due_ms", r->due_ms),
+        LOG_S("err", r->verdict.detail), { LOG_KIND_END, NULL, STR_NONE, 0 }
     };
     struct log_field sent[7];
     if (r->outcome == DELIVER_DELIVERED) {
@@ -74,8 +76,10 @@ static void log_result(const struct deliver_job *j, const struct deliver_result 
         log_write(LOG_INFO, "delivery.sent", sent);
     } else if (r->outcome == DELIVER_DEAD) {
         log_write(LOG_ERROR, "delivery.dead", fields);
+    } else if (r->attempted) {
+        log_write(LOG_WARN, "delivery.retry", fields);
     } else {
-        log_write(r->attempted ? LOG_WARN : LOG_DEBUG, r->attempted ? "delivery.retry" : "delivery.postponed", fields);
+        log_write(LOG_DEBUG, "delivery.postponed", fields);
     }
 }
 
@@ -94,7 +98,8 @@ static void tell(struct deliver_core *core, const struct deliver_job *j, struct 
 
 void give_dead(struct deliver_core *core, struct job *job, struct str why)
 {
-    struct deliver_result r = { .outcome = DELIVER_DEAD, .plain = job->j.plain, .at_ms = clock_wall(core->clock).ms,
+    struct deliver_result r = { .outcome = DELIVER_DEAD, .plain = job->j.plain,
+                                .at_ms = clock_wall(core->clock).ms,
                                 .verdict = { .class = VERDICT_BAD_CONFIG, .detail = why } };
     tell(core, &job->j, &r);
     free(job);
@@ -103,8 +108,8 @@ void give_dead(struct deliver_core *core, struct job *job, struct str why)
 void give_back(struct deliver_core *core, struct job *job, struct mono due, struct str why)
 {
     int64_t now_ms = clock_wall(core->clock).ms, away = due.ms - clock_mono(core->clock).ms;
-    struct deliver_result r = { .outcome = DELIVER_RETRY, .plain = job->j.plain, .at_ms = now_ms, .due_ms = now_ms,
-                                .verdict = { .class = VERDICT_RETRY, .detail = why } };
+    struct deliver_result r = { .outcome = DELIVER_RETRY, .plain = job->j.plain, .at_ms = now_ms,
+                                .due_ms = now_ms, .verdict = { .class = VERDICT_RETRY, .detail = why } };
     if (away > 0) r.due_ms += away;
     tell(core, &job->j, &r);
     free(job);
@@ -127,7 +132,8 @@ void breaker_told(struct deliver_core *core, struct place *p, bool open, struct 
     if (open) {
         memcpy(p->reason, reason.p, n);
         p->reason[n] = '\0';
-        log_warn("breaker.open", LOG_S("destination", p->name), LOG_S("err", reason), LOG_I("cool_ms", p->breaker.cool_ms));
+        log_warn("breaker.open", LOG_S("destination", p->name), LOG_S("err", reason),
+                 LOG_I("cool_ms", p->breaker.cool_ms));
         core->stats.breakers_open++;
     } else {
         p->reason[0] = '\0';
@@ -138,7 +144,7 @@ void breaker_told(struct deliver_core *core, struct place *p, bool open, struct 
     if (core->cb.health) core->cb.health(core->cb.ctx, &h);
 }
 
-/* --- an attempt is over ------------------------------------------------------------------------------------- */
+/* --- an attempt is over -------------------------------------------------------------------------------- */
 static void maybe_pause(struct place *p, const struct verdict *v, int64_t delay_ms, struct mono now)
 {
     int64_t pause = v->wait_ms;
@@ -190,7 +196,8 @@ void settle(struct deliver_core *core, struct exchange *x, const struct verdict 
     bool was_closed = p->breaker.state == BREAKER_CLOSED;
     enum breaker_change change = BREAKER_SAME;
     uint64_t jitter[2] = { rng_u64(core->rng), rng_u64(core->rng) };
-    struct deliver_result r = { .attempted = true, .verdict = *v, .at_ms = x->began.ms, .took_ms = now.ms - x->began_mono.ms };
+    struct deliver_result r = { .attempted = true, .verdict = *v, .at_ms = x->began.ms,
+                                .took_ms = now.ms - x->began_mono.ms };
     struct outcome o;
     int64_t not_before = 0;
     if (was_sent) land(core, x);

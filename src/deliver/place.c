@@ -48,7 +48,7 @@ void place_free(struct place **place)
     free(p);
 }
 
-/* --- is it still the same? -------------------------------------------------------------------------------- */
+/* --- is it still the same? ----------------------------------------------------------------------------- */
 static bool same_params(const struct notify_destination *a, const struct notify_destination *b)
 {
     if (a->param_count != b->param_count) return false;
@@ -61,10 +61,10 @@ static bool same_params(const struct notify_destination *a, const struct notify_
 
 static bool same(const struct notify_destination *a, const struct notify_destination *b)
 {
-    return str_eq(notify_provider_name(a->provider), notify_provider_name(b->provider)) && same_params(a, b) &&
-           str_eq(a->base_url, b->base_url) && str_eq(a->tls_ca, b->tls_ca) && str_eq(a->proxy, b->proxy) &&
-           a->timeout_ms == b->timeout_ms && a->rate_n == b->rate_n && a->rate_per_ms == b->rate_per_ms &&
-           a->tls_insecure == b->tls_insecure && a->in_flight_max == b->in_flight_max;
+    return str_eq(notify_provider_name(a->provider), notify_provider_name(b->provider)) &&
+           same_params(a, b) && str_eq(a->base_url, b->base_url) && str_eq(a->tls_ca, b->tls_ca) &&
+           str_eq(a->proxy, b->proxy) && a->timeout_ms == b->timeout_ms && a->rate_n == b->rate_n &&
+           a->rate_per_ms == b->rate_per_ms && a->tls_insecure == b->tls_insecure && a->in_flight_max == b->in_flight_max;
 }
 
 bool place_reload(struct place *p, const struct notify_destination *d, struct mono now)
@@ -79,7 +79,7 @@ bool place_reload(struct place *p, const struct notify_destination *d, struct mo
     return true;
 }
 
-/* --- the queue --------------------------------------------------------------------------------------------- */
+/* --- the queue ----------------------------------------------------------------------------------------- */
 void place_put(struct place *p, struct job *job)
 {
     job->next = NULL;
@@ -101,7 +101,7 @@ struct job *place_take(struct place *p)
     return job;
 }
 
-/* --- may the next one go? ---------------------------------------------------------------------------------- */
+/* --- may the next one go? ------------------------------------------------------------------------------ */
 static enum gate wait_or_postpone(struct place *p, struct mono now, struct mono until)
 {
     p->throttled_until = until;
@@ -149,7 +149,7 @@ struct mono place_return(struct place *p, struct mono from, struct mono now, str
     return from;
 }
 
-/* --- slow start --------------------------------------------------------------------------------------------- */
+/* --- slow start ---------------------------------------------------------------------------------------- */
 void place_went_well(struct place *p)
 {
     if (++p->round < p->limit) return;

@@ -27,7 +27,15 @@ struct line { /* what an exchange has of curl; its settings are made once */
     struct strbuf body;
 };
 
-/* --- what comes in ---------------------------------------------------------------------------------------- */
+/* --- what comes in ------------------------------------------------------------------------------------- */
+static void keep_header(struct exchange *x, struct str s, size_t colon)
+{
+    struct line *l = x->line;
+    struct notify_header *h = &l->in[l->in_count++];
+    h->name = str_dup(&x->arena, str_trim(str_sub(s, 0, colon)));
+    h->value = str_dup(&x->arena, str_trim(str_sub(s, colon + 1, s.n)));
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 {
     struct exchange *x = ctx;
@@ -39,9 +47,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     if (l->in_bytes > HEADER_BYTES_MOST) return 0;
     l->headers_done = str_trim(s).n == 0;
     if (str_starts(s, STR("HTTP/"))) l->in_count = 0; /* 100 Continue and its like come before the answer */
-    else if (colon < s.n && l->in_count < HEADERS_MOST)
-        l->in[l->in_count++] = (struct notify_header){ str_dup(&x->arena, str_trim(str_sub(s, 0, colon))),
-                                                       str_dup(&x->arena, str_trim(str_sub(s, colon + 1, s.n))) };
+    else if (colon < s.n && l->in_count < HEADERS_MOST) keep_header(x, s, colon);
     return s.n;
 }
 
@@ -54,7 +60,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
     return got <= room ? got : 0;
 }
 
-/* --- settings ----------------------------------------------------------------------------------------------- */
+/* --- settings ------------------------------------------------------------------------------------------ */
 #define SET(option, value) curl_easy_setopt(l->easy, option, value)
 
 static void set_tls(struct line *l, const struct notify_destination *d)
@@ -109,12 +115,14 @@ static struct curl_slist *header_node(struct exchange *x, struct str text, struc
 
 static void set_headers(struct exchange *x, struct line *l)
 {
+    struct str text;
     bool typed = false;
     l->headers = header_node(x, STR("Expect:"), NULL); /* no waiting for 100 Continue */
     for (size_t i = x->request.header_count; i-- > 0;) {
         const struct notify_header *h = &x->request.headers[i];
         typed |= str_ieq(h->name, STR("Content-Type"));
-        l->headers = header_node(x, str_printf(&x->arena, STR_FMT ": " STR_FMT, STR_ARG(h->name), STR_ARG(h->value)), l->headers);
+        text = str_printf(&x->arena, STR_FMT ": " STR_FMT, STR_ARG(h->name), STR_ARG(h->value));
+        l->headers = header_node(x, text, l->headers);
     }
     if (!typed) l->headers = header_node(x, STR("Content-Type:"), l->headers); /* not curl's guess, a form */
     SET(CURLOPT_HTTPHEADER, l->headers);
@@ -159,7 +167,7 @@ static void forget(void *ctx, struct exchange *x)
     x->line = NULL;
 }
 
-/* --- answers -------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------- */
 /* Our own words: curl's may quote the URL. */
 static struct str error_text(struct exchange *x, CURLcode code, bool sent)
 {
@@ -169,7 +177,8 @@ static struct str error_text(struct exchange *x, CURLcode code, bool sent)
     if (code == CURLE_OPERATION_TIMEDOUT)
         return sent ? STR("no answer within the timeout") : STR("no connection within the timeout");
     if (code == CURLE_COULDNT_RESOLVE_HOST) return STR("the host's name could not be resolved");
-    if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR) return STR("the connection was closed without an answer");
+    if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR)
+        return STR("the connection was closed without an answer");
     if (code == CURLE_UNSUPPORTED_PROTOCOL && sent) return STR("the answer is not HTTP");
     curl_easy_getinfo(l->easy, CURLINFO_OS_ERRNO, &os);
     if (code == CURLE_COULDNT_CONNECT && os == ECONNREFUSED) return STR("connection refused");
@@ -178,10 +187,14 @@ static struct str error_text(struct exchange *x, CURLcode code, bool sent)
     return str_printf(&x->arena, "%s", curl_easy_strerror(code));
 }
 
-static bool is_certificate(CURLcode code)
+/* Why the other side's certificate, or ours to check it with, will not do; STR_NONE: it is not that. */
+static struct str certificate_text(CURLcode code)
 {
-    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE ||
-           code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_INVALIDCERTSTATUS;
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR)
+        return STR("the certificate is not trusted, or is for another name");
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return STR("the file with the certificate authorities cannot be read");
+    return code == CURLE_SSL_CERTPROBLEM ? STR("there is something wrong with the certificate") : STR_NONE;
 }
 
 /* Did the request go out whole? When in doubt it did: uncertain is the careful answer. */
@@ -208,9 +221,10 @@ static void hand_over(struct wire *w, struct exchange *x, CURLcode code)
         res.header_count = l->in_count;
         res.body = strbuf_view(&l->body);
     } else {
-        res.tls_failed = is_certificate(code);
-        res.transport_error = error_text(x, code == CURLE_OK ? CURLE_GOT_NOTHING : code, res.sent);
-        if (res.tls_failed) res.transport_error = str_printf(&x->arena, "the certificate was refused: %s", curl_easy_strerror(code));
+        res.transport_error = certificate_text(code);
+        res.tls_failed = !str_absent(res.transport_error);
+        if (code == CURLE_OK) code = CURLE_GOT_NOTHING;
+        if (!res.tls_failed) res.transport_error = error_text(x, code, res.sent);
     }
     curl_multi_remove_handle(w->multi, l->easy);
     w->answered = true;
@@ -242,7 +256,7 @@ void wire_wake(struct wire *w)
     curl_multi_wakeup(w->multi);
 }
 
-/* --- beginning and end ------------------------------------------------------------------------------------------ */
+/* --- beginning and end --------------------------------------------------------------------------------- */
 static void start_curl(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -46,14 +46,23 @@ static inline struct notify_destination *bench_destination(struct config *c, con
 }
 
 static const char bench_content[] =
-    "{\"kind\":\"open\",\"id\":\"msg_1\",\"incident\":\"inc_1\",\"rule\":\"crash\",\"key\":\"task=render\",\"dedup\":\"d-1\","
-    "\"project\":\"default\",\"env\":\"prod\",\"severity\":\"error\",\"severity_error\":true,\"state\":\"firing\",\"title\":\"render failed\","
-    "\"body\":\"out of memory\",\"status\":\"OPEN\",\"at\":\"2026-05-03T10:16:41Z\",\"fields\":[],\"hits\":1,\"runs\":1}";
+    "{\"kind\":\"open\",\"id\":\"msg_1\",\"incident\":\"inc_1\",\"rule\":\"crash\",\"key\":\"task=render\","
+    "\"dedup\":\"d-1\","
+    "\"project\":\"default\",\"env\":\"prod\",\"severity\":\"error\",\"severity_error\":true,\"state\":"
+    "\"firing\",\"title\":\"render failed\","
+    "\"body\":\"out of "
+    "memory\",\"status\":\"OPEN\",\"at\":\"2026-05-03T10:16:41Z\",\"fields\":[],\"hits\":1,\"runs\":1}";
 
 static inline struct deliver_job bench_job(uint64_t id, const char *destination)
 {
-    return (struct deliver_job){ .delivery = id, .message = id + 1000000, .incident = 1, .destination = str_c(destination),
-                                 .lane = STR("inc"), .params = STR_NONE, .content = str_c(bench_content), .captures = STR_NONE };
+    return (struct deliver_job){ .delivery = id,
+                                 .message = id + 1000000,
+                                 .incident = 1,
+                                 .destination = str_c(destination),
+                                 .lane = STR("inc"),
+                                 .params = STR_NONE,
+                                 .content = str_c(bench_content),
+                                 .captures = STR_NONE };
 }
 
 /* A result as it was told, texts cut to what a test looks at. */
@@ -69,8 +78,14 @@ struct told {
 
 static inline void told_fill(struct told *t, const struct deliver_result *r)
 {
-    *t = (struct told){ .delivery = r->delivery, .outcome = r->outcome, .class = r->verdict.class, .status = r->verdict.status,
-                        .attempted = r->attempted, .plain = r->plain, .due_ms = r->due_ms, .took_ms = r->took_ms };
+    *t = (struct told){ .delivery = r->delivery,
+                        .outcome = r->outcome,
+                        .class = r->verdict.class,
+                        .status = r->verdict.status,
+                        .attempted = r->attempted,
+                        .plain = r->plain,
+                        .due_ms = r->due_ms,
+                        .took_ms = r->took_ms };
     snprintf(t->destination, sizeof t->destination, STR_FMT, STR_ARG(r->destination));
     snprintf(t->detail, sizeof t->detail, STR_FMT, STR_ARG(r->verdict.detail));
     snprintf(t->captures, sizeof t->captures, STR_FMT, STR_ARG(r->verdict.captures));

@@ -85,7 +85,9 @@ static void push(struct bench *b, uint64_t id, const char *destination)
 static bool answer(struct bench *b, const char *destination, int status, const char *retry_after)
 {
     struct notify_header headers[] = { { STR("Retry-After"), str_c(retry_after) } };
-    struct notify_response res = { .status = status, .sent = true, .headers = headers, .header_count = retry_after ? 1 : 0 };
+    struct notify_response res = {
+        .status = status, .sent = true, .headers = headers, .header_count = retry_after ? 1 : 0
+    };
     for (size_t i = 0; i < b->flying_count; i++) {
         struct exchange *x = b->flying[i];
         if (destination && !str_eq_c(x->dest->name, destination)) continue;
@@ -106,7 +108,7 @@ static const struct told *last(const struct bench *b)
 
 #define HOOK(name) "  " name ": {type: webhook, url: \"https://" name ".example/hook/s3cr3t-" name "\""
 
-/* --- one destination -------------------------------------------------------------------------------------- */
+/* --- one destination ----------------------------------------------------------------------------------- */
 static void test_delivered(void **state)
 {
     struct bench *b = bench_open(HOOK("a") "}\n");
@@ -169,8 +171,11 @@ static void test_refused_body_goes_plain_then_dead(void **state)
 
 static void test_what_cannot_be_built(void **state)
 {
-    static const struct { const char *content, *params; } cases[] = {
-        { "{\"kind\":\"open\"", "" }, { "{\"kind\":\"nothing\"}", "" }, { "{\"kind\":\"open\",\"title\":\"x\"}", "{\"to\":\"a\",\"url\":\"http://evil\"}" },
+    static const struct { const char *content, *params;
+    } cases[] = {
+        { "{\"kind\":\"open\"", "" },
+        { "{\"kind\":\"nothing\"}", "" },
+        { "{\"kind\":\"open\",\"title\":\"x\"}", "{\"to\":\"a\",\"url\":\"http://evil\"}" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -218,9 +223,12 @@ static void test_gone_target(void **state)
 {
     struct bench *b = bench_open("  s: {type: slack, token: \"${env:TEST_SLACK}\", channel: \"#ops\"}\n");
     struct deliver_job j = bench_job(1, "s");
-    struct notify_response res = { .status = 200, .sent = true, .body = STR("{\"ok\":false,\"error\":\"message_not_found\"}") };
+    struct notify_response res = { .status = 200,
+                                   .sent = true,
+                                   .body = STR("{\"ok\":false,\"error\":\"message_not_found\"}") };
     (void)state;
-    j.content = STR("{\"kind\":\"resolve\",\"id\":\"msg_1\",\"title\":\"t\",\"resolved\":true,\"severity\":\"error\",\"state\":\"resolved\"}");
+    j.content = STR("{\"kind\":\"resolve\",\"id\":\"msg_1\",\"title\":\"t\",\"resolved\":true,\"severity\":"
+                    "\"error\",\"state\":\"resolved\"}");
     j.captures = STR("{\"channel\":\"C1\",\"ts\":\"1.2\"}");
     core_push(&b->core, job_new(&j));
     core_step(&b->core);
@@ -263,7 +271,7 @@ static void test_console(void **state)
     bench_close(b);
 }
 
-/* --- waiting ---------------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------------- */
 static void test_long_pause_is_spent_in_the_store(void **state)
 {
     struct bench *b = bench_open(HOOK("a") "}\n");
@@ -335,7 +343,7 @@ static void test_rate(void **state)
     bench_close(b);
 }
 
-/* --- fairness --------------------------------------------------------------------------------------------- */
+/* --- fairness ------------------------------------------------------------------------------------------ */
 static void test_turns(void **state)
 {
     struct bench *b = bench_open("  a: {type: console}\n  b: {type: console}\n  c: {type: console}\n");
@@ -369,7 +377,7 @@ static void test_one_that_hangs_delays_nobody(void **state)
     bench_close(b);
 }
 
-/* --- the breaker ------------------------------------------------------------------------------------------ */
+/* --- the breaker --------------------------------------------------------------------------------------- */
 static void test_bad_config_burns_nothing(void **state)
 {
     struct bench *b = bench_open(HOOK("a") "}\n");
@@ -444,7 +452,8 @@ static void test_reload_of_a_changed_destination_closes(void **state)
 static void test_removed_destination(void **state)
 {
     struct bench *b = bench_open(HOOK("a") "}\n" HOOK("b") "}\n");
-    struct config *without = bench_config(HOOK("b") "}\n"), *again = bench_config(HOOK("a") "}\n" HOOK("b") "}\n");
+    struct config *without = bench_config(HOOK("b") "}\n"),
+                  *again = bench_config(HOOK("a") "}\n" HOOK("b") "}\n");
     (void)state;
     for (uint64_t i = 1; i <= 5; i++) push(b, i, "a");
     core_step(&b->core);
@@ -488,7 +497,7 @@ static void test_given_back_at_the_end(void **state)
     bench_close(b);
 }
 
-/* --- an hour of outage ------------------------------------------------------------------------------------ */
+/* --- an hour of outage --------------------------------------------------------------------------------- */
 /* A store in miniature: keeps what is due and hands it over again. */
 struct kept { uint64_t id; char destination[8]; int64_t due_ms, attempts; bool here, over; };
 enum { PLACES = 20, PER_PLACE = 300 };
@@ -512,7 +521,8 @@ static void hand_over_due(struct outage *o, int64_t now_ms)
     for (size_t i = 0; i < o->n; i++) {
         struct kept *k = &o->kept[i];
         struct deliver_job j;
-        if (k->here || k->over || k->due_ms > now_ms || held[place_number(k->destination)]++ >= QUEUE_MOST) continue;
+        if (k->here || k->over || k->due_ms > now_ms || held[place_number(k->destination)]++ >= QUEUE_MOST)
+            continue;
         j = bench_job(k->id, k->destination);
         j.attempts = k->attempts;
         j.expires_ms = T0 + 86400000;

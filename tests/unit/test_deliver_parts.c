@@ -16,7 +16,7 @@ static struct mono at(int64_t ms)
     return (struct mono){ ms };
 }
 
-/* --- backoff ---------------------------------------------------------------------------------------------- */
+/* --- backoff ------------------------------------------------------------------------------------------- */
 static void test_backoff_ceiling(void **state)
 {
     static const struct { int64_t base, cap, attempt, want; } cases[] = {
@@ -52,7 +52,7 @@ static void test_backoff_jitter_is_full(void **state)
     }
 }
 
-/* --- bucket ----------------------------------------------------------------------------------------------- */
+/* --- bucket -------------------------------------------------------------------------------------------- */
 static void test_bucket_steps(void **state)
 {
     static const struct { int64_t now; bool take; int64_t wait; } steps[] = { /* 3 per 10 s */
@@ -105,7 +105,7 @@ static void test_bucket_property(void **state)
     }
 }
 
-/* --- breaker ---------------------------------------------------------------------------------------------- */
+/* --- breaker ------------------------------------------------------------------------------------------- */
 /* A story: o ok, f failed, b broken; p probes (asserts that one may go), then the next letter is its outcome;
  * . waits a second, : ten. want: state afterwards. */
 static void test_breaker_stories(void **state)
@@ -169,7 +169,7 @@ static void test_breaker_changes(void **state)
     assert_int_equal(breaker_record(&b, BREAKER_OK, true, at(40000)), BREAKER_CLOSED_AGAIN);
 }
 
-/* --- a place ---------------------------------------------------------------------------------------------- */
+/* --- a place ------------------------------------------------------------------------------------------- */
 static struct notify_destination destination(size_t in_flight_max, int64_t rate_n, int64_t rate_per_ms)
 {
     return (struct notify_destination){ .name = STR("x"), .type = STR("webhook"), .in_flight_max = in_flight_max,
@@ -261,37 +261,43 @@ static void test_returns_are_spread(void **state)
     place_free(&p);
 }
 
-/* --- outcomes --------------------------------------------------------------------------------------------- */
+/* --- outcomes ------------------------------------------------------------------------------------------ */
+#define V(c) { .class = VERDICT_##c }
+#define LIMITED_30S { .class = VERDICT_RATE_LIMITED, .wait_ms = 30000 }
+#define RETRY_30S { .class = VERDICT_RETRY, .wait_ms = 30000 }
+
 static void test_outcomes(void **state)
 {
+    enum { NOW = 1000000, no = false, yes = true };
+    enum { DELIVERED = DELIVER_DELIVERED, RETRY = DELIVER_RETRY, DEAD = DELIVER_DEAD };
     static const struct {
         const char *what;
         struct verdict v;
         struct deliver_job j;
         int64_t not_before_ms;
-        enum deliver_outcome want;
+        int want;
         bool plain, too_old;
         int64_t least, most;
     } cases[] = {
-        { "ok", { .class = VERDICT_OK }, { 0 }, 0, DELIVER_DELIVERED, false, false, 0, 0 },
-        { "known already", { .class = VERDICT_OK_DUPLICATE }, { .plain = true }, 0, DELIVER_DELIVERED, true, false, 0, 0 },
-        { "ok, though old", { .class = VERDICT_OK }, { .expires_ms = 1 }, 0, DELIVER_DELIVERED, false, false, 0, 0 },
-        { "first retry", { .class = VERDICT_RETRY }, { 0 }, 0, DELIVER_RETRY, false, false, 0, 1000 },
-        { "late retry", { .class = VERDICT_RETRY }, { .attempts = 30 }, 0, DELIVER_RETRY, false, false, 0, 300000 },
-        { "uncertain", { .class = VERDICT_UNCERTAIN }, { .attempts = 2 }, 0, DELIVER_RETRY, false, false, 0, 4000 },
-        { "plain stays plain", { .class = VERDICT_RETRY }, { .plain = true }, 0, DELIVER_RETRY, true, false, 0, 1000 },
-        { "asked to wait", { .class = VERDICT_RATE_LIMITED, .wait_ms = 30000 }, { 0 }, 0, DELIVER_RETRY, false, false, 30000, 30999 },
-        { "asked to wait, 503", { .class = VERDICT_RETRY, .wait_ms = 30000 }, { 0 }, 0, DELIVER_RETRY, false, false, 30000, 30999 },
-        { "limited, nothing said", { .class = VERDICT_RATE_LIMITED }, { 0 }, 0, DELIVER_RETRY, false, false, 1000, 1999 },
-        { "breaker", { .class = VERDICT_RETRY }, { 0 }, 10000, DELIVER_RETRY, false, false, 10000, 10000 },
-        { "refused", { .class = VERDICT_BAD_PAYLOAD }, { 0 }, 0, DELIVER_RETRY, true, false, 0, 0 },
-        { "refused again", { .class = VERDICT_BAD_PAYLOAD }, { .plain = true }, 0, DELIVER_DEAD, true, false, 0, 0 },
-        { "bad config", { .class = VERDICT_BAD_CONFIG }, { .plain = false }, 10000, DELIVER_RETRY, false, false, 10000, 10000 },
-        { "gone", { .class = VERDICT_GONE_TARGET }, { .captures = STR("{\"ts\":\"1\"}") }, 0, DELIVER_RETRY, false, false, 0, 0 },
-        { "gone, had nothing", { .class = VERDICT_GONE_TARGET }, { .attempts = 20, .captures = STR(" {} ") }, 0, DELIVER_RETRY, false, false, 0, 300000 },
-        { "still in time", { .class = VERDICT_RETRY }, { .expires_ms = 1000000 + 10000 }, 10000, DELIVER_RETRY, false, false, 10000, 10000 },
-        { "too old", { .class = VERDICT_RETRY }, { .expires_ms = 1000000 + 9999 }, 10000, DELIVER_DEAD, false, true, 10000, 10000 },
-        { "refused, too old", { .class = VERDICT_BAD_PAYLOAD }, { .expires_ms = 999999 }, 0, DELIVER_DEAD, true, true, 0, 0 },
+        { "ok", V(OK), { 0 }, 0, DELIVERED, no, no, 0, 0 },
+        { "known already", V(OK_DUPLICATE), { .plain = true }, 0, DELIVERED, yes, no, 0, 0 },
+        { "ok, though old", V(OK), { .expires_ms = 1 }, 0, DELIVERED, no, no, 0, 0 },
+        { "first retry", V(RETRY), { 0 }, 0, RETRY, no, no, 0, 1000 },
+        { "late retry", V(RETRY), { .attempts = 30 }, 0, RETRY, no, no, 0, 300000 },
+        { "uncertain", V(UNCERTAIN), { .attempts = 2 }, 0, RETRY, no, no, 0, 4000 },
+        { "plain stays plain", V(RETRY), { .plain = true }, 0, RETRY, yes, no, 0, 1000 },
+        { "asked to wait", LIMITED_30S, { 0 }, 0, RETRY, no, no, 30000, 30999 },
+        { "asked to wait, 503", RETRY_30S, { 0 }, 0, RETRY, no, no, 30000, 30999 },
+        { "limited, nothing said", V(RATE_LIMITED), { 0 }, 0, RETRY, no, no, 1000, 1999 },
+        { "breaker", V(RETRY), { 0 }, 10000, RETRY, no, no, 10000, 10000 },
+        { "refused", V(BAD_PAYLOAD), { 0 }, 0, RETRY, yes, no, 0, 0 },
+        { "refused again", V(BAD_PAYLOAD), { .plain = true }, 0, DEAD, yes, no, 0, 0 },
+        { "bad config", V(BAD_CONFIG), { .plain = false }, 10000, RETRY, no, no, 10000, 10000 },
+        { "gone", V(GONE_TARGET), { .captures = STR("{\"ts\":\"1\"}") }, 0, RETRY, no, no, 0, 0 },
+        { "gone, had nothing", V(GONE_TARGET), { .attempts = 20, .captures = STR(" {} ") }, 0, RETRY, no, no, 0, 300000 },
+        { "still in time", V(RETRY), { .expires_ms = NOW + 10000 }, 10000, RETRY, no, no, 10000, 10000 },
+        { "too old", V(RETRY), { .expires_ms = NOW + 9999 }, 10000, DEAD, no, yes, 10000, 10000 },
+        { "refused, too old", V(BAD_PAYLOAD), { .expires_ms = NOW - 1 }, 0, DEAD, yes, yes, 0, 0 },
     };
     struct rng rng;
     (void)state;
@@ -299,9 +305,9 @@ static void test_outcomes(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         for (int k = 0; k < 100; k++) {
             uint64_t jitter[2] = { rng_u64(&rng) | 1, rng_u64(&rng) };
-            struct outcome o = outcome_of(&cases[i].j, &cases[i].v, 1000000, cases[i].not_before_ms, jitter);
-            if (o.what != cases[i].want || o.plain != cases[i].plain || o.too_old != cases[i].too_old || o.delay_ms < cases[i].least ||
-                o.delay_ms > cases[i].most)
+            struct outcome o = outcome_of(&cases[i].j, &cases[i].v, NOW, cases[i].not_before_ms, jitter);
+            bool fits = (int)o.what == cases[i].want && o.plain == cases[i].plain && o.too_old == cases[i].too_old;
+            if (!fits || o.delay_ms < cases[i].least || o.delay_ms > cases[i].most)
                 fail_msg("%s: %d after %jd ms", cases[i].what, (int)o.what, (intmax_t)o.delay_ms);
         }
     }
