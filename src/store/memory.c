@@ -11,15 +11,18 @@ size_t mem_lower_bound(const void *v, size_t n, size_t size, uint64_t id)
         size_t mid = low + (high - low) / 2;
         uint64_t at;
         memcpy(&at, (const char *)v + mid * size, sizeof at);
-        if (at < id) low = mid + 1;
-        else high = mid;
+        if (at < id)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return low;
 }
 
 /* Makes room for id in its place and gives the index. */
 #define INSERT(vec, id) \
-    (vec_push(vec), shift_for((vec)->v, (vec)->n, sizeof *(vec)->v, mem_lower_bound((vec)->v, (vec)->n - 1, sizeof *(vec)->v, (id))))
+    (vec_push(vec), shift_for((vec)->v, (vec)->n, sizeof *(vec)->v, \
+                              mem_lower_bound((vec)->v, (vec)->n - 1, sizeof *(vec)->v, (id))))
 
 void *mem_find_id(void *v, size_t n, size_t size, uint64_t id)
 {
@@ -46,7 +49,7 @@ static struct str own_maybe(struct mem_store *s, struct str v)
     return str_absent(v) ? v : str_dup(&s->texts, v);
 }
 
-/* --- events, runs ---------------------------------------------------------------------------------------------- */
+/* --- events, runs --------------------------------------------------------------------------------------- */
 static void put_event(struct mem_store *s, const struct store_event *e)
 {
     struct store_event *n = &s->events.v[INSERT(&s->events, e->id)];
@@ -62,8 +65,8 @@ static void put_event(struct mem_store *s, const struct store_event *e)
 
 struct str mem_run_key(struct arena *a, const struct store_run *r)
 {
-    return str_printf(a, "%zu:" STR_FMT "%zu:" STR_FMT STR_FMT, r->run.n, STR_ARG(r->run), r->project.n, STR_ARG(r->project),
-                      STR_ARG(r->env));
+    return str_printf(a, "%zu:" STR_FMT "%zu:" STR_FMT STR_FMT, r->run.n, STR_ARG(r->run), r->project.n,
+                      STR_ARG(r->project), STR_ARG(r->env));
 }
 
 struct store_run *mem_find_run(struct mem_store *s, const struct store_run *id)
@@ -90,14 +93,19 @@ static void put_run(struct mem_store *s, const struct store_run *r)
     n->last_event = r->last_event;
 }
 
-/* --- incidents, cells, notes ----------------------------------------------------------------------------------- */
+/* --- incidents, cells, notes ---------------------------------------------------------------------------- */
 static void put_incident(struct mem_store *s, const struct engine_incident_row *i)
 {
     struct engine_incident_row *n = MEM_FIND(&s->incidents, i->id), old;
     if (!n) {
         n = &s->incidents.v[INSERT(&s->incidents, i->id)];
-        *n = (struct engine_incident_row){ .project = own(s, i->project), .env = own(s, i->env), .rule = own(s, i->rule),
-                                           .key = own(s, i->key), .title = STR(""), .task = STR(""), .last_run = STR("") };
+        *n = (struct engine_incident_row){ .project = own(s, i->project),
+                                           .env = own(s, i->env),
+                                           .rule = own(s, i->rule),
+                                           .key = own(s, i->key),
+                                           .title = STR(""),
+                                           .task = STR(""),
+                                           .last_run = STR("") };
     }
     old = *n;
     *n = *i;
@@ -144,7 +152,7 @@ static void put_rejected(struct mem_store *s, const struct store_rejected *r)
     *n = (struct store_rejected){ r->id, r->at_ms, own(s, r->source), own(s, r->reason), own(s, r->body) };
 }
 
-/* --- deliveries ------------------------------------------------------------------------------------------------ */
+/* --- deliveries ----------------------------------------------------------------------------------------- */
 bool mem_waits(const struct store_delivery *d)
 {
     return d->state == DELIVERY_PENDING || d->state == DELIVERY_RETRYING;
@@ -235,12 +243,14 @@ static void redeliver(struct mem_store *s, uint64_t id, int64_t now_ms)
     if (until > d->expires_ms) d->expires_ms = until;
 }
 
-/* --- commit ---------------------------------------------------------------------------------------------------- */
+/* --- commit --------------------------------------------------------------------------------------------- */
 static bool repeated(const uint64_t *id, size_t n, size_t stride)
 {
     for (size_t i = 0; i + 1 < n; i++)
         for (size_t j = i + 1; j < n; j++)
-            if (*(const uint64_t *)((const char *)id + i * stride) == *(const uint64_t *)((const char *)id + j * stride)) return true;
+            if (*(const uint64_t *)((const char *)id + i * stride) ==
+                *(const uint64_t *)((const char *)id + j * stride))
+                return true;
     return false;
 }
 
@@ -263,7 +273,8 @@ static int check(struct mem_store *s, const struct store_batch *b, struct err *e
     }
     bool clash = CLASHES(s, b, events) || CLASHES(s, b, deliveries) || CLASHES(s, b, rejected);
     for (size_t i = 0; i < b->events.n; i++) clash |= MEM_FIND(&s->events, b->events.v[i].id) != NULL;
-    for (size_t i = 0; i < b->deliveries.n; i++) clash |= MEM_FIND(&s->deliveries, b->deliveries.v[i].id) != NULL;
+    for (size_t i = 0; i < b->deliveries.n; i++)
+        clash |= MEM_FIND(&s->deliveries, b->deliveries.v[i].id) != NULL;
     for (size_t i = 0; i < b->rejected.n; i++) clash |= MEM_FIND(&s->rejected, b->rejected.v[i].id) != NULL;
     if (clash) return err_set(err, ERR_CONFLICT, "an id is stored already");
     for (size_t i = 0; i < b->attempts.n; i++)
@@ -304,7 +315,7 @@ void store_memory_fail(struct store *store, enum err_code code, size_t commits)
     s->fail_commits = commits;
 }
 
-/* --- open and close -------------------------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------------------------------------- */
 static bool mem_upkeep_due(struct store *s)
 {
     (void)s;

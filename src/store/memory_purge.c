@@ -3,9 +3,12 @@
 
 enum { OVERHEAD_BYTES = 200 }; /* of an event, for keep.size_bytes */
 
-#define REMOVE(vec, i) (memmove(&(vec)->v[i], &(vec)->v[(i) + 1], ((vec)->n - (i) - 1) * sizeof *(vec)->v), (void)(vec)->n--)
+#define REMOVE(vec, i) \
+    (memmove(&(vec)->v[i], &(vec)->v[(i) + 1], ((vec)->n - (i)-1) * sizeof *(vec)->v), (void)(vec)->n--)
 
-struct purge { size_t left, deleted; };
+struct purge {
+    size_t left, deleted;
+};
 
 static void took(struct purge *p, size_t n)
 {
@@ -79,7 +82,8 @@ static void purge_incidents(struct mem_store *s, int64_t before_ms, struct purge
         if (incident_done(s, &s->incidents.v[i], before_ms)) purge_incident(s, i, p);
     for (size_t i = s->deliveries.n; i-- > 0 && p->left;) {
         const struct store_delivery *d = &s->deliveries.v[i];
-        if (d->incident == 0 && !mem_waits(d) && d->done_ms < before_ms && id_wall_ms(d->id) < before_ms) purge_delivery(s, i, p);
+        if (d->incident == 0 && !mem_waits(d) && d->done_ms < before_ms && id_wall_ms(d->id) < before_ms)
+            purge_delivery(s, i, p);
     }
 }
 
@@ -90,21 +94,23 @@ static int64_t size_of(const struct mem_store *s)
     return bytes;
 }
 
-int mem_purge(struct store *store, const struct store_keep *keep, int64_t now_ms, size_t max_rows, size_t *deleted,
-                     struct err *err)
+int mem_purge(struct store *store, const struct store_keep *keep, int64_t now_ms, size_t max_rows,
+              size_t *deleted, struct err *err)
 {
     struct mem_store *s = (struct mem_store *)store;
     struct purge p = { max_rows, 0 };
     int64_t before_ms = now_ms - keep->events_ms;
     (void)err;
     pthread_mutex_lock(&s->lock);
-    while (keep->events_ms > 0 && p.left && s->events.n && id_wall_ms(s->events.v[0].id) < before_ms) purge_oldest_event(s, &p);
+    while (keep->events_ms > 0 && p.left && s->events.n && id_wall_ms(s->events.v[0].id) < before_ms)
+        purge_oldest_event(s, &p);
     while (keep->events_ms > 0 && p.left && s->rejected.n && id_wall_ms(s->rejected.v[0].id) < before_ms) {
         REMOVE(&s->rejected, 0);
         took(&p, 1);
     }
     if (keep->incidents_ms > 0) purge_incidents(s, now_ms - keep->incidents_ms, &p);
-    while (keep->size_bytes > 0 && p.left && s->events.n && size_of(s) > keep->size_bytes) purge_oldest_event(s, &p);
+    while (keep->size_bytes > 0 && p.left && s->events.n && size_of(s) > keep->size_bytes)
+        purge_oldest_event(s, &p);
     *deleted = p.deleted;
     pthread_mutex_unlock(&s->lock);
     return 0;

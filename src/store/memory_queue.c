@@ -14,8 +14,8 @@ int mem_load(struct store *store, const struct store_load *l, struct err *err)
     return 0;
 }
 
-int mem_fetch_runs(struct store *store, struct arena *a, const struct store_run *ids, size_t n, struct str *out,
-                          struct err *err)
+int mem_fetch_runs(struct store *store, struct arena *a, const struct store_run *ids, size_t n,
+                   struct str *out, struct err *err)
 {
     struct mem_store *s = (struct mem_store *)store;
     (void)err;
@@ -26,7 +26,8 @@ int mem_fetch_runs(struct store *store, struct arena *a, const struct store_run 
     return 0;
 }
 
-int mem_fetch_detail(struct store *store, struct arena *a, uint64_t incident, struct str *detail, struct err *err)
+int mem_fetch_detail(struct store *store, struct arena *a, uint64_t incident, struct str *detail,
+                     struct err *err)
 {
     struct mem_store *s = (struct mem_store *)store;
     struct engine_incident_row *i = MEM_FIND(&s->incidents, incident);
@@ -45,7 +46,8 @@ int mem_meta_get(struct store *store, struct arena *a, struct str key, struct st
     return !str_absent(*value);
 }
 
-void mem_copy_delivery(struct mem_store *s, struct arena *a, const struct store_delivery *d, struct store_delivery *out)
+void mem_copy_delivery(struct mem_store *s, struct arena *a, const struct store_delivery *d,
+                       struct store_delivery *out)
 {
     struct mem_lane *l = mem_lane_find(s, d->destination, d->lane);
     *out = *d;
@@ -54,12 +56,15 @@ void mem_copy_delivery(struct mem_store *s, struct arena *a, const struct store_
 
 static int by_due(const void *x, const void *y)
 {
-    const struct store_delivery *a = *(struct store_delivery *const *)x, *b = *(struct store_delivery *const *)y;
+    const struct store_delivery *a = *(struct store_delivery *const *)x,
+                                *b = *(struct store_delivery *const *)y;
     if (a->due_ms != b->due_ms) return a->due_ms < b->due_ms ? -1 : 1;
     return a->id < b->id ? -1 : 1;
 }
 
-struct heads { VEC(struct store_delivery *) at; };
+struct heads {
+    VEC(struct store_delivery *) at;
+};
 
 /* Ids ascend, so the first undelivered one of a lane that we meet is its head. */
 static void find_heads(struct mem_store *s, struct str destination, struct heads *h)
@@ -76,21 +81,23 @@ static void find_heads(struct mem_store *s, struct str destination, struct heads
     if (h->at.n) qsort(h->at.v, h->at.n, sizeof *h->at.v, by_due);
 }
 
-int mem_due_deliveries(struct store *store, struct arena *a, struct str destination, int64_t now_ms, size_t max,
-                              struct store_delivery *out, size_t *n, int64_t *next_due_ms, struct err *err)
+int mem_due_deliveries(struct store *store, struct arena *a, struct str destination, int64_t now_ms,
+                       size_t max, struct store_delivery *out, size_t *n, int64_t *next_due_ms,
+                       struct err *err)
 {
     struct mem_store *s = (struct mem_store *)store;
     struct heads h = { 0 };
     (void)err;
     find_heads(s, destination, &h);
-    for (*n = 0; *n < max && *n < h.at.n && h.at.v[*n]->due_ms <= now_ms; ++*n) mem_copy_delivery(s, a, h.at.v[*n], &out[*n]);
+    for (*n = 0; *n < max && *n < h.at.n && h.at.v[*n]->due_ms <= now_ms; ++*n)
+        mem_copy_delivery(s, a, h.at.v[*n], &out[*n]);
     if (next_due_ms) *next_due_ms = *n < h.at.n ? h.at.v[*n]->due_ms : ENGINE_NEVER;
     vec_free(&h.at);
     return 0;
 }
 
-int mem_lane_head(struct store *store, struct arena *a, struct str destination, struct str lane, struct store_delivery *out,
-                         struct err *err)
+int mem_lane_head(struct store *store, struct arena *a, struct str destination, struct str lane,
+                  struct store_delivery *out, struct err *err)
 {
     struct mem_store *s = (struct mem_store *)store;
     (void)err;

@@ -41,11 +41,12 @@ static bool contains(struct str text, struct str part)
     return false;
 }
 
-/* --- incidents ------------------------------------------------------------------------------------------------- */
+/* --- incidents ------------------------------------------------------------------------------------------ */
 static bool incident_fits(const struct store_incident_filter *f, const struct engine_incident_row *i)
 {
-    return (f->before == 0 || i->id < f->before) && fits(f->state, str_c(incident_state_name(i->state))) && fits(f->rule, i->rule) &&
-           fits(f->task, i->task) && fits(f->env, i->env) && fits(f->project, i->project) &&
+    return (f->before == 0 || i->id < f->before) && fits(f->state, str_c(incident_state_name(i->state))) &&
+           fits(f->rule, i->rule) && fits(f->task, i->task) && fits(f->env, i->env) &&
+           fits(f->project, i->project) &&
            (contains(i->title, f->q) || contains(i->key, f->q) || contains(i->last_run, f->q));
 }
 
@@ -75,7 +76,8 @@ static int mem_incidents(struct store_reader *r, struct arena *a, const struct s
     return unlock(s, 0);
 }
 
-static int mem_incident(struct store_reader *r, struct arena *a, uint64_t id, struct engine_incident_row *out, struct err *err)
+static int mem_incident(struct store_reader *r, struct arena *a, uint64_t id, struct engine_incident_row *out,
+                        struct err *err)
 {
     struct mem_store *s = lock(r);
     const struct engine_incident_row *i = MEM_FIND(&s->incidents, id);
@@ -87,8 +89,8 @@ static int mem_incident(struct store_reader *r, struct arena *a, uint64_t id, st
     return unlock(s, 1);
 }
 
-static int mem_notes(struct store_reader *r, struct arena *a, uint64_t incident, struct store_note *out, size_t max, size_t *n,
-                     struct err *err)
+static int mem_notes(struct store_reader *r, struct arena *a, uint64_t incident, struct store_note *out,
+                     size_t max, size_t *n, struct err *err)
 {
     struct mem_store *s = lock(r);
     size_t have = 0, skip;
@@ -104,15 +106,15 @@ static int mem_notes(struct store_reader *r, struct arena *a, uint64_t incident,
     return unlock(s, 0);
 }
 
-/* --- deliveries ------------------------------------------------------------------------------------------------ */
+/* --- deliveries ----------------------------------------------------------------------------------------- */
 static bool delivery_fits(const struct store_delivery_filter *f, const struct store_delivery *d)
 {
     return (f->before == 0 || d->id < f->before) && (f->state < 0 || f->state == (int)d->state) &&
            (f->incident == 0 || f->incident == d->incident) && fits(f->destination, d->destination);
 }
 
-static int mem_deliveries(struct store_reader *r, struct arena *a, const struct store_delivery_filter *f, struct store_delivery *out,
-                          size_t *n, struct err *err)
+static int mem_deliveries(struct store_reader *r, struct arena *a, const struct store_delivery_filter *f,
+                          struct store_delivery *out, size_t *n, struct err *err)
 {
     struct mem_store *s = lock(r);
     (void)err;
@@ -131,8 +133,8 @@ static int mem_deliveries(struct store_reader *r, struct arena *a, const struct 
     return unlock(s, 0);
 }
 
-static int mem_attempts(struct store_reader *r, struct arena *a, uint64_t delivery, struct store_attempt *out, size_t max, size_t *n,
-                        struct err *err)
+static int mem_attempts(struct store_reader *r, struct arena *a, uint64_t delivery, struct store_attempt *out,
+                        size_t max, size_t *n, struct err *err)
 {
     struct mem_store *s = lock(r);
     size_t have = 0, skip;
@@ -150,7 +152,7 @@ static int mem_attempts(struct store_reader *r, struct arena *a, uint64_t delive
     return unlock(s, 0);
 }
 
-/* --- runs, events, rejected ------------------------------------------------------------------------------------ */
+/* --- runs, events, rejected ----------------------------------------------------------------------------- */
 static int run_order(const void *x, const void *y)
 {
     const struct store_run *a = x, *b = y;
@@ -158,8 +160,8 @@ static int run_order(const void *x, const void *y)
     return c ? c : str_cmp(a->env, b->env);
 }
 
-static int mem_run(struct store_reader *r, struct arena *a, struct str project, struct str env, struct str run, struct store_run *out,
-                   size_t max, size_t *n, struct err *err)
+static int mem_run(struct store_reader *r, struct arena *a, struct str project, struct str env,
+                   struct str run, struct store_run *out, size_t max, size_t *n, struct err *err)
 {
     struct mem_store *s = lock(r);
     (void)err;
@@ -177,7 +179,8 @@ static int mem_run(struct store_reader *r, struct arena *a, struct str project, 
     return unlock(s, 0);
 }
 
-static int mem_event(struct store_reader *r, struct arena *a, uint64_t id, struct store_event *out, struct err *err)
+static int mem_event(struct store_reader *r, struct arena *a, uint64_t id, struct store_event *out,
+                     struct err *err)
 {
     struct mem_store *s = lock(r);
     const struct store_event *e = MEM_FIND(&s->events, id);
@@ -194,8 +197,8 @@ static int mem_event(struct store_reader *r, struct arena *a, uint64_t id, struc
     return unlock(s, 1);
 }
 
-static int mem_rejected(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out, size_t max, size_t *n,
-                        struct err *err)
+static int mem_rejected(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out,
+                        size_t max, size_t *n, struct err *err)
 {
     struct mem_store *s = lock(r);
     (void)err;
@@ -203,7 +206,8 @@ static int mem_rejected(struct store_reader *r, struct arena *a, uint64_t before
     for (size_t i = s->rejected.n; i-- > 0 && *n < row_limit(max);) {
         const struct store_rejected *o = &s->rejected.v[i];
         if (before && o->id >= before) continue;
-        out[(*n)++] = (struct store_rejected){ o->id, o->at_ms, copy(a, o->source), copy(a, o->reason), copy(a, o->body) };
+        out[(*n)++] = (struct store_rejected){ o->id, o->at_ms, copy(a, o->source), copy(a, o->reason),
+                                               copy(a, o->body) };
     }
     return unlock(s, 0);
 }
@@ -212,10 +216,13 @@ static int mem_counts(struct store_reader *r, struct store_counts *out, struct e
 {
     struct mem_store *s = lock(r);
     (void)err;
-    *out = (struct store_counts){ .events = (int64_t)s->events.n, .runs = (int64_t)s->runs.n,
-                                  .incidents = (int64_t)s->incidents.n, .rejected = (int64_t)s->rejected.n };
+    *out = (struct store_counts){ .events = (int64_t)s->events.n,
+                                  .runs = (int64_t)s->runs.n,
+                                  .incidents = (int64_t)s->incidents.n,
+                                  .rejected = (int64_t)s->rejected.n };
     for (size_t i = 0; i < s->incidents.n; i++)
-        out->incidents_open += s->incidents.v[i].state == INCIDENT_OPEN || s->incidents.v[i].state == INCIDENT_ACKNOWLEDGED;
+        out->incidents_open +=
+            s->incidents.v[i].state == INCIDENT_OPEN || s->incidents.v[i].state == INCIDENT_ACKNOWLEDGED;
     for (size_t i = s->deliveries.n; i-- > 0;) {
         const struct store_delivery *d = &s->deliveries.v[i];
         out->deliveries_dead += d->state == DELIVERY_DEAD;

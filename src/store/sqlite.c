@@ -16,19 +16,24 @@ static void name_holder(int fd, const char *path, struct err *err)
     char pid[24] = "";
     ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
     while (n > 0 && (pid[n - 1] < '0' || pid[n - 1] > '9')) pid[--n] = '\0';
-    if (n > 0) err_set(err, ERR_CONFLICT, "store %s is in use by another runbell (pid %s)", path, pid);
-    else err_set(err, ERR_CONFLICT, "store %s is in use by another runbell", path);
+    if (n > 0)
+        err_set(err, ERR_CONFLICT, "store %s is in use by another runbell (pid %s)", path, pid);
+    else
+        err_set(err, ERR_CONFLICT, "store %s is in use by another runbell", path);
 }
 
 static int refuse_folder(const char *path, struct err *err)
 {
     if (errno == ENOENT)
-        return err_set(err, ERR_NOT_FOUND, "cannot open store %s: its folder does not exist; create it", path);
-    return err_set(err, ERR_IO, "cannot write beside store %s: %m; runbell's user must be able to write its folder", path);
+        return err_set(err, ERR_NOT_FOUND, "cannot open store %s: its folder does not exist; create it",
+                       path);
+    return err_set(err, ERR_IO,
+                   "cannot write beside store %s: %m; runbell's user must be able to write its folder", path);
 }
 
-/* The lock is a file of its own: SQLite's locks on the database come and go, and any close of it in this process
- * would drop ours. The file stays when we leave; removing it could take it from under a new holder. */
+/* The lock is a file of its own: SQLite's locks on the database come and go, and any close of it in this
+ * process would drop ours. The file stays when we leave; removing it could take it from under a new holder.
+ */
 static int take_lock(struct sq_store *s, struct err *err)
 {
     struct strbuf name;
@@ -59,11 +64,15 @@ static int check_not_lost(const char *path, struct err *err)
     rc = stat(name.p, &log);
     strbuf_fini(&name);
     if (rc || log.st_size == 0) return 0;
-    return err_set(err, ERR_IO, "store %s is missing or empty but its %s-wal holds data: put the database back beside it, or move "
-                   "the -wal away to begin anew", path, path);
+    return err_set(
+        err, ERR_IO,
+        "store %s is missing or empty but its %s-wal holds data: put the database back beside it, or move "
+        "the -wal away to begin anew",
+        path, path);
 }
 
-/* Made here and not by SQLite so that it is ours alone from its first moment; -wal and -shm take over its mode. */
+/* Made here and not by SQLite so that it is ours alone from its first moment; -wal and -shm take over its
+ * mode. */
 static int make_file(const char *path, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -88,11 +97,12 @@ static int count_log_pages(void *ctx, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-/* page_size counts for a new file only: events of 1 KB waste less of 8 KiB than of 4 (measured: 15 % less CPU per event in
- * batches of 100). cache_size bounds our memory (KiB); mmap would turn a read error into a signal; secure_delete, on
- * in this build, writes every purged page. */
+/* page_size counts for a new file only: events of 1 KB waste less of 8 KiB than of 4 (measured: 15 % less CPU
+ * per event in batches of 100). cache_size bounds our memory (KiB); mmap would turn a read error into a
+ * signal; secure_delete, on in this build, writes every purged page. */
 static const char setup_sql[] =
-    "PRAGMA page_size = 8192; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -6144; PRAGMA mmap_size = 0;"
+    "PRAGMA page_size = 8192; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = "
+    "-6144; PRAGMA mmap_size = 0;"
     "PRAGMA temp_store = MEMORY; PRAGMA secure_delete = OFF; PRAGMA trusted_schema = OFF;"
     "PRAGMA journal_size_limit = 67108864;";
 
@@ -102,7 +112,8 @@ static int set_wal(struct sq_store *s, struct err *err)
     int rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode = WAL", -1, &q, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_step(q);
     if (rc == SQLITE_ROW && !str_eq_c(sq_col(q, 0), "wal"))
-        err_set(err, ERR_IO, "store %s: its file system cannot do write-ahead logging; use a local disk", s->path);
+        err_set(err, ERR_IO, "store %s: its file system cannot do write-ahead logging; use a local disk",
+                s->path);
     else if (rc == SQLITE_ROW)
         rc = SQLITE_OK;
     else
@@ -115,7 +126,8 @@ static int load_counts(struct sq_store *s, struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_COUNTS_LOAD, err);
     int rc = q ? sq_row(s, q, err) : -1;
-    if (rc == 0) return err_set(err, ERR_IO, "store %s is damaged: its counts are gone; restore a backup", s->path);
+    if (rc == 0)
+        return err_set(err, ERR_IO, "store %s is damaged: its counts are gone; restore a backup", s->path);
     if (rc < 0) return -1;
     s->counts = (struct sq_counts){ sq_col_int(q, 0), sq_col_int(q, 1), sq_col_int(q, 2),
                                     sq_col_int(q, 3), sq_col_int(q, 4), sq_col_int(q, 5) };
@@ -140,14 +152,16 @@ static int open_database(struct sq_store *s, struct err *err)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (check_not_lost(s->path, err) || make_file(s->path, err)) return -1;
-    if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK) return sq_error(s->db, s->path, "open", err);
-    sqlite3_busy_timeout(s->db, 1000); /* a backup tool's reader that comes first after a crash recovers the log */
+    if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK)
+        return sq_error(s->db, s->path, "open", err);
+    sqlite3_busy_timeout(s->db,
+                         1000); /* a backup tool's reader that comes first after a crash recovers the log */
     if (sq_exec(s, setup_sql, err)) return -1;
     sqlite3_wal_hook(s->db, count_log_pages, s); /* after the pragma, which sets a hook of its own */
     return 0;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------ */
+/* --- operations ----------------------------------------------------------------------------------------- */
 static void sq_close(struct store **store)
 {
     struct sq_store *s = (struct sq_store *)*store;
@@ -203,8 +217,8 @@ static int fetch_one(struct sq_store *s, sqlite3_stmt *q, struct arena *a, struc
     return rc;
 }
 
-static int sq_fetch_runs(struct store *store, struct arena *a, const struct store_run *ids, size_t n, struct str *out,
-                         struct err *err)
+static int sq_fetch_runs(struct store *store, struct arena *a, const struct store_run *ids, size_t n,
+                         struct str *out, struct err *err)
 {
     struct sq_store *s = (struct sq_store *)store;
     sqlite3_stmt *q = sq_get(s, SQ_RUN_KNOWN, err);
@@ -216,11 +230,13 @@ static int sq_fetch_runs(struct store *store, struct arena *a, const struct stor
         sq_text(q, 3, ids[i].env);
         if (fetch_one(s, q, a, &out[i], err) < 0) rc = -1;
     }
-    if (sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK && rc == 0) rc = sq_error(s->db, s->path, "read", err);
+    if (sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK && rc == 0)
+        rc = sq_error(s->db, s->path, "read", err);
     return rc;
 }
 
-static int sq_fetch_detail(struct store *store, struct arena *a, uint64_t incident, struct str *detail, struct err *err)
+static int sq_fetch_detail(struct store *store, struct arena *a, uint64_t incident, struct str *detail,
+                           struct err *err)
 {
     struct sq_store *s = (struct sq_store *)store;
     sqlite3_stmt *q = sq_get(s, SQ_DETAIL, err);
@@ -229,7 +245,8 @@ static int sq_fetch_detail(struct store *store, struct arena *a, uint64_t incide
     return fetch_one(s, q, a, detail, err) < 0 ? -1 : 0;
 }
 
-static int sq_meta_get(struct store *store, struct arena *a, struct str key, struct str *value, struct err *err)
+static int sq_meta_get(struct store *store, struct arena *a, struct str key, struct str *value,
+                       struct err *err)
 {
     struct sq_store *s = (struct sq_store *)store;
     sqlite3_stmt *q = sq_get(s, SQ_META, err);
@@ -255,7 +272,8 @@ static const struct store_ops sqlite_ops = {
 
 static void configure_once(void)
 {
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock around every allocation, for a number nobody reads */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS,
+                   0); /* a lock around every allocation, for a number nobody reads */
 }
 
 struct store *store_sqlite_open(const char *path, struct err *err)
@@ -267,8 +285,8 @@ struct store *store_sqlite_open(const char *path, struct err *err)
     s->store.ops = &sqlite_ops;
     s->path = xstrdup(path);
     s->lock_fd = -1;
-    if (take_lock(s, err) == 0 && open_database(s, err) == 0 && sq_schema_ready(s, err) == 0 && set_wal(s, err) == 0 &&
-        load_counts(s, err) == 0)
+    if (take_lock(s, err) == 0 && open_database(s, err) == 0 && sq_schema_ready(s, err) == 0 &&
+        set_wal(s, err) == 0 && load_counts(s, err) == 0)
         return store;
     sq_close(&store);
     return NULL;

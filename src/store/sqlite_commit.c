@@ -2,9 +2,9 @@
 #include "base/failpoint.h"
 #include "store/sqlite_internal.h"
 
-/* Pages (8 KiB) in the log that make a checkpoint worth its two syncs: when nothing else is to do, and at any rate.
- * Measured (bench_store): 500 cost up to a third of the rate of random run ids; 2,000 and 4,000 are alike, but the checkpoint
- * takes 35 ms or 70. */
+/* Pages (8 KiB) in the log that make a checkpoint worth its two syncs: when nothing else is to do, and at any
+ * rate. Measured (bench_store): 500 cost up to a third of the rate of random run ids; 2,000 and 4,000 are
+ * alike, but the checkpoint takes 35 ms or 70. */
 enum { IDLE_PAGES = 128, BUSY_PAGES = 2000 };
 
 static int apply_event(struct sq_store *s, sqlite3_stmt *q, const struct store_event *e, struct err *err)
@@ -100,7 +100,8 @@ static int apply_incidents(struct sq_store *s, const struct store_batch *b, stru
     if (!q) return -1;
     for (size_t i = 0; i < b->incidents.n; i++) {
         bind_incident(q, &b->incidents.v[i]);
-        if (run_upsert(s, q, &s->counts.incidents, err) || apply_detail(s, &b->incidents.v[i], err)) return -1;
+        if (run_upsert(s, q, &s->counts.incidents, err) || apply_detail(s, &b->incidents.v[i], err))
+            return -1;
     }
     return 0;
 }
@@ -163,10 +164,10 @@ static int apply_meta(struct sq_store *s, const struct store_batch *b, struct er
 
 static int apply(struct sq_store *s, const struct store_batch *b, struct err *err)
 {
-    typedef int (*part_fn)(struct sq_store *s, const struct store_batch *b, struct err *err);
-    static const part_fn parts[] = { apply_events,        apply_runs,         apply_incidents,   apply_cells,
-                                     apply_notes,         sq_apply_deliveries, sq_apply_attempts, apply_rejected,
-                                     apply_meta,          sq_apply_redeliver };
+    typedef int (*part_fn)(struct sq_store * s, const struct store_batch *b, struct err *err);
+    static const part_fn parts[] = { apply_events, apply_runs,          apply_incidents,   apply_cells,
+                                     apply_notes,  sq_apply_deliveries, sq_apply_attempts, apply_rejected,
+                                     apply_meta,   sq_apply_redeliver };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i](s, b, err)) return -1;
     return 0;
@@ -182,7 +183,8 @@ static void roll_back(struct sq_store *s)
 {
     struct err ignored;
     if (sqlite3_get_autocommit(s->db)) return; /* SQLite did it on its own, as after a failed write */
-    if (run_plain(s, SQ_ROLLBACK, &ignored)) s->sync_failed = true; /* cannot happen; then let no later commit through */
+    if (run_plain(s, SQ_ROLLBACK, &ignored))
+        s->sync_failed = true; /* cannot happen; then let no later commit through */
 }
 
 int sq_finish(struct sq_store *s, int rc, const struct sq_counts *before, struct err *err)
@@ -205,7 +207,8 @@ int sq_finish(struct sq_store *s, int rc, const struct sq_counts *before, struct
 
 static int refuse_after_sync(const struct sq_store *s, struct err *err)
 {
-    return err_set(err, ERR_UNCERTAIN, "store %s: an earlier sync to disk failed; restart to recover", s->path);
+    return err_set(err, ERR_UNCERTAIN, "store %s: an earlier sync to disk failed; restart to recover",
+                   s->path);
 }
 
 int sq_commit(struct store *store, const struct store_batch *b, struct err *err)
@@ -220,7 +223,7 @@ int sq_commit(struct store *store, const struct store_batch *b, struct err *err)
     return 0;
 }
 
-/* --- checkpoint ------------------------------------------------------------------------------------------------ */
+/* --- checkpoint ----------------------------------------------------------------------------------------- */
 static int pages_waiting(const struct sq_store *s)
 {
     return s->log_pages - s->log_copied;

@@ -3,7 +3,9 @@
 
 enum { SIZE_CHUNK = 200 }; /* events between two looks at the size */
 
-struct purge { size_t left, deleted; };
+struct purge {
+    size_t left, deleted;
+};
 
 static void took(struct purge *p, int64_t rows)
 {
@@ -24,8 +26,8 @@ static int delete_rows(struct sq_store *s, enum sq_query which, int64_t arg, int
 }
 
 /* The id that ends the first n rows below `before`, and how many these are. */
-static int find_chunk(struct sq_store *s, enum sq_query which, int64_t before, size_t n, int64_t *last, int64_t *rows,
-                      struct err *err)
+static int find_chunk(struct sq_store *s, enum sq_query which, int64_t before, size_t n, int64_t *last,
+                      int64_t *rows, struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, which, err);
     if (!q) return -1;
@@ -47,7 +49,9 @@ static int purge_events(struct sq_store *s, int64_t before, size_t most, struct 
     if (n == 0) return 0;
     if (find_chunk(s, SQ_PURGE_EVENT_LAST, before, n, &last, &events, err)) return -1;
     if (events == 0) return 0;
-    if (delete_rows(s, SQ_PURGE_RUNS, last, &runs, err) || delete_rows(s, SQ_PURGE_EVENTS, last, &events, err)) return -1;
+    if (delete_rows(s, SQ_PURGE_RUNS, last, &runs, err) ||
+        delete_rows(s, SQ_PURGE_EVENTS, last, &events, err))
+        return -1;
     s->counts.events -= events;
     s->counts.runs -= runs;
     took(p, events + runs);
@@ -81,8 +85,8 @@ static int purge_notes(struct sq_store *s, int64_t incident, struct purge *p, st
 
 static int purge_incident(struct sq_store *s, int64_t id, int64_t dead, struct purge *p, struct err *err)
 {
-    static const enum sq_query parts[] = { SQ_PURGE_ATTEMPTS, SQ_PURGE_CAPTURES, SQ_PURGE_DELIVERIES, SQ_PURGE_DETAIL,
-                                           SQ_PURGE_INCIDENT };
+    static const enum sq_query parts[] = { SQ_PURGE_ATTEMPTS, SQ_PURGE_CAPTURES, SQ_PURGE_DELIVERIES,
+                                           SQ_PURGE_DETAIL, SQ_PURGE_INCIDENT };
     int rc = purge_notes(s, id, p, err);
     int64_t rows;
     if (rc) return rc < 0 ? -1 : 0;
@@ -119,7 +123,8 @@ static int purge_incidents(struct sq_store *s, int64_t before_ms, struct purge *
 }
 
 /* Deliveries of no incident: the operator's, digests, drills. 1 / 0 / -1 as above. */
-static int purge_next_loose(struct sq_store *s, int64_t before_ms, int64_t before_id, struct purge *p, struct err *err)
+static int purge_next_loose(struct sq_store *s, int64_t before_ms, int64_t before_id, struct purge *p,
+                            struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_PURGE_LOOSE_FIND, err);
     int64_t id, attempts, rows;
@@ -133,7 +138,8 @@ static int purge_next_loose(struct sq_store *s, int64_t before_ms, int64_t befor
     id = sq_col_int(q, 0);
     state = (enum delivery_state)sq_col_int(q, 1);
     sqlite3_reset(q);
-    if (delete_rows(s, SQ_PURGE_DELIVERY_ATTEMPTS, id, &attempts, err) || delete_rows(s, SQ_PURGE_DELIVERY, id, &rows, err))
+    if (delete_rows(s, SQ_PURGE_DELIVERY_ATTEMPTS, id, &attempts, err) ||
+        delete_rows(s, SQ_PURGE_DELIVERY, id, &rows, err))
         return -1;
     s->counts.dead -= state == DELIVERY_DEAD;
     took(p, attempts + rows);
@@ -146,7 +152,8 @@ static int64_t first_id_at(int64_t wall_ms)
     return wall_ms > 0 ? (int64_t)id_next(&g, wall_ms) : 0;
 }
 
-static int purge_by_age(struct sq_store *s, const struct store_keep *keep, int64_t now_ms, struct purge *p, struct err *err)
+static int purge_by_age(struct sq_store *s, const struct store_keep *keep, int64_t now_ms, struct purge *p,
+                        struct err *err)
 {
     int rc = 1;
     if (keep->events_ms > 0) {
@@ -187,15 +194,16 @@ static int purge_by_size(struct sq_store *s, int64_t size_bytes, struct purge *p
     return 0;
 }
 
-int sq_purge(struct store *store, const struct store_keep *keep, int64_t now_ms, size_t max_rows, size_t *deleted,
-             struct err *err)
+int sq_purge(struct store *store, const struct store_keep *keep, int64_t now_ms, size_t max_rows,
+             size_t *deleted, struct err *err)
 {
     struct sq_store *s = (struct sq_store *)store;
     struct sq_counts before = s->counts;
     struct purge p = { max_rows, 0 };
     int rc;
     *deleted = 0;
-    if (s->sync_failed) return err_set(err, ERR_UNCERTAIN, "store %s: an earlier sync to disk failed", s->path);
+    if (s->sync_failed)
+        return err_set(err, ERR_UNCERTAIN, "store %s: an earlier sync to disk failed", s->path);
     if (sq_exec(s, "BEGIN IMMEDIATE", err)) return -1;
     rc = purge_by_age(s, keep, now_ms, &p, err);
     if (rc == 0) rc = purge_by_size(s, keep->size_bytes, &p, err);

@@ -6,13 +6,15 @@
 
 static int io_error(sqlite3 *db, int rc, const char *path, const char *what, struct err *err)
 {
-    errno = sqlite3_system_errno(db);
+    errno = sqlite3_system_errno(db); /* 0 when SQLite has forgotten it */
     if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
-        return err_set(err, ERR_UNCERTAIN, "the disk failed to sync store %s: %m; what was written last may or may not be there",
+        return err_set(err, ERR_UNCERTAIN,
+                       "the disk failed to sync store %s; what was written last may or may not be there",
                        path);
     if (errno == ENOSPC || errno == EDQUOT)
-        return err_set(err, ERR_LIMIT, "cannot %s store %s: no room on the disk (%m); free some", what, path);
-    return err_set(err, ERR_IO, "cannot %s store %s: %s (%m)", what, path, sqlite3_errstr(rc));
+        return err_set(err, ERR_LIMIT, "cannot %s store %s: no room on the disk; free some", what, path);
+    if (errno) return err_set(err, ERR_IO, "cannot %s store %s: %s: %m", what, path, sqlite3_errstr(rc));
+    return err_set(err, ERR_IO, "cannot %s store %s: %s", what, path, sqlite3_errstr(rc));
 }
 
 int sq_error(sqlite3 *db, const char *path, const char *what, struct err *err)
@@ -27,14 +29,18 @@ int sq_error(sqlite3 *db, const char *path, const char *what, struct err *err)
     case SQLITE_LOCKED:
         return err_set(err, ERR_BUSY, "cannot %s store %s: another program holds it locked", what, path);
     case SQLITE_INTERRUPT:
-        return err_set(err, ERR_LIMIT, "the query took more than %d s and was stopped: ask for less", STORE_QUERY_MS / 1000);
+        return err_set(err, ERR_LIMIT, "the query took more than %d s and was stopped: ask for less",
+                       STORE_QUERY_MS / 1000);
     case SQLITE_CONSTRAINT:
         return err_set(err, ERR_CONFLICT, "cannot %s store %s: %s", what, path, sqlite3_errmsg(db));
     case SQLITE_NOTADB:
-        return err_set(err, ERR_IO, "%s is not a runbell store: move it away, or set store.url to another path", path);
+        return err_set(err, ERR_IO,
+                       "%s is not a runbell store: move it away, or set store.url to another path", path);
     case SQLITE_CORRUPT:
-        return err_set(err, ERR_IO, "store %s is damaged: stop, keep a copy of it and its -wal, then restore a backup or "
-                       "salvage it with sqlite3's .recover", path);
+        return err_set(err, ERR_IO,
+                       "store %s is damaged: stop, keep a copy of it and its -wal, then restore a backup or "
+                       "salvage it with sqlite3's .recover",
+                       path);
     default:
         return err_set(err, ERR_IO, "cannot %s store %s: %s", what, path, sqlite3_errmsg(db));
     }
@@ -59,7 +65,7 @@ int sq_row(struct sq_store *s, sqlite3_stmt *q, struct err *err)
 {
     int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) return 1;
-    if (rc != SQLITE_DONE) sq_error(s->db, s->path, sqlite3_stmt_readonly(q) ? "read" : "write to", err);
+    if (rc != SQLITE_DONE) sq_error(s->db, s->path, sqlite3_column_count(q) > 0 ? "read" : "write to", err);
     sqlite3_reset(q);
     return rc == SQLITE_DONE ? 0 : -1;
 }
@@ -84,8 +90,10 @@ void sq_text(sqlite3_stmt *q, int at, struct str v)
 
 void sq_maybe(sqlite3_stmt *q, int at, struct str v)
 {
-    if (str_absent(v)) sqlite3_bind_null(q, at);
-    else sq_text(q, at, v);
+    if (str_absent(v))
+        sqlite3_bind_null(q, at);
+    else
+        sq_text(q, at, v);
 }
 
 void sq_blob(sqlite3_stmt *q, int at, struct str v)

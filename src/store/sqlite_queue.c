@@ -24,7 +24,8 @@ static int set_turn(struct sq_store *s, int64_t id, int turn, struct err *err)
 }
 
 /* Oldest undelivered of a lane: 1, 0, -1. */
-static int find_head(struct sq_store *s, struct str destination, struct str lane, int64_t *id, struct err *err)
+static int find_head(struct sq_store *s, struct str destination, struct str lane, int64_t *id,
+                     struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_LANE_HEAD, err);
     int rc;
@@ -40,7 +41,8 @@ static int find_head(struct sq_store *s, struct str destination, struct str lane
 }
 
 /* The turn that id gets in a lane it is about to enter. It may be older than the head: one sent again. */
-static int enter_lane(struct sq_store *s, struct str destination, struct str lane, int64_t id, int *turn, struct err *err)
+static int enter_lane(struct sq_store *s, struct str destination, struct str lane, int64_t id, int *turn,
+                      struct err *err)
 {
     int64_t head = 0;
     int rc = find_head(s, destination, lane, &head, err);
@@ -57,15 +59,18 @@ static int pass_turn(struct sq_store *s, struct str destination, struct str lane
     return rc == 1 ? set_turn(s, next, 1, err) : rc;
 }
 
-static int insert_delivery(struct sq_store *s, sqlite3_stmt *q, const struct store_delivery *d, int turn, struct err *err)
+static int insert_delivery(struct sq_store *s, sqlite3_stmt *q, const struct store_delivery *d, int turn,
+                           struct err *err)
 {
     sq_int(q, 1, (int64_t)d->id);
     sq_int(q, 2, (int64_t)d->message);
     sq_int(q, 3, (int64_t)d->incident);
     sq_int(q, 4, d->kind);
     sq_int(q, 5, d->state == DELIVERY_SENDING ? DELIVERY_PENDING : d->state);
-    if (turn < 0) sq_maybe(q, 6, STR_NONE);
-    else sq_int(q, 6, turn);
+    if (turn < 0)
+        sq_maybe(q, 6, STR_NONE);
+    else
+        sq_int(q, 6, turn);
     sq_int(q, 7, d->created_ms);
     sq_int(q, 8, d->due_ms);
     sq_int(q, 9, d->expires_ms);
@@ -95,9 +100,10 @@ int sq_apply_deliveries(struct sq_store *s, const struct store_batch *b, struct 
     return 0;
 }
 
-/* --- outcomes -------------------------------------------------------------------------------------------------- */
+/* --- outcomes ------------------------------------------------------------------------------------------- */
 /* 1, 0, -1; texts are copied into a. */
-static int read_now(struct sq_store *s, uint64_t id, struct arena *a, struct delivery_now *out, struct err *err)
+static int read_now(struct sq_store *s, uint64_t id, struct arena *a, struct delivery_now *out,
+                    struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_DELIVERY_STATE, err);
     int rc;
@@ -105,8 +111,8 @@ static int read_now(struct sq_store *s, uint64_t id, struct arena *a, struct del
     sq_int(q, 1, (int64_t)id);
     rc = sq_row(s, q, err);
     if (rc != 1) return rc;
-    *out = (struct delivery_now){ (enum delivery_state)sq_col_int(q, 0), sq_col_int(q, 1) == 1, sq_col_int(q, 2),
-                                  sq_col_dup(a, q, 3), sq_col_dup(a, q, 4) };
+    *out = (struct delivery_now){ (enum delivery_state)sq_col_int(q, 0), sq_col_int(q, 1) == 1,
+                                  sq_col_int(q, 2), sq_col_dup(a, q, 3), sq_col_dup(a, q, 4) };
     sqlite3_reset(q);
     return 1;
 }
@@ -128,7 +134,8 @@ static int insert_attempt(struct sq_store *s, const struct store_attempt *t, int
     return sq_run(s, q, err);
 }
 
-static int save_captures(struct sq_store *s, const struct delivery_now *now, struct str captures, struct err *err)
+static int save_captures(struct sq_store *s, const struct delivery_now *now, struct str captures,
+                         struct err *err)
 {
     bool forget = str_eq(captures, STR("{}"));
     sqlite3_stmt *q;
@@ -141,8 +148,8 @@ static int save_captures(struct sq_store *s, const struct delivery_now *now, str
     return sq_run(s, q, err);
 }
 
-static int end_delivery(struct sq_store *s, const struct store_attempt *t, const struct delivery_now *now, int64_t attempts,
-                        struct err *err)
+static int end_delivery(struct sq_store *s, const struct store_attempt *t, const struct delivery_now *now,
+                        int64_t attempts, struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_DELIVERY_END, err);
     if (!q) return -1;
@@ -157,7 +164,8 @@ static int end_delivery(struct sq_store *s, const struct store_attempt *t, const
     return now->head ? pass_turn(s, now->destination, now->lane, err) : 0;
 }
 
-static int retry_delivery(struct sq_store *s, const struct store_attempt *t, int64_t attempts, struct err *err)
+static int retry_delivery(struct sq_store *s, const struct store_attempt *t, int64_t attempts,
+                          struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_DELIVERY_WAIT, err);
     if (!q) return -1;
@@ -185,13 +193,16 @@ static int apply_attempt(struct sq_store *s, const struct store_attempt *t, stru
     int rc = read_now(s, t->delivery, a, &now, err);
     char id[ID_SIZE];
     if (rc < 0) return -1;
-    if (rc == 0) return err_set(err, ERR_CONFLICT, "attempt at %s, which is not in the store", id_format("dlv", t->delivery, id).p);
+    if (rc == 0)
+        return err_set(err, ERR_CONFLICT, "attempt at %s, which is not in the store",
+                       id_format("dlv", t->delivery, id).p);
     attempts = now.attempts + !t->postponed;
     if (!t->postponed && insert_attempt(s, t, attempts, err)) return -1;
     if (save_captures(s, &now, t->captures, err)) return -1;
     /* What is over stays over: only redeliver brings it back. */
     if (!waits(now.state)) return count_attempt(s, t, attempts, err);
-    if (t->state == DELIVERY_DELIVERED || t->state == DELIVERY_DEAD) return end_delivery(s, t, &now, attempts, err);
+    if (t->state == DELIVERY_DELIVERED || t->state == DELIVERY_DEAD)
+        return end_delivery(s, t, &now, attempts, err);
     return retry_delivery(s, t, attempts, err);
 }
 
@@ -228,14 +239,19 @@ int sq_apply_redeliver(struct sq_store *s, const struct store_batch *b, struct e
 {
     struct arena a = { 0 };
     int rc = 0;
-    for (size_t i = 0; i < b->redeliver.n && rc == 0; i++) rc = redeliver(s, b->redeliver.v[i], b->now_ms, &a, err);
+    for (size_t i = 0; i < b->redeliver.n && rc == 0; i++)
+        rc = redeliver(s, b->redeliver.v[i], b->now_ms, &a, err);
     arena_fini(&a);
     return rc;
 }
 
-/* --- what is due ----------------------------------------------------------------------------------------------- */
-struct due { int64_t id, due_ms; };
-struct due_list { VEC(struct due) at; };
+/* --- what is due ---------------------------------------------------------------------------------------- */
+struct due {
+    int64_t id, due_ms;
+};
+struct due_list {
+    VEC(struct due) at;
+};
 
 static int by_due(const void *x, const void *y)
 {
@@ -245,14 +261,16 @@ static int by_due(const void *x, const void *y)
 }
 
 /* The first heads of one destination, due or not: a walk along deliveries_heads. */
-static int list_heads(struct sq_store *s, struct str destination, size_t max, struct due_list *list, struct err *err)
+static int list_heads(struct sq_store *s, struct str destination, size_t max, struct due_list *list,
+                      struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_DUE_IDS, err);
     int rc;
     if (!q) return -1;
     sq_text(q, 1, destination);
     sq_int(q, 2, (int64_t)max);
-    while ((rc = sq_row(s, q, err)) == 1) *vec_push(&list->at) = (struct due){ sq_col_int(q, 0), sq_col_int(q, 1) };
+    while ((rc = sq_row(s, q, err)) == 1)
+        *vec_push(&list->at) = (struct due){ sq_col_int(q, 0), sq_col_int(q, 1) };
     return rc;
 }
 
@@ -279,7 +297,8 @@ static int list_all_heads(struct sq_store *s, size_t max, struct due_list *list,
     return rc;
 }
 
-static int read_delivery(struct sq_store *s, struct arena *a, int64_t id, struct store_delivery *out, struct err *err)
+static int read_delivery(struct sq_store *s, struct arena *a, int64_t id, struct store_delivery *out,
+                         struct err *err)
 {
     sqlite3_stmt *q = sq_get(s, SQ_DELIVERY, err);
     int rc;
@@ -292,8 +311,9 @@ static int read_delivery(struct sq_store *s, struct arena *a, int64_t id, struct
     return 1;
 }
 
-int sq_due_deliveries(struct store *store, struct arena *a, struct str destination, int64_t now_ms, size_t max,
-                      struct store_delivery *out, size_t *n, int64_t *next_due_ms, struct err *err)
+int sq_due_deliveries(struct store *store, struct arena *a, struct str destination, int64_t now_ms,
+                      size_t max, struct store_delivery *out, size_t *n, int64_t *next_due_ms,
+                      struct err *err)
 {
     struct sq_store *s = (struct sq_store *)store;
     struct due_list list = { 0 };
@@ -301,16 +321,18 @@ int sq_due_deliveries(struct store *store, struct arena *a, struct str destinati
                                      : list_heads(s, destination, max + 1, &list, err);
     *n = 0;
     while (rc == 0 && *n < max && *n < list.at.n && list.at.v[*n].due_ms <= now_ms) {
-        if (read_delivery(s, a, list.at.v[*n].id, &out[*n], err) != 1) rc = -1;
-        else ++*n;
+        if (read_delivery(s, a, list.at.v[*n].id, &out[*n], err) != 1)
+            rc = -1;
+        else
+            ++*n;
     }
     if (next_due_ms) *next_due_ms = *n < list.at.n ? list.at.v[*n].due_ms : ENGINE_NEVER;
     vec_free(&list.at);
     return rc;
 }
 
-int sq_lane_head(struct store *store, struct arena *a, struct str destination, struct str lane, struct store_delivery *out,
-                 struct err *err)
+int sq_lane_head(struct store *store, struct arena *a, struct str destination, struct str lane,
+                 struct store_delivery *out, struct err *err)
 {
     struct sq_store *s = (struct sq_store *)store;
     int64_t id;

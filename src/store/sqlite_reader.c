@@ -12,7 +12,11 @@ struct sq_reader {
 
 /* Values for the ?s of a query that is put together from filters. */
 enum { VALUES_MAX = 16 };
-struct value { struct str text; int64_t number; bool is_text; };
+struct value {
+    struct str text;
+    int64_t number;
+    bool is_text;
+};
 struct select {
     struct strbuf sql;
     struct value values[VALUES_MAX];
@@ -66,11 +70,15 @@ static sqlite3_stmt *start(struct sq_reader *r, struct select *s, struct err *er
 {
     sqlite3_stmt *q = NULL;
     r->until_ms = clock_mono(clock_system()).ms + STORE_QUERY_MS;
-    if (!strbuf_ok(&s->sql)) err_set(err, ERR_LIMIT, "the query is too long");
-    else if (sqlite3_prepare_v2(r->db, s->sql.p, -1, &q, NULL) != SQLITE_OK) reader_fail(r, err);
+    if (!strbuf_ok(&s->sql))
+        err_set(err, ERR_LIMIT, "the query is too long");
+    else if (sqlite3_prepare_v2(r->db, s->sql.p, -1, &q, NULL) != SQLITE_OK)
+        reader_fail(r, err);
     for (int i = 0; q && i < s->n; i++) {
-        if (s->values[i].is_text) sq_text(q, i + 1, s->values[i].text);
-        else sq_int(q, i + 1, s->values[i].number);
+        if (s->values[i].is_text)
+            sq_text(q, i + 1, s->values[i].text);
+        else
+            sq_int(q, i + 1, s->values[i].number);
     }
     strbuf_fini(&s->sql);
     return q;
@@ -86,7 +94,7 @@ static int next(struct sq_reader *r, sqlite3_stmt *q, struct err *err)
     return rc == SQLITE_DONE ? 0 : -1;
 }
 
-/* --- incidents ------------------------------------------------------------------------------------------------- */
+/* --- incidents ------------------------------------------------------------------------------------------ */
 static void add_incident_state(struct select *s, struct str name)
 {
     if (str_absent(name)) return;
@@ -130,7 +138,8 @@ static int sq_incidents(struct store_reader *reader, struct arena *a, const stru
     return rc;
 }
 
-static int sq_incident(struct store_reader *reader, struct arena *a, uint64_t id, struct engine_incident_row *out, struct err *err)
+static int sq_incident(struct store_reader *reader, struct arena *a, uint64_t id,
+                       struct engine_incident_row *out, struct err *err)
 {
     struct sq_reader *r = (struct sq_reader *)reader;
     struct select s;
@@ -150,8 +159,8 @@ static int sq_incident(struct store_reader *reader, struct arena *a, uint64_t id
     return 1;
 }
 
-static int sq_notes(struct store_reader *reader, struct arena *a, uint64_t incident, struct store_note *out, size_t max, size_t *n,
-                    struct err *err)
+static int sq_notes(struct store_reader *reader, struct arena *a, uint64_t incident, struct store_note *out,
+                    size_t max, size_t *n, struct err *err)
 {
     struct sq_reader *r = (struct sq_reader *)reader;
     struct select s;
@@ -164,11 +173,12 @@ static int sq_notes(struct store_reader *reader, struct arena *a, uint64_t incid
     q = start(r, &s, err);
     if (!q) return -1;
     while ((rc = next(r, q, err)) == 1)
-        out[(*n)++] = (struct store_note){ incident, sq_col_int(q, 0), sq_col_dup(a, q, 1), sq_col_dup(a, q, 2) };
+        out[(*n)++] =
+            (struct store_note){ incident, sq_col_int(q, 0), sq_col_dup(a, q, 1), sq_col_dup(a, q, 2) };
     return rc;
 }
 
-/* --- deliveries ------------------------------------------------------------------------------------------------ */
+/* --- deliveries ----------------------------------------------------------------------------------------- */
 static int sq_deliveries(struct store_reader *reader, struct arena *a, const struct store_delivery_filter *f,
                          struct store_delivery *out, size_t *n, struct err *err)
 {
@@ -181,7 +191,8 @@ static int sq_deliveries(struct store_reader *reader, struct arena *a, const str
                     " ON c.destination = d.destination AND c.lane = d.lane WHERE ");
     add_number(&s, "d.id < ?", cursor(f->before));
     if (f->state >= 0) add_number(&s, " AND d.state = ?", f->state);
-    if (f->state >= 0 && f->state != DELIVERY_DELIVERED) strbuf_c(&s.sql, " AND d.state <> 2"); /* deliveries_states */
+    if (f->state >= 0 && f->state != DELIVERY_DELIVERED)
+        strbuf_c(&s.sql, " AND d.state <> 2"); /* deliveries_states */
     if (f->incident) add_number(&s, " AND d.incident = ?", (int64_t)f->incident);
     add_text(&s, " AND d.destination = ?", f->destination);
     add_number(&s, " ORDER BY d.id DESC LIMIT ?", (int64_t)row_limit(f->limit));
@@ -191,30 +202,36 @@ static int sq_deliveries(struct store_reader *reader, struct arena *a, const str
     return rc;
 }
 
-static int sq_attempts(struct store_reader *reader, struct arena *a, uint64_t delivery, struct store_attempt *out, size_t max,
-                       size_t *n, struct err *err)
+static int sq_attempts(struct store_reader *reader, struct arena *a, uint64_t delivery,
+                       struct store_attempt *out, size_t max, size_t *n, struct err *err)
 {
     struct sq_reader *r = (struct sq_reader *)reader;
     struct select s;
     sqlite3_stmt *q;
     int rc;
     *n = 0;
-    select_init(&s, "SELECT at_ms, took_ms, class, status, state, due_ms, detail, captures FROM (SELECT * FROM attempts WHERE ");
+    select_init(&s, "SELECT at_ms, took_ms, class, status, state, due_ms, detail, captures FROM (SELECT * "
+                    "FROM attempts WHERE ");
     add_number(&s, "delivery = ?", (int64_t)delivery);
     add_number(&s, " ORDER BY n DESC LIMIT ?) ORDER BY n", (int64_t)row_limit(max));
     q = start(r, &s, err);
     if (!q) return -1;
     while ((rc = next(r, q, err)) == 1)
-        out[(*n)++] = (struct store_attempt){ .delivery = delivery, .at_ms = sq_col_int(q, 0), .took_ms = sq_col_int(q, 1),
-                                              .class = (int)sq_col_int(q, 2), .status = (int)sq_col_int(q, 3),
-                                              .state = (enum delivery_state)sq_col_int(q, 4), .due_ms = sq_col_int(q, 5),
-                                              .detail = sq_col_dup(a, q, 6), .captures = sq_col_dup(a, q, 7) };
+        out[(*n)++] = (struct store_attempt){ .delivery = delivery,
+                                              .at_ms = sq_col_int(q, 0),
+                                              .took_ms = sq_col_int(q, 1),
+                                              .class = (int)sq_col_int(q, 2),
+                                              .status = (int)sq_col_int(q, 3),
+                                              .state = (enum delivery_state)sq_col_int(q, 4),
+                                              .due_ms = sq_col_int(q, 5),
+                                              .detail = sq_col_dup(a, q, 6),
+                                              .captures = sq_col_dup(a, q, 7) };
     return rc;
 }
 
-/* --- runs, events, rejected ------------------------------------------------------------------------------------ */
-static int sq_run_find(struct store_reader *reader, struct arena *a, struct str project, struct str env, struct str run,
-                       struct store_run *out, size_t max, size_t *n, struct err *err)
+/* --- runs, events, rejected ----------------------------------------------------------------------------- */
+static int sq_run_find(struct store_reader *reader, struct arena *a, struct str project, struct str env,
+                       struct str run, struct store_run *out, size_t max, size_t *n, struct err *err)
 {
     struct sq_reader *r = (struct sq_reader *)reader;
     struct select s;
@@ -229,33 +246,42 @@ static int sq_run_find(struct store_reader *reader, struct arena *a, struct str 
     q = start(r, &s, err);
     if (!q) return -1;
     while ((rc = next(r, q, err)) == 1)
-        out[(*n)++] = (struct store_run){ sq_col_dup(a, q, 0), sq_col_dup(a, q, 1), str_dup(a, run), sq_col_dup(a, q, 2),
-                                          sq_col_int(q, 3), sq_col_id(q, 4) };
+        out[(*n)++] = (struct store_run){ sq_col_dup(a, q, 0), sq_col_dup(a, q, 1), str_dup(a, run),
+                                          sq_col_dup(a, q, 2), sq_col_int(q, 3),    sq_col_id(q, 4) };
     return rc;
 }
 
-static int sq_event(struct store_reader *reader, struct arena *a, uint64_t id, struct store_event *out, struct err *err)
+static int sq_event(struct store_reader *reader, struct arena *a, uint64_t id, struct store_event *out,
+                    struct err *err)
 {
     struct sq_reader *r = (struct sq_reader *)reader;
     struct select s;
     sqlite3_stmt *q;
     int rc;
-    select_init(&s, "SELECT arrival_ms, event_ms, attempt, source, project, env, run, status, state, body FROM events WHERE ");
+    select_init(&s, "SELECT arrival_ms, event_ms, attempt, source, project, env, run, status, state, body "
+                    "FROM events WHERE ");
     add_number(&s, "id = ?", (int64_t)id);
     q = start(r, &s, err);
     if (!q) return -1;
     rc = next(r, q, err);
     if (rc != 1) return rc;
-    *out = (struct store_event){ .id = id, .arrival_ms = sq_col_int(q, 0), .event_ms = sq_col_int(q, 1), .attempt = sq_col_int(q, 2),
-                                 .source = sq_col_dup(a, q, 3), .project = sq_col_dup(a, q, 4), .env = sq_col_dup(a, q, 5),
-                                 .run = sq_col_dup(a, q, 6), .status = sq_col_dup(a, q, 7), .state = sq_col_dup(a, q, 8),
+    *out = (struct store_event){ .id = id,
+                                 .arrival_ms = sq_col_int(q, 0),
+                                 .event_ms = sq_col_int(q, 1),
+                                 .attempt = sq_col_int(q, 2),
+                                 .source = sq_col_dup(a, q, 3),
+                                 .project = sq_col_dup(a, q, 4),
+                                 .env = sq_col_dup(a, q, 5),
+                                 .run = sq_col_dup(a, q, 6),
+                                 .status = sq_col_dup(a, q, 7),
+                                 .state = sq_col_dup(a, q, 8),
                                  .body = sq_col_dup(a, q, 9) };
     sqlite3_finalize(q);
     return 1;
 }
 
-static int sq_rejected(struct store_reader *reader, struct arena *a, uint64_t before, struct store_rejected *out, size_t max,
-                       size_t *n, struct err *err)
+static int sq_rejected(struct store_reader *reader, struct arena *a, uint64_t before,
+                       struct store_rejected *out, size_t max, size_t *n, struct err *err)
 {
     struct sq_reader *r = (struct sq_reader *)reader;
     struct select s;
@@ -268,8 +294,8 @@ static int sq_rejected(struct store_reader *reader, struct arena *a, uint64_t be
     q = start(r, &s, err);
     if (!q) return -1;
     while ((rc = next(r, q, err)) == 1)
-        out[(*n)++] = (struct store_rejected){ sq_col_id(q, 0), sq_col_int(q, 1), sq_col_dup(a, q, 2), sq_col_dup(a, q, 3),
-                                               sq_col_dup(a, q, 4) };
+        out[(*n)++] = (struct store_rejected){ sq_col_id(q, 0), sq_col_int(q, 1), sq_col_dup(a, q, 2),
+                                               sq_col_dup(a, q, 3), sq_col_dup(a, q, 4) };
     return rc;
 }
 
@@ -300,16 +326,22 @@ static int sq_counts(struct store_reader *reader, struct store_counts *out, stru
     q = start(r, &s, err);
     if (!q) return -1;
     rc = next(r, q, err);
-    if (rc != 1) return rc == 0 ? err_set(err, ERR_IO, "store %s is damaged: its counts are gone", r->path) : -1;
-    *out = (struct store_counts){ .events = sq_col_int(q, 0), .runs = sq_col_int(q, 1), .incidents = sq_col_int(q, 2),
-                                  .deliveries_undelivered = sq_col_int(q, 3), .deliveries_dead = sq_col_int(q, 4),
-                                  .rejected = sq_col_int(q, 5), .incidents_open = sq_col_int(q, 6),
-                                  .oldest_undelivered_ms = oldest(q, 7, oldest(q, 8, 0)), .size_bytes = sq_col_int(q, 9) };
+    if (rc != 1)
+        return rc == 0 ? err_set(err, ERR_IO, "store %s is damaged: its counts are gone", r->path) : -1;
+    *out = (struct store_counts){ .events = sq_col_int(q, 0),
+                                  .runs = sq_col_int(q, 1),
+                                  .incidents = sq_col_int(q, 2),
+                                  .deliveries_undelivered = sq_col_int(q, 3),
+                                  .deliveries_dead = sq_col_int(q, 4),
+                                  .rejected = sq_col_int(q, 5),
+                                  .incidents_open = sq_col_int(q, 6),
+                                  .oldest_undelivered_ms = oldest(q, 7, oldest(q, 8, 0)),
+                                  .size_bytes = sq_col_int(q, 9) };
     sqlite3_finalize(q);
     return 0;
 }
 
-/* --- open and close -------------------------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------------------------------------- */
 static void sq_reader_close(struct store_reader **reader)
 {
     struct sq_reader *r = (struct sq_reader *)*reader;
@@ -343,8 +375,10 @@ struct store_reader *sq_reader_open(struct store *store, struct err *err)
     r->path = xstrdup(s->path);
     if (sqlite3_open_v2(r->path, &r->db, flags, NULL) == SQLITE_OK &&
         sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) == SQLITE_OK &&
-        sqlite3_exec(r->db, "PRAGMA cache_size = -1024; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
-                            "PRAGMA query_only = ON;", NULL, NULL, NULL) == SQLITE_OK) {
+        sqlite3_exec(r->db,
+                     "PRAGMA cache_size = -1024; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
+                     "PRAGMA query_only = ON;",
+                     NULL, NULL, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(r->db, 1000);
         sqlite3_progress_handler(r->db, 10000, over_time, r);
         return reader;

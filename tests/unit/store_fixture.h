@@ -1,4 +1,5 @@
-/* store_fixture: a store in a folder of its own, short ways to write rows, and a dump of all that can be seen. */
+/* store_fixture: a store in a folder of its own, short ways to write rows, and a dump of all that can be
+ * seen. */
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 #include <setjmp.h>
@@ -37,8 +38,10 @@ void add_event(struct fixture *f, uint64_t id, const char *run);
 void add_run(struct fixture *f, const char *run, const char *env, const char *known, uint64_t last_event);
 struct engine_incident_row *add_incident(struct fixture *f, uint64_t id, enum incident_state state);
 void add_note(struct fixture *f, uint64_t incident, const char *what);
-struct store_delivery *add_delivery(struct fixture *f, uint64_t id, const char *destination, const char *lane);
-struct store_attempt *add_attempt(struct fixture *f, uint64_t delivery, enum delivery_state state, int64_t due_ms);
+struct store_delivery *add_delivery(struct fixture *f, uint64_t id, const char *destination,
+                                    const char *lane);
+struct store_attempt *add_attempt(struct fixture *f, uint64_t delivery, enum delivery_state state,
+                                  int64_t due_ms);
 void add_rejected(struct fixture *f, uint64_t id);
 int try_commit(struct fixture *f, struct err *err); /* and clears the batch */
 void commit(struct fixture *f);                     /* must work */
@@ -49,5 +52,22 @@ uint64_t head_of(struct fixture *f, const char *destination, const char *lane); 
 struct store_counts counts_of(struct fixture *f);
 /* All that load and readers show, as text in the arena. */
 struct str dump(struct fixture *f);
-size_t purge(struct fixture *f, int64_t events_ms, int64_t incidents_ms, int64_t size_bytes, int64_t now_ms, size_t max);
+size_t purge(struct fixture *f, int64_t events_ms, int64_t incidents_ms, int64_t size_bytes, int64_t now_ms,
+             size_t max);
+
+/* For the conformance suite. */
+void assert_str(struct str got, const char *wanted);
+void assert_same(struct str a, struct str b); /* tells the first line that differs */
+void add_cell(struct fixture *f, const char *key, const char *blob);
+void add_meta(struct fixture *f, const char *key, const char *value);
+void add_all(struct fixture *f, uint64_t base); /* one row of every kind */
+struct str detail_of(struct fixture *f, uint64_t id);
+int setup_sqlite(void **state);
+int setup_memory(void **state);
+int teardown(void **state);
+#define BOTH(test) \
+    { #test " (memory)", test, setup_memory, teardown, NULL }, \
+    { \
+#test " (sqlite)", test, setup_sqlite, teardown, NULL \
+    }
 #endif
