@@ -34,7 +34,7 @@ bool limit_passes(struct step_context *c, struct incident *i, struct place *plac
     if (limit->n <= 0 || limit->per_ms <= 0) return true;
     l = limit_window_get(c->e, limit_name(c, i, place));
     while (old < l->times.n && l->times.v[old] <= c->now_ms - limit->per_ms) old++;
-    memmove(l->times.v, l->times.v + old, (l->times.n - old) * sizeof *l->times.v);
+    if (old > 0) memmove(l->times.v, l->times.v + old, (l->times.n - old) * sizeof *l->times.v);
     l->times.n -= old;
     if (l->times.n >= (size_t)limit->n) return false;
     *vec_push(&l->times) = c->now_ms;
