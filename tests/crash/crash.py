@@ -9,6 +9,7 @@ stopped properly, and the books are compared: what was answered 2xx, what the st
 RUNBELL_BIN names the program (build/runbell). Ends with "N passed, N failed"."""
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -22,7 +23,7 @@ import tempfile
 import time
 
 from ledger import Ledger
-from world import Load, Receiver, SECRET, id_number, read_http
+from world import Load, Receiver, SECRET, TOKEN, id_number, read_http
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = pathlib.Path(os.environ.get("RUNBELL_BIN", ROOT / "build" / "runbell")).resolve()
@@ -37,8 +38,8 @@ CONFIG = """version: 1
 server: {{listen: "127.0.0.1:{port}"}}
 store: {{url: "sqlite:bell.db"}}
 log: {{level: warn}}
-sources: {{push: {{type: webhook}}}}
-destinations: {{sink: {{type: webhook, url: "http://127.0.0.1:{sink}/", secret: "{secret}"}}}}
+sources: {{push: {{type: webhook, token: "${{env:CRASH_TOKEN}}"}}}}
+destinations: {{sink: {{type: webhook, url: "http://127.0.0.1:{sink}/", secret: "${{env:CRASH_SECRET}}"}}}}
 defaults: {{by: run, wait: 0s, limit: 1000000 per 1s, notify: sink}}
 rules:
   fails: {{when: {{status: FAILED}}, resolve: 3s quiet}}
@@ -79,22 +80,25 @@ class Round:
         self.receiver = Receiver(self.faults)
         await self.receiver.start()
         self.load = Load(self.port, self.rng, CONNECTIONS, self.faults)
-        (self.folder / "runbell.yaml").write_text(CONFIG.format(port=self.port, sink=self.receiver.port, secret=SECRET))
+        (self.folder / "runbell.yaml").write_text(CONFIG.format(port=self.port, sink=self.receiver.port))
 
     # --- one life ------------------------------------------------------------------------------------------------
     async def start(self, failpoint=None):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("RUNBELL_")}
+        environment.update(CRASH_TOKEN=TOKEN, CRASH_SECRET=SECRET)
         if failpoint:
             environment["RUNBELL_FAILPOINT"] = failpoint
         with open(self.folder / "log", "ab") as log:
-            self.process = await asyncio.create_subprocess_exec(str(BINARY), "serve", "-c", "runbell.yaml", cwd=self.folder,
+            self.process = await asyncio.create_subprocess_exec(str(self.test.program), "serve", "-c", "runbell.yaml", cwd=self.folder,
                                                                 env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         self.receiver.life += 1
         self.load.go.set()
 
     def signal(self, number):
+        """Not by the process object, which might take the child's end away from the loop that waits for it."""
         if self.process.returncode is None:
-            self.process.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
     async def died(self, within_s):
         try:
@@ -109,7 +113,7 @@ class Round:
         self.signal(signal.SIGKILL)
         await self.process.wait()
         self.test.kills += self.process.returncode == -signal.SIGKILL
-        if self.process.returncode != -signal.SIGKILL and not (left and self.process.returncode == 0):
+        if self.process.returncode != -signal.SIGKILL and not (left and self.process.returncode in (0, -signal.SIGTERM)):
             self.faults.append(("log", f"the server ended by itself with {self.process.returncode}: {self.log_tail()}"))
         self.load.go.clear()
         while self.load.in_hand:  # every post learns that its connection is gone
@@ -146,14 +150,14 @@ class Round:
 
     # --- kinds of kills ---------------------------------------------------------------------------------------------
     async def kill_at_random(self):
-        leave = self.rng.random() < 0.07
+        leave, reload, acked = self.rng.random() < 0.07, self.rng.random() < 0.1, len(self.load.acked)
         self.load.pace(self.rng.choice([100, 1000, 5000]))
         await self.start()
         if self.rng.random() < 0.15:
             await self.sleep(0.0, 0.06)  # in the start, most often
         else:
             await self.sleep(0.06, 0.6)
-        if self.rng.random() < 0.1:
+        if reload and len(self.load.acked) > acked:
             self.signal(signal.SIGHUP)
             await self.sleep(0.0, 0.02)
         if leave:
@@ -291,15 +295,17 @@ class Test:
         """What to do in a round: every named point once, recoveries, and random kills for the rest."""
         plan = [("at", name) for name in self.points] + [("recovery", None)] * (1 if kills < 100 else 3)
         used = len(self.points) + 6 * (len(plan) - len(self.points))
-        plan += [("random", None)] * max(0, kills - used)
+        plan += [("random", None)] * max(0, kills - used)  # a graceful stop that was faster is no kill: some come on top
         self.rng.shuffle(plan)
         return plan
 
     async def round(self, kills, folder):
         folder.mkdir()
-        r = Round(self, folder)
+        r, goal = Round(self, folder), self.kills + kills
         await r.begin()
-        for kind, name in self.plan(kills):
+        for kind, name in self.plan(kills) + [("random", None)] * kills:
+            if self.kills >= goal:
+                break
             before = self.kills
             if kind == "at":
                 await r.kill_at(name)
@@ -351,6 +357,7 @@ def main():
     test = Test(arguments)
     print(f"seed {test.seed}, {arguments.kills} kills of {BINARY}", flush=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="runbell-crash-"))
+    test.program = shutil.copy(BINARY, folder)  # one program from beginning to end, whatever is built meanwhile
     asyncio.run(test.run(folder))
     if test.faults or arguments.keep:
         print(f"stores and logs: {folder}")

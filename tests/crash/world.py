@@ -9,7 +9,11 @@ import time
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 KEY = b"a key for the crash test, 32 by."
+TOKEN = "a token for the crash test"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
+
+HEAD = (f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+        "Content-Length: %d\r\n\r\n").encode()
 
 
 def id_number(text):
@@ -185,7 +189,7 @@ class Load:
         for report in batch:
             report.tries += 1
         self.posts += 1
-        writer.write(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.write(HEAD % len(body) + body)
         answer = await read_http(reader)
         if not answer:
             raise ConnectionResetError
