@@ -272,8 +272,8 @@ static int print_fact(const struct config *c, struct arena *a, const struct repl
     struct notify_request q;
     struct json message, params = { 0 }, none = { 0 };
     struct err err;
-    if (json_parse(a, f->content, &json_default_limits, &message, NULL, &err) < 0 ||
-        (f->params.n && json_parse(a, f->params, &json_default_limits, &params, NULL, &err) < 0) ||
+    if (json_parse(a, f->content, &json_own_limits, &message, NULL, &err) < 0 ||
+        (f->params.n && json_parse(a, f->params, &json_own_limits, &params, NULL, &err) < 0) ||
         notify_build(d, message, params, none, &at, a, &q, &err) < 0) {
         fprintf(stderr, "runbell render: %s: %s\n", d->name.p, err.msg);
         return EXIT_WRONG;

@@ -48,7 +48,7 @@ static int make_view(struct talk *t)
     json_field_opt(&w, "first_run", incident_first_run(t->i));
     json_field_opt(&w, "url", run_link(t));
     json_object_end(&w);
-    rc = strbuf_ok(&b) ? json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_default_limits, &t->view, NULL, t->c->err) : -1;
+    rc = strbuf_ok(&b) ? json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_own_limits, &t->view, NULL, t->c->err) : -1;
     strbuf_fini(&b);
     t->has_view = rc == 0;
     return rc;
@@ -254,10 +254,10 @@ static struct json labels(struct talk *t)
     json_object_begin(&w);
     for (size_t k = 0; k < t->r->label_count; k++) {
         json_put_key(&w, t->r->labels[k].name);
-        json_put_str(&w, render(t, t->r->labels[k].value, STR("")));
+        json_put_str(&w, text_truncate(t->a, render(t, t->r->labels[k].value, STR("")), FIELD_CHARS, TEXT_CHARS));
     }
     json_object_end(&w);
-    if (json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_default_limits, &out, NULL, t->c->err) < 0) out = (struct json){ 0 };
+    if (json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_own_limits, &out, NULL, t->c->err) < 0) out = (struct json){ 0 };
     strbuf_fini(&b);
     return out;
 }
@@ -293,6 +293,15 @@ static struct str write_message(struct arena *a, const struct message *m)
     strbuf_init(&b, CONTENT_CEILING);
     json_writer_init(&w, &b);
     message_write(m, &w);
+    if (!strbuf_ok(&b)) { /* rather the bare fact than nothing */
+        struct message bare = *m;
+        bare.field_count = 0;
+        bare.labels = (struct json){ 0 };
+        bare.reason = bare.link = STR_NONE;
+        strbuf_clear(&b);
+        json_writer_init(&w, &b);
+        message_write(&bare, &w);
+    }
     out = str_dup(a, strbuf_view(&b));
     strbuf_fini(&b);
     return out;

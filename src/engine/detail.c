@@ -26,13 +26,35 @@ static void keep(struct engine *e, struct incident *i, struct str text)
     *vec_push(&e->detailed) = i->id;
 }
 
+/* Texts of any length come in; what is kept for messages is bounded, so that a detail always fits its ceiling. */
+static struct str cut(struct str s, size_t most)
+{
+    if (s.n <= most) return s;
+    while (most > 0 && ((unsigned char)s.p[most] & 0xC0) == 0x80) most--;
+    return str_sub(s, 0, most);
+}
+
+static bool shrink(struct run *r)
+{
+    struct run_error *e = &r->error;
+    size_t bytes = 0, n = 0;
+    bool big = json_text(r->metadata).n > METADATA_KEPT;
+    if (big) r->metadata = (struct json){ 0 };
+    e->name = cut(e->name, ERROR_KEPT);
+    e->message = cut(e->message, ERROR_KEPT);
+    e->code = cut(e->code, ERROR_KEPT);
+    e->stack = cut(e->stack, ERROR_KEPT);
+    while (n < r->tag_count && (bytes += r->tags[n].n + 3) <= TAGS_KEPT) n++;
+    r->tag_count = n;
+    return big;
+}
+
 void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard)
 {
     struct strbuf b;
     struct json_writer w;
     struct run run = *s->run;
-    bool big = json_text(run.metadata).n > METADATA_KEPT;
-    if (big) run.metadata = (struct json){ 0 };
+    bool big = shrink(&run);
     strbuf_init(&b, 4 * CONTENT_CEILING);
     json_writer_init(&w, &b);
     json_object_begin(&w);
@@ -75,7 +97,7 @@ int detail_get(struct step_context *c, struct incident *i, struct detail *out)
     struct arena *a = c->out->arena;
     memset(out, 0, sizeof *out);
     if (page_in(c, i) < 0) return -1;
-    if (json_parse(a, str_dup(a, (struct str){ i->detail, i->detail_bytes }), &json_default_limits, &root, NULL, c->err) < 0 ||
+    if (json_parse(a, str_dup(a, (struct str){ i->detail, i->detail_bytes }), &json_own_limits, &root, NULL, c->err) < 0 ||
         run_restore(a, json_get_c(root, "run"), &out->run, c->err) < 0) {
         c->failed = true;
         return -1;

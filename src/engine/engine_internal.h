@@ -8,6 +8,8 @@
 enum {
     CONTENT_CEILING = 256 * 1024, /* one message */
     METADATA_KEPT = 16 * 1024,    /* of the last hit, in an incident's detail */
+    ERROR_KEPT = 16 * 1024,       /* of each of its error's texts */
+    TAGS_KEPT = 16 * 1024,        /* of all its tags together */
     KEYS_PER_HIT = 16,
     DIGEST_TITLES = 20
 };
@@ -197,6 +199,8 @@ void engine_event(struct step_context *c, const struct engine_input *in);
 /* life.c: the life of an incident */
 void incident_open(struct step_context *c, struct incident *i);
 void incident_speak_first(struct step_context *c, struct incident *i);
+/* A pending one that is over already: recorded, and told in one message, or in none where wait would have hidden it. */
+void incident_open_over(struct step_context *c, struct incident *i, struct str reason);
 void incident_criterion(struct step_context *c, struct incident *i, enum criterion why); /* linger, then resolve */
 void incident_relapse(struct step_context *c, struct incident *i);
 void incident_resolve(struct step_context *c, struct incident *i, struct str reason);

@@ -97,11 +97,16 @@ static bool condition_holds(struct step_context *c, const struct hit *h, struct 
     return window_add(c->e, *w, h->subject->transition->event_ms, h->subject->run->id, h->fuller) >= r->condition.n;
 }
 
-/* A late hit whose run has succeeded since: one message that says so, or none when wait would hide it. */
-static void settle_since_succeeded(struct step_context *c, struct incident *i)
+/* A late hit of a run that is known to have succeeded since, and nobody else's trouble. */
+static bool is_over(const struct hit *h, const struct incident *i)
 {
-    if (i->ended || i->hits > 1) return;
-    incident_resolve(c, i, STR("the run has succeeded since"));
+    return h->in->u.event.since_succeeded && i->run_count <= 1;
+}
+
+static void open_hit(struct step_context *c, const struct hit *h, struct incident *i)
+{
+    if (is_over(h, i)) incident_open_over(c, i, STR("the run has succeeded since"));
+    else incident_open(c, i);
 }
 
 static void hit_key(struct step_context *c, struct hit *h, struct part *p, struct rule_key *key)
@@ -124,11 +129,10 @@ static void hit_key(struct step_context *c, struct hit *h, struct part *p, struc
     arm_clears(c, i);
     if (i->due[DUE_LINGER] != ENGINE_NEVER) incident_relapse(c, i);
     if (i->state == INCIDENT_PENDING) {
-        if ((int64_t)i->run_count >= h->rule->now->at_least) incident_open(c, i);
+        if ((int64_t)i->run_count >= h->rule->now->at_least) open_hit(c, h, i);
     } else if (!was_new) {
         incident_want_update(c, i);
     }
-    if (was_new && h->in->u.event.since_succeeded) settle_since_succeeded(c, i);
     if (!i->ended) incident_rearm(c->e, i);
 }
 

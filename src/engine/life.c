@@ -61,16 +61,18 @@ void incident_open(struct step_context *c, struct incident *i)
         incident_speak_first(c, i);
 }
 
+static void tell_first(struct step_context *c, struct incident *i, const struct rule_target *to, enum message_kind kind, struct str reason)
+{
+    char *params = target_params(c, i, to);
+    tell_target(c, i, place_get(c->e, c->e->rules->destinations[to->destination].name), params, kind, reason, 0);
+    free(params);
+}
+
 void incident_speak_first(struct step_context *c, struct incident *i)
 {
     const struct rule *r = i->rule->now;
     i->due[DUE_WAIT] = ENGINE_NEVER;
-    for (size_t k = 0; k < r->notify.n && !c->failed; k++) {
-        const struct rule_target *to = &r->notify.v[k];
-        char *params = target_params(c, i, to);
-        tell_target(c, i, place_get(c->e, c->e->rules->destinations[to->destination].name), params, MESSAGE_OPEN, STR_NONE, 0);
-        free(params);
-    }
+    for (size_t k = 0; k < r->notify.n && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_OPEN, STR_NONE);
     i->last_told_ms = c->now_ms;
 }
 
@@ -191,6 +193,22 @@ void incident_resolve(struct step_context *c, struct incident *i, struct str rea
         if (t->place->now && t->place->now->edits) tell_told(c, i, t, MESSAGE_UPDATE, reason);
         tell_told(c, i, t, MESSAGE_RESOLVE, reason);
     }
+    empty_window(c, i);
+    incident_forget(c->e, i);
+}
+
+void incident_open_over(struct step_context *c, struct incident *i, struct str reason)
+{
+    const struct rule *r = i->rule->now;
+    c->e->stats.incidents_pending--;
+    i->state = INCIDENT_RESOLVED;
+    i->opened_ms = c->now_ms;
+    i->late = c->now_ms - i->last_event_ms > 600000;
+    note(c, i->id, "opened", STR("{}"));
+    note(c, i->id, "resolved", note_text(c, "reason", reason));
+    for (size_t k = 0; k < r->notify.n && r->wait_ms == 0 && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_RESOLVE, reason);
+    for (size_t k = 0; k < i->told_count; k++)
+        if (i->told[k].flags & TOLD_DIGEST) digest_resolved(c, i->told[k].digest);
     empty_window(c, i);
     incident_forget(c->e, i);
 }

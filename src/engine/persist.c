@@ -349,7 +349,7 @@ int engine_restore_incident(struct engine *e, const struct engine_incident_row *
     struct arena a = { 0 };
     struct json o;
     struct incident *i;
-    if (json_parse(&a, row->state_blob, &json_default_limits, &o, NULL, err) < 0) {
+    if (json_parse(&a, row->state_blob, &json_own_limits, &o, NULL, err) < 0) {
         arena_fini(&a);
         return -1;
     }
@@ -431,7 +431,7 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
     struct json o;
     struct str name = str_sub(row->key, 2, row->key.n);
     uint64_t id;
-    if (json_parse(&a, row->blob, &json_default_limits, &o, NULL, err) < 0) {
+    if (json_parse(&a, row->blob, &json_own_limits, &o, NULL, err) < 0) {
         arena_fini(&a);
         return -1;
     }

@@ -56,7 +56,7 @@ static bool render_param(struct step_context *c, struct incident *i, const struc
         rule_subject_init(&s, c->out->arena, &detail.run, &detail.transition, c->now_ms);
         json_writer_init(&w, &b);
         rule_view(i->rule->now, &s, &w);
-        ok = json_parse(c->out->arena, strbuf_view(&b), &json_default_limits, &view, NULL, c->err) == 0 &&
+        ok = json_parse(c->out->arena, strbuf_view(&b), &json_own_limits, &view, NULL, c->err) == 0 &&
              template_render(p->value, view, NULL, &template_default_limits, &text, c->err) == 0;
         *out = str_dup(c->out->arena, strbuf_view(&text));
     }

@@ -23,6 +23,8 @@ struct json_limits {
     size_t depth;  /* deepest nesting */
 };
 extern const struct json_limits json_default_limits; /* 4 MiB, 1,048,576 tokens, depth 64 */
+/* For what runbell wrote itself around texts that were within the limits above: whatever came in can be read again. */
+extern const struct json_limits json_own_limits;
 
 /* 0 with *root filled, or -1: err->code is ERR_LIMIT for bytes or tokens over the limit, else ERR_SYNTAX;
  * err->line/col are the place in the text (col in bytes) and *offset (may be NULL) the 0-based byte. */

@@ -15,6 +15,7 @@
 #include <jsmn.h>
 
 const struct json_limits json_default_limits = { .bytes = 4u << 20, .tokens = 1u << 20, .depth = 64 };
+const struct json_limits json_own_limits = { .bytes = 64u << 20, .tokens = 8u << 20, .depth = 128 };
 
 enum { STACK_TOKENS = 256 }; /* what an ordinary run object takes */
 

@@ -30,7 +30,7 @@ static int restore_known(struct pipeline *p, struct batch_run *b, struct str tex
 {
     struct json root;
     if (str_absent(text)) return 0;
-    if (json_parse(&p->batch_arena, text, &json_default_limits, &root, NULL, err) < 0) return -1;
+    if (json_parse(&p->batch_arena, text, &json_own_limits, &root, NULL, err) < 0) return -1;
     return run_known_restore(&p->batch_arena, root, &b->known, err);
 }
 

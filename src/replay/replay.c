@@ -58,7 +58,7 @@ static void take_note(struct replay *r, const struct engine_note *n)
     if (strcmp(n->what, "opened") == 0) f.kind = REPLAY_OPENED;
     if (strcmp(n->what, "resolved") == 0) {
         f.kind = REPLAY_RESOLVED;
-        if (json_parse(&r->arena, str_dup(&r->arena, n->body), &json_default_limits, &body, NULL, &err) == 0)
+        if (json_parse(&r->arena, str_dup(&r->arena, n->body), &json_own_limits, &body, NULL, &err) == 0)
             f.reason = json_str(json_get_c(body, "reason"));
     }
     *vec_push(&r->facts) = f;

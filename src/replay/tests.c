@@ -82,7 +82,7 @@ static bool says(struct test_case *t, const struct replay_fact *f, struct str te
     struct strbuf b;
     bool found;
     if (str_absent(text)) return true;
-    if (json_parse(&t->a, f->content, &json_default_limits, &m, NULL, &err) < 0) return false;
+    if (json_parse(&t->a, f->content, &json_own_limits, &m, NULL, &err) < 0) return false;
     strbuf_init(&b, 1 << 20);
     message_plain(m, &b);
     found = str_find_str(strbuf_view(&b), text) < b.n;

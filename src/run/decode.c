@@ -181,6 +181,12 @@ static int read_status(struct json v, struct run *out, struct err *err)
     return 0;
 }
 
+/* Names go into keys, rows, titles and lists: none of them is for megabytes. */
+static int too_long(struct json v, struct str name, struct err *err)
+{
+    return err_set(err, ERR_TYPE, STR_FMT " has %zu bytes; a name has %d at most", STR_ARG(json_key(v)), name.n, RUN_NAME_MAX);
+}
+
 static int read_texts(const struct json slots[SLOTS], struct run *out, struct err *err)
 {
     const struct {
@@ -204,6 +210,7 @@ static int read_texts(const struct json slots[SLOTS], struct run *out, struct er
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (take_name(slots[texts[i].slot], texts[i].key, texts[i].other, texts[i].to, err)) return -1;
+        if (texts[i].to->n > RUN_NAME_MAX) return too_long(slots[texts[i].slot], *texts[i].to, err);
         if (!str_absent(*texts[i].to)) out->present |= texts[i].bit;
     }
     return 0;
@@ -217,6 +224,7 @@ static int read_related(struct json v, struct run *out, struct err *err)
     if (take_name(json_get_c(v, "root"), "id", NULL, &root, err) ||
         take_name(json_get_c(v, "parent"), "id", NULL, &parent, err))
         return within(err, "relatedRuns");
+    if (root.n > RUN_NAME_MAX || parent.n > RUN_NAME_MAX) return too_long(v, root.n > parent.n ? root : parent, err);
     if (!str_absent(root)) {
         out->root = root;
         out->present |= RUN_HAS_ROOT;
@@ -267,6 +275,8 @@ static int read_tag_list(struct arena *a, struct json list, struct map *seen, st
     for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v), at++) {
         if (json_kind(v) != JSON_STRING)
             return err_set(err, ERR_TYPE, "tags[%zu] must be text, not %s", at, kind_name(v));
+        if (json_str(v).n > RUN_NAME_MAX)
+            return err_set(err, ERR_TYPE, "tags[%zu] has %zu bytes; a tag has %d at most", at, json_str(v).n, RUN_NAME_MAX);
         if (tag_is_new(seen, tags, out->tag_count, json_str(v), n > 16)) tags[out->tag_count++] = json_str(v);
     }
     return 0;
@@ -279,6 +289,7 @@ static int read_tags(struct arena *a, struct json v, struct run *out, struct err
     if (!json_present(v)) return 0;
     out->present |= RUN_HAS_TAGS;
     if (json_kind(v) == JSON_STRING) { /* the SDK lets a single tag stand alone */
+        if (json_str(v).n > RUN_NAME_MAX) return too_long(v, json_str(v), err);
         out->tags = ARENA_NEW(a, struct str);
         out->tags[out->tag_count++] = json_str(v);
         return 0;

@@ -26,7 +26,7 @@ bool run_class_parse(struct str name, unsigned *class_bit); /* "failed", "succes
 const char *const *run_state_spellings(void);
 
 #define RUN_TIME_NONE INT64_MIN
-enum { RUN_STARTS_MAX = 256, RUN_ATTEMPT_MAX = 1000000 };
+enum { RUN_STARTS_MAX = 256, RUN_ATTEMPT_MAX = 1000000, RUN_NAME_MAX = 4096 /* bytes of a name or tag */ };
 
 /* Bits of run.present: which fields the report itself carried (not what was carried over). */
 enum run_field {
