@@ -29,21 +29,37 @@ static int put_event(struct http_request *r, struct store_reader *s, uint64_t id
     return 0;
 }
 
-static void put_transitions(struct json_writer *w, const struct run_known *k)
+/* As the sender spelt it, while its event is kept. A derived transition was not spelt by anybody. */
+static int spelling_of(struct http_request *r, struct store_reader *s, const struct run_seen *seen, struct str *out, struct err *err)
+{
+    struct store_event e;
+    int found;
+    *out = seen->spelling.n ? seen->spelling : str_c(run_state_name(seen->state));
+    if (seen->derived || seen->spelling.n) return 0;
+    found = s->ops->event(s, &r->arena, seen->event_id, &e, err);
+    if (found == 1) *out = e.status;
+    return found < 0 ? -1 : 0;
+}
+
+static int put_transitions(struct http_request *r, struct store_reader *s, const struct run_known *k, struct json_writer *w,
+                           struct err *err)
 {
     json_put_key(w, STR("transitions"));
     json_array_begin(w);
     for (size_t i = 0; i < k->seen_count; i++) {
         const struct run_seen *seen = &k->seen[i];
-        struct str name = str_c(run_state_name(seen->state));
+        struct str spelling;
+        if (spelling_of(r, s, seen, &spelling, err) < 0) return -1;
         json_object_begin(w);
-        put_state(w, name, seen->spelling.n ? seen->spelling : name);
+        put_state(w, str_c(run_state_name(seen->state)), spelling);
+        if (seen->derived) json_field_bool(w, "derived", true);
         if (seen->attempt) json_field_i64(w, "attempt", seen->attempt);
         http_put_time(w, "at", seen->event_ms);
         http_put_id(w, "event", "evt", seen->event_id);
         json_object_end(w);
     }
     json_array_end(w);
+    return 0;
 }
 
 static int put_events(struct http_request *r, struct store_reader *s, const struct run_known *k,
@@ -70,7 +86,7 @@ static int put_run(struct http_request *r, struct store_reader *s, const struct 
 {
     struct json root;
     struct run_known k;
-    if (json_parse(&r->arena, row->known, &json_default_limits, &root, NULL, err) < 0 ||
+    if (json_parse(&r->arena, row->known, &json_own_limits, &root, NULL, err) < 0 ||
         run_known_restore(&r->arena, root, &k, err) < 0)
         return -1;
     json_object_begin(w);
@@ -81,8 +97,7 @@ static int put_run(struct http_request *r, struct store_reader *s, const struct 
     if (k.attempts_known) json_field_i64(w, "attempts", k.attempts_known);
     http_put_time(w, "created_at", (k.present & RUN_HAS_CREATED) ? k.created_ms : 0);
     http_put_time(w, "updated_at", row->updated_ms);
-    put_transitions(w, &k);
-    if (put_events(r, s, &k, row->last_event, w, err) < 0) return -1;
+    if (put_transitions(r, s, &k, w, err) < 0 || put_events(r, s, &k, row->last_event, w, err) < 0) return -1;
     json_object_end(w);
     return 0;
 }

@@ -203,6 +203,12 @@ static bool admit(struct http_request *r, const char *method)
     return !too_long(r) && media_type_fits(r);
 }
 
+/* Somebody who may post, and is in the middle of it: closing would take the answer from them. */
+static bool is_slightly_too_long(const struct http_request *r)
+{
+    return r->status == MHD_HTTP_CONTENT_TOO_LARGE && r->source && r->headers.length <= 2 * (int64_t)body_max(r);
+}
+
 static enum MHD_Result begin(struct http_request *r, const char *method)
 {
     struct http *h = r->http;
@@ -211,6 +217,7 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
     r->conn->deadline_ms = h->now_ms + h->limits.body_ms;
     if (admit(r, method)) return MHD_YES;
     if (!r->close && !r->headers.chunked && r->headers.length <= DRAIN_MAX) return MHD_YES;
+    if (is_slightly_too_long(r)) return MHD_YES;
     r->close = true;
     return http_answer(r);
 }
@@ -221,7 +228,7 @@ static enum MHD_Result begin(struct http_request *r, const char *method)
 static enum MHD_Result discard(struct http_request *r, size_t n)
 {
     r->discarded += n;
-    return r->discarded > body_max(r) ? MHD_NO : MHD_YES;
+    return r->discarded > 2 * body_max(r) ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *n)
