@@ -149,8 +149,8 @@ def test_acknowledged_before_the_page_is_due(mission, fakes):
 
 def test_all_three_at_once(mission, fakes):
     """One body with everything, as the array form."""
-    runs = [seed_run("crashed"), seed_run("timed-out"), seed_run("completed-with-errors", tags=["billing"]), retrying(3)]
-    assert mission.accept(runs)["accepted"] == 4
+    runs = [seed_run("crashed"), seed_run("timed-out"), seed_run("completed-with-errors", tags=["billing"])]
+    assert mission.accept(runs + [retrying(1), retrying(2), retrying(3)])["accepted"] == 6
     wait_for(lambda: len(fakes.ops()) == 3 and len(fakes.billing()) == 1, "four messages")
     wait_for(fakes.pages, "the page")
     assert {one["rule"] for one in mission.incidents()} == {"crashed-or-timed-out", "billing-failed", "retry-storm"}
