@@ -73,19 +73,14 @@ struct told {
     enum verdict_class class;
     int status;
     bool attempted, plain;
-    int64_t due_ms, took_ms;
+    int64_t at_ms, due_ms, took_ms;
 };
 
 static inline void told_fill(struct told *t, const struct deliver_result *r)
 {
-    *t = (struct told){ .delivery = r->delivery,
-                        .outcome = r->outcome,
-                        .class = r->verdict.class,
-                        .status = r->verdict.status,
-                        .attempted = r->attempted,
-                        .plain = r->plain,
-                        .due_ms = r->due_ms,
-                        .took_ms = r->took_ms };
+    *t = (struct told){ .delivery = r->delivery, .outcome = r->outcome, .class = r->verdict.class,
+                        .status = r->verdict.status, .attempted = r->attempted, .plain = r->plain,
+                        .at_ms = r->at_ms, .due_ms = r->due_ms, .took_ms = r->took_ms };
     snprintf(t->destination, sizeof t->destination, STR_FMT, STR_ARG(r->destination));
     snprintf(t->detail, sizeof t->detail, STR_FMT, STR_ARG(r->verdict.detail));
     snprintf(t->captures, sizeof t->captures, STR_FMT, STR_ARG(r->verdict.captures));

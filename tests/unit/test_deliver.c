@@ -135,8 +135,9 @@ static struct told told_of(struct bench *b, const char *destination)
     return t;
 }
 
-#define HOOK(name, path)                                                                                     \
-    "  " name ": {type: webhook, timeout: 400ms, url: \"http://127.0.0.1:%d/" path "\"}\n"
+/* A destination; those that time out on purpose say how soon. */
+#define HOOK_IN(time, name, path) "  " name ": {type: webhook, timeout: " time ", url: \"http://127.0.0.1:%d/" path "\"}\n"
+#define HOOK(name, path) HOOK_IN("60s", name, path)
 
 /* --- tests --------------------------------------------------------------------------------------------- */
 static void test_every_fault(void **state)
@@ -169,13 +170,13 @@ static void test_every_fault(void **state)
         { "tls", DELIVER_RETRY, VERDICT_RETRY, 0, false, NULL },
     };
     struct bench *b = bench_open(
-        HOOK("ok", "ok") HOOK("e500", "500") HOOK("e400", "400") HOOK("e401", "401") HOOK("e429", "429") HOOK(
-            "e301", "301") HOOK("e100", "100") HOOK("garbage", "garbage") HOOK("half-head", "half-head")
-            HOOK("close", "close") HOOK("hang", "hang") HOOK("short", "short") HOOK("slow", "slow") HOOK(
-                "endless",
-                "endless") "  refused: {type: webhook, url: \"http://127.0.0.1:1/s3cr3t\"}\n"
-                           "  noname: {type: webhook, timeout: 5s, url: \"http://nothing.invalid/s3cr3t\"}\n"
-                           "  tls: {type: webhook, timeout: 5s, url: \"https://127.0.0.1:%d/s3cr3t\"}\n");
+        HOOK("ok", "ok") HOOK("e500", "500") HOOK("e400", "400") HOOK("e401", "401") HOOK("e429", "429")
+        HOOK("e301", "301") HOOK("e100", "100") HOOK("garbage", "garbage") HOOK("half-head", "half-head")
+        HOOK("close", "close") HOOK("short", "short") HOOK("endless", "endless")
+        HOOK_IN("400ms", "hang", "hang") HOOK_IN("3s", "slow", "slow")
+        "  refused: {type: webhook, url: \"http://127.0.0.1:1/s3cr3t\"}\n"
+        "  noname: {type: webhook, timeout: 5s, url: \"http://nothing.invalid/s3cr3t\"}\n"
+        "  tls: {type: webhook, url: \"https://127.0.0.1:%d/s3cr3t\"}\n");
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) push(b, i + 1, cases[i].name);
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -187,7 +188,7 @@ static void test_every_fault(void **state)
         assert_true(t.attempted);
         assert_null(strstr(t.detail, "s3cr3t"));
         if (t.outcome == DELIVER_RETRY && t.status == 429)
-            assert_true(t.due_ms >= clock_wall(clock_system()).ms + 6000);
+            assert_in_range(t.due_ms, t.at_ms + 7000, t.at_ms + t.took_ms + 8100);
     }
     assert_int_equal(server_saw(b->server, "/elsewhere"), 0);
     wait_health(b, 2, 0); /* 401, and the redirect */
@@ -221,13 +222,13 @@ static void test_the_request(void **state)
 
 static void test_dead_ones_delay_nobody(void **state)
 {
-    struct bench *b = bench_open(HOOK("good", "ok") HOOK("hang", "hang") HOOK("slow", "slow") HOOK(
-        "close", "close") "  refused: {type: webhook, url: \"http://127.0.0.1:1/\"}\n");
-    static const char *const bad[] = { "hang", "slow", "close", "refused" };
+    struct bench *b = bench_open(HOOK("good", "ok") HOOK_IN("400ms", "hang", "hang") HOOK("close", "close")
+                                 "  refused: {type: webhook, url: \"http://127.0.0.1:1/\"}\n");
+    static const char *const bad[] = { "hang", "close", "refused" };
     int64_t start = clock_mono(clock_system()).ms, took;
     size_t told_bad;
     (void)state;
-    for (uint64_t i = 0; i < 200; i++) push(b, 1000 + i, bad[i % 4]);
+    for (uint64_t i = 0; i < 150; i++) push(b, 1000 + i, bad[i % 3]);
     for (uint64_t i = 0; i < 250; i++) push(b, i + 1, "good");
     wait_told(b, "good", 250);
     took = clock_mono(clock_system()).ms - start;
@@ -238,9 +239,8 @@ static void test_dead_ones_delay_nobody(void **state)
     told_bad = count_told(b, "hang");
     pthread_mutex_unlock(&b->lock);
     if (took < 400) assert_int_equal(told_bad, 0); /* the good ones were through before the first timeout */
-    wait_told(b, NULL, 450 - 50 - 50); /* all but what hangs and what is slow */
-    wait_told(b, "hang", 50);          /* five time-outs, then the breaker gives the rest back */
-    wait_health(b, 3, 0); /* /slow answers 200 and counts as delivered */
+    wait_told(b, NULL, 400); /* some failures each, then the breaker gives the rest back */
+    wait_health(b, 3, 0);
     bench_close(b);
 }
 
@@ -279,6 +279,7 @@ static void test_no_proxy_from_the_environment(void **state)
     (void)state;
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
+    setenv("no_proxy", "127.0.0.1", 1);
     b = bench_open(HOOK(
         "a", "ok") "  p: {type: webhook, proxy: \"http://127.0.0.1:%d\", url: \"http://127.0.0.1:1/ok\"}\n");
     push(b, 1, "a");
@@ -288,25 +289,26 @@ static void test_no_proxy_from_the_environment(void **state)
     assert_int_equal(server_saw(b->server, "http://127.0.0.1:1/ok"), 1);
     unsetenv("http_proxy");
     unsetenv("ALL_PROXY");
+    unsetenv("no_proxy");
     bench_close(b);
 }
 
 static void test_stop_waits_for_those_in_flight(void **state)
 {
-    struct bench *b = bench_open(HOOK("a", "hang"));
-    size_t dead_in_time = 0, given_back = 0;
+    struct bench *b = bench_open(HOOK_IN("2s", "a", "hang"));
+    size_t in_time = 0, given_back = 0;
     (void)state;
     for (uint64_t i = 1; i <= 10; i++) push(b, i, "a");
     while (server_saw(b->server, "/hang") < 2) sched_yield(); /* in flight */
-    deliver_stop(&b->deliver, 20000);                         /* longer than their time-out of 400 ms */
+    deliver_stop(&b->deliver, 60000);                         /* longer than they take to time out */
     assert_int_equal(b->told_count, 10);
     for (size_t i = 0; i < 10; i++) {
         assert_int_equal(b->told[i].outcome, DELIVER_RETRY);
-        dead_in_time += b->told[i].attempted && b->told[i].class == VERDICT_UNCERTAIN;
+        in_time += b->told[i].attempted && b->told[i].class == VERDICT_UNCERTAIN;
         given_back += !b->told[i].attempted;
     }
-    assert_int_equal(dead_in_time, 2);
-    assert_int_equal(given_back, 8);
+    assert_true(in_time >= 2);
+    assert_int_equal(in_time + given_back, 10);
     bench_close(b);
 }
 

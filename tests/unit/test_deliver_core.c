@@ -420,6 +420,26 @@ static void test_bad_config_burns_nothing(void **state)
     bench_close(b);
 }
 
+static void test_begins_slowly_after_an_outage(void **state)
+{
+    struct bench *b = bench_open(HOOK("a") "}\n");
+    (void)state;
+    for (uint64_t i = 1; i <= 60; i++) push(b, i, "a");
+    for (core_step(&b->core); answer(b, NULL, 200, NULL);) core_step(&b->core);
+    for (uint64_t i = 1; i <= 20; i++) push(b, i, "a");
+    core_step(&b->core);
+    assert_int_equal(b->flying_count, 8);
+    answer(b, NULL, 401, NULL);
+    while (answer(b, NULL, 200, NULL)) continue;
+    clock_virtual_advance(&b->clock, 10000);
+    for (uint64_t i = 1; i <= 20; i++) push(b, i, "a");
+    core_step(&b->core);
+    answer(b, NULL, 200, NULL);
+    core_step(&b->core);
+    assert_in_range(b->flying_count, 1, START_LIMIT);
+    bench_close(b);
+}
+
 static void test_reload_of_a_changed_destination_closes(void **state)
 {
     struct bench *b = bench_open(HOOK("a") "}\n" HOOK("b") "}\n");
@@ -621,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_one_that_hangs_delays_nobody),
         cmocka_unit_test(test_bad_config_burns_nothing),
+        cmocka_unit_test(test_begins_slowly_after_an_outage),
         cmocka_unit_test(test_reload_of_a_changed_destination_closes),
         cmocka_unit_test(test_removed_destination),
         cmocka_unit_test(test_given_back_at_the_end),
