@@ -108,7 +108,7 @@ int cli_incidents(int argc, char **argv)
     const char *path = "/v1/incidents?limit=100";
     const struct arg_option options[] = {
         CALL_OPTIONS(&c),
-        { "state", 0, "STATE", "pending, open, acknowledged, resolved (all but resolved)", &state, NULL },
+        { "state", 0, "STATE", "pending, open, acknowledged, unresolved (the default) or resolved", &state, NULL },
         { "rule", 0, "NAME", "of this rule", &rule, NULL },
         { "task", 0, "TASK", "of this task", &task, NULL },
         { "env", 0, "ENV", "of this environment", &env, NULL },

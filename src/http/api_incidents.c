@@ -38,7 +38,8 @@ static bool read_filter(struct http_request *r, struct store_incident_filter *f,
     if (str_absent(f->state)) return true;
     for (int s = INCIDENT_PENDING; s <= INCIDENT_RESOLVED; s++)
         if (str_eq_c(f->state, incident_state_name((enum incident_state)s))) return true;
-    http_problem(r, MHD_HTTP_BAD_REQUEST, "state is one of pending, open, acknowledged, resolved");
+    if (str_eq_c(f->state, "unresolved")) return true;
+    http_problem(r, MHD_HTTP_BAD_REQUEST, "state is one of pending, open, acknowledged, unresolved, resolved");
     return false;
 }
 

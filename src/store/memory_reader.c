@@ -42,9 +42,15 @@ static bool contains(struct str text, struct str part)
 }
 
 /* --- incidents ------------------------------------------------------------------------------------------ */
+static bool state_fits(struct str want, enum incident_state state)
+{
+    if (!str_absent(want) && str_eq_c(want, "unresolved")) return state != INCIDENT_RESOLVED;
+    return fits(want, str_c(incident_state_name(state)));
+}
+
 static bool incident_fits(const struct store_incident_filter *f, const struct engine_incident_row *i)
 {
-    return (f->before == 0 || i->id < f->before) && fits(f->state, str_c(incident_state_name(i->state))) &&
+    return (f->before == 0 || i->id < f->before) && state_fits(f->state, i->state) &&
            fits(f->rule, i->rule) && fits(f->task, i->task) && fits(f->env, i->env) &&
            fits(f->project, i->project) &&
            (contains(i->title, f->q) || contains(i->key, f->q) || contains(i->last_run, f->q));

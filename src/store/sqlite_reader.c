@@ -98,6 +98,10 @@ static int next(struct sq_reader *r, sqlite3_stmt *q, struct err *err)
 static void add_incident_state(struct select *s, struct str name)
 {
     if (str_absent(name)) return;
+    if (str_eq_c(name, "unresolved")) {
+        strbuf_c(&s->sql, " AND i.state < 3");
+        return;
+    }
     for (int i = INCIDENT_PENDING; i <= INCIDENT_RESOLVED; i++) {
         if (!str_eq_c(name, incident_state_name((enum incident_state)i))) continue;
         add_number(s, " AND i.state = ?", i);

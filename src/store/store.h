@@ -125,7 +125,7 @@ struct store *store_sqlite_open(const char *path, struct err *err);
  * A query gives at most STORE_ROWS_MAX rows and takes at most STORE_QUERY_MS (then ERR_LIMIT). */
 enum { STORE_ROWS_MAX = 1000, STORE_QUERY_MS = 5000 };
 struct store_incident_filter {
-    struct str state, rule, task, env, project, q; /* STR_NONE = any; state "open" etc.; q: in title, key, run */
+    struct str state, rule, task, env, project, q; /* STR_NONE = any; state: "open" etc., or "unresolved" */
     uint64_t before;                                /* cursor: ids below it; 0 = from the newest */
     size_t limit;
 };

@@ -26,6 +26,7 @@ static void test_incident_filters(void **state)
         { { .limit = 0 }, "" },
         { { .limit = 9, .state = { "open", 4 } }, "4 2 " },
         { { .limit = 9, .state = { "resolved", 8 } }, "3 " },
+        { { .limit = 9, .state = { "unresolved", 10 } }, "5 4 2 1 " },
         { { .limit = 9, .state = { "burning", 7 } }, "" },
         { { .limit = 9, .rule = { "r1", 2 } }, "3 2 1 " },
         { { .limit = 9, .rule = { "r1", 2 }, .state = { "open", 4 } }, "2 " },
