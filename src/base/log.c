@@ -8,7 +8,7 @@
 #include "base/timefmt.h"
 #include "base/utf8.h"
 
-enum { LINE_CEILING = 16384, VALUE_CEILING = 2048 };
+enum { LINE_CEILING = 16384, LINE_END = 128, VALUE_CEILING = 2048 }; /* LINE_END: kept free for what ends a line */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum log_format log_format = LOG_LOGFMT;
@@ -77,24 +77,36 @@ static void put_int(struct strbuf *b, const char *name, int64_t value, bool json
     strbuf_printf(b, json ? ",\"%s\":%lld" : " %s=%lld", name, (long long)value);
 }
 
+/* A field that does not fit is left out whole, so that a line keeps its form. */
+static bool put_field(struct strbuf *b, const struct log_field *f, bool json)
+{
+    size_t before = b->n;
+    if (f->kind == LOG_KIND_INT)
+        put_int(b, f->name, f->i, json);
+    else
+        put_text(b, f->name, f->s, json);
+    if (strbuf_ok(b)) return true;
+    strbuf_cut(b, before);
+    b->failed = false;
+    return false;
+}
+
 static void write_line(enum log_level level, const char *msg, const struct log_field *fields,
                        uint64_t held)
 {
     struct strbuf b;
     char at[TIMEFMT_SIZE];
     bool json = log_format == LOG_JSON;
+    int64_t left_out = 0;
     strbuf_init(&b, LINE_CEILING);
     if (json) strbuf_char(&b, '{');
     put_text(&b, "ts", time_format(clock_wall(clock_system()).ms, at), json);
     put_text(&b, "level", str_c(level_names[level]), json);
     put_text(&b, "msg", str_c(msg), json);
-    for (; fields->kind != LOG_KIND_END; fields++) {
-        if (fields->kind == LOG_KIND_INT)
-            put_int(&b, fields->name, fields->i, json);
-        else
-            put_text(&b, fields->name, fields->s, json);
-    }
+    for (; fields->kind != LOG_KIND_END; fields++) left_out += !put_field(&b, fields, json);
+    b.ceiling += LINE_END;
     if (held) put_int(&b, "held_back", (int64_t)held, json);
+    if (left_out) put_int(&b, "fields_left_out", left_out, json);
     strbuf_c(&b, json ? "}\n" : "\n");
     if (write(STDERR_FILENO, b.p, b.n) < 0) { /* nowhere left to tell */ }
     strbuf_fini(&b);

@@ -7,17 +7,20 @@
 
 #include "base/mem.h"
 
-enum { MATCH_LIMIT = 100000, DEPTH_LIMIT = 1000, HEAP_LIMIT_KIB = 4096 };
+/* The compiled code's stack grows up to its limit: the 32 KiB it has else are used up by `^(.|\n)*x` over a
+ * text of 2 KB, and a rule that should ring would be given up on. */
+enum { MATCH_LIMIT = 100000, DEPTH_LIMIT = 1000, HEAP_LIMIT_KIB = 4096, JIT_STACK = 32 << 10, JIT_STACK_LIMIT = 4 << 20 };
 
 struct regex {
     pcre2_code *code;
     bool jit;
 };
 
-/* What a thread needs to match: its own match data and limits, made once per thread. */
+/* What a thread needs to match: its own match data, limits and stack, made once per thread. */
 struct scratch {
     pcre2_match_data *data;
     pcre2_match_context *limits;
+    pcre2_jit_stack *stack; /* NULL: no JIT here */
 };
 
 static pthread_key_t scratch_key;
@@ -28,6 +31,7 @@ static void scratch_free(void *p)
     struct scratch *s = p;
     pcre2_match_data_free(s->data);
     pcre2_match_context_free(s->limits);
+    pcre2_jit_stack_free(s->stack);
     free(s);
 }
 
@@ -49,6 +53,8 @@ static struct scratch *scratch_get(void)
     pcre2_set_match_limit(s->limits, MATCH_LIMIT);
     pcre2_set_depth_limit(s->limits, DEPTH_LIMIT);
     pcre2_set_heap_limit(s->limits, HEAP_LIMIT_KIB);
+    s->stack = pcre2_jit_stack_create(JIT_STACK, JIT_STACK_LIMIT, NULL);
+    if (s->stack) pcre2_jit_stack_assign(s->limits, NULL, s->stack);
     if (pthread_setspecific(scratch_key, s) != 0) abort();
     return s;
 }
