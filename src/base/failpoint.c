@@ -16,7 +16,8 @@ void failpoint_setup(void)
     size_t n = spec ? (colon ? (size_t)(colon - spec) : strlen(spec)) : 0;
     if (n == 0 || n >= sizeof wanted) return;
     memcpy(wanted, spec, n);
-    atomic_store(&passes_left, colon ? atol(colon + 1) : 1);
+    wanted[n] = '\0';
+    atomic_store(&passes_left, colon ? strtol(colon + 1, NULL, 10) : 1);
 }
 
 void failpoint(const char *name)

@@ -31,7 +31,10 @@ struct log_once { int64_t last_ms; uint64_t held; };
 void log_write_limited(struct log_once *once, int64_t period_ms, enum log_level level, const char *msg,
                        const struct log_field *fields);
 
-#define LOG_FIELDS(...) ((const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { LOG_KIND_END, NULL, STR_NONE, 0 } })
+#define LOG_STOP { LOG_KIND_END, NULL, STR_NONE, 0 }
+/* Begins with one that is skipped, so that `##` may take its comma away when there are no others (cppcheck and older
+ * compilers do not know __VA_OPT__). */
+#define LOG_FIELDS(...) ((const struct log_field[]){ LOG_STOP, ##__VA_ARGS__, LOG_STOP } + 1)
 #define log_debug(msg, ...) log_write(LOG_DEBUG, msg, LOG_FIELDS(__VA_ARGS__))
 #define log_info(msg, ...) log_write(LOG_INFO, msg, LOG_FIELDS(__VA_ARGS__))
 #define log_warn(msg, ...) log_write(LOG_WARN, msg, LOG_FIELDS(__VA_ARGS__))

@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <locale.h>
 #include <pthread.h>
@@ -12,11 +13,6 @@
 struct str str_c(const char *s)
 {
     return s ? (struct str){ s, strlen(s) } : STR_NONE;
-}
-
-bool str_absent(struct str s)
-{
-    return s.p == NULL;
 }
 
 bool str_eq(struct str a, struct str b)
@@ -62,9 +58,10 @@ bool str_ends(struct str s, struct str suffix)
 
 struct str str_sub(struct str s, size_t from, size_t n)
 {
+    if (!s.p) return STR_NONE;
     if (from > s.n) from = s.n;
     if (n > s.n - from) n = s.n - from;
-    return (struct str){ s.p ? s.p + from : NULL, n };
+    return (struct str){ s.p + from, n };
 }
 
 static bool is_space(char c)
@@ -123,6 +120,7 @@ struct str str_printf(struct arena *a, const char *fmt, ...)
     va_list ap, again;
     int n;
     char *p;
+    assert(fmt);
     va_start(ap, fmt);
     va_copy(again, ap);
     n = vsnprintf(NULL, 0, fmt, ap);
@@ -160,12 +158,13 @@ static void make_c_locale(void)
 
 bool str_to_f64(struct str s, double *out)
 {
+    const struct str also = STR("+-.eE");
     char buf[64], *end;
     double v;
     locale_t old;
     if (s.n == 0 || s.n >= sizeof buf) return false;
     for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= '0' && s.p[i] <= '9') || memchr("+-.eE", s.p[i], 5))) return false;
+        if (!((s.p[i] >= '0' && s.p[i] <= '9') || str_find(also, s.p[i], 0) < also.n)) return false;
     memcpy(buf, s.p, s.n);
     buf[s.n] = '\0';
     pthread_once(&c_locale_once, make_c_locale);

@@ -19,7 +19,8 @@ struct str {
 #define STR_ARG(s) (int)((s).n > 65535 ? 65535 : (s).n), (s).p ? (s).p : ""
 
 struct str str_c(const char *s);           /* NULL gives STR_NONE */
-bool str_absent(struct str s);             /* p is NULL */
+/* p is NULL. Inline, so that compilers and analyzers know what p is after it. */
+static inline bool str_absent(struct str s) { return s.p == NULL; }
 bool str_eq(struct str a, struct str b);
 bool str_eq_c(struct str a, const char *b);
 bool str_ieq(struct str a, struct str b);  /* ASCII case folded */

@@ -6,11 +6,13 @@
 #include "base/mem.h"
 
 #define VEC(type) struct { type *v; size_t n, cap; }
-/* Appends and gives the lvalue of the new last element: *vec_push(&items) = x. */
+/* Appends and gives the lvalue of the new last element: *vec_push(&items) = x. An element may be a pointer,
+ * which clang-tidy takes for a wrong sizeof. */
 #define vec_push(vec) \
     (((vec)->n == (vec)->cap \
           ? (void)((vec)->cap = (vec)->cap ? (vec)->cap * 2 : 8, \
-                   (vec)->v = xrealloc((vec)->v, (vec)->cap * sizeof *(vec)->v)) \
+                   (vec)->v = xrealloc( \
+                       (vec)->v, (vec)->cap * sizeof *(vec)->v)) /* NOLINT(bugprone-sizeof-expression) */ \
           : (void)0), \
      &(vec)->v[(vec)->n++])
 #define vec_clear(vec) ((void)((vec)->n = 0))

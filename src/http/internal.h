@@ -106,7 +106,7 @@ struct http_request {
 void *http_request_begin(void *h, const char *uri, struct MHD_Connection *mhd);
 enum MHD_Result http_request_handle(void *h, struct MHD_Connection *mhd, const char *url, const char *method,
                                     const char *version, const char *upload, size_t *upload_size, void **ctx);
-void http_request_end(void *h, struct MHD_Connection *mhd, void **ctx, enum MHD_RequestTerminationCode how);
+void http_request_end(void *ctx, struct MHD_Connection *mhd, void **at, enum MHD_RequestTerminationCode how);
 /* Hands a suspended request to the pipeline or the readers. False: no room, or nobody there yet. */
 bool http_request_dispatch(struct http_request *r);
 void http_request_free(struct http_request *r); /* to the pool */

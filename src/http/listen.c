@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -99,11 +100,11 @@ static int listen_on(const struct addrinfo *ai)
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage addr = { 0 };
+    union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; struct sockaddr_storage all; } addr;
     socklen_t n = sizeof addr;
-    if (getsockname(fd, (struct sockaddr *)&addr, &n) != 0) return 0;
-    return ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-                                            : ((struct sockaddr_in *)&addr)->sin_port);
+    memset(&addr, 0, sizeof addr);
+    if (getsockname(fd, &addr.any, &n) != 0) return 0;
+    return ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port : addr.v4.sin_port);
 }
 
 int http_listen(struct str address, int *port, char **unix_path, bool *local, struct err *err)

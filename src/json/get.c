@@ -162,8 +162,9 @@ bool json_f64(struct json v, double *out)
 
 bool json_bool(struct json v, bool fallback)
 {
-    if (json_kind(v) != JSON_BOOL) return fallback;
-    return json_text(v).p[0] == 't';
+    const struct json_node *node = node_of(v);
+    if (node->kind != JSON_BOOL) return fallback;
+    return v.doc->text.p[node->start] == 't';
 }
 
 struct str json_scalar(struct json v)

@@ -89,7 +89,8 @@ static bool eval_in(const struct match *m, struct rule_subject *s)
 static bool eval_all(const struct match *m, struct rule_subject *s)
 {
     bool list = rule_field_shape(m->field.id) == SHAPE_LIST;
-    struct json value = list ? (struct json){ 0 } : rule_subject_json(&m->field, s);
+    struct json value = { 0 };
+    if (!list) value = rule_subject_json(&m->field, s);
     for (size_t i = 0; i < m->value_count; i++)
         if (!(list ? tags_have(&m->values[i], s->run) : json_has(&m->values[i], value))) return false;
     return true;

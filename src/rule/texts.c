@@ -43,9 +43,8 @@ const struct template *template_parse(struct compile *c, const struct yaml_node 
     struct template_options o = options();
     struct err err = { 0 };
     struct str text;
-    const struct template *t;
     if (!yaml_want_text(n, c->d, &text)) return NULL;
-    t = template_compile(c->a, str_dup(c->a, text), &o, &err);
+    const struct template *t = template_compile(c->a, str_dup(c->a, text), &o, &err);
     if (!t) template_place(n, &err, yaml_error(c->d, n, "%s", err.msg));
     return t;
 }

@@ -2,6 +2,8 @@
  * until it is closed. */
 #include "store/memory_internal.h"
 
+#include <assert.h>
+
 #include "base/strbuf.h"
 
 size_t mem_lower_bound(const void *v, size_t n, size_t size, uint64_t id)
@@ -213,6 +215,7 @@ static void put_attempt(struct mem_store *s, const struct store_attempt *t)
 {
     struct store_delivery *d = MEM_FIND(&s->deliveries, t->delivery);
     struct store_attempt *n;
+    assert(d); /* checked before anything of the batch was applied */
     mem_put_captures(s, d, t->captures);
     if (!t->postponed) {
         n = vec_push(&s->attempts);

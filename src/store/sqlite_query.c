@@ -49,8 +49,7 @@ int sq_error(sqlite3 *db, const char *path, const char *what, struct err *err)
 sqlite3_stmt *sq_get(struct sq_store *s, enum sq_query q, struct err *err)
 {
     sqlite3_stmt **p = &s->prepared[q];
-    if (*p) return *p;
-    if (sqlite3_prepare_v3(s->db, sq_sql[q], -1, SQLITE_PREPARE_PERSISTENT, p, NULL) != SQLITE_OK)
+    if (!*p && sqlite3_prepare_v3(s->db, sq_sql[q], -1, SQLITE_PREPARE_PERSISTENT, p, NULL) != SQLITE_OK)
         sq_error(s->db, s->path, "use", err);
     return *p;
 }

@@ -238,7 +238,7 @@ static int find_unit(struct compiler *c, const struct tag *tag, struct str name,
 static int add_partial(struct compiler *c, const struct tag *tag)
 {
     struct node *n;
-    const struct unit *u;
+    const struct unit *u = NULL;
     if (tag->content.n == 0) return FAIL(c, tag->from, "the tag is empty");
     for (size_t i = 0; i < tag->content.n; i++)
         if (is_space(tag->content.p[i])) return FAIL(c, tag->from, "the name of a partial holds no blanks");

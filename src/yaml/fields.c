@@ -81,7 +81,7 @@ static bool decode_enum(const struct field *f, const struct yaml_node *n, struct
     struct str names[MOST_FIELDS], near, text;
     size_t count = 0;
     if (!yaml_want_text(n, d, &text)) return false;
-    for (; f->names[count] && count < MOST_FIELDS; count++) {
+    for (; count < MOST_FIELDS && f->names[count]; count++) {
         names[count] = str_c(f->names[count]);
         if (!str_eq(text, names[count])) continue;
         *out = (int)count;

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static struct diag *add(struct diags *d, enum diag_level level, const struct yam
     char text[MOST_MESSAGE];
     struct diag *item;
     bool key = at_key && n->key_line;
+    assert(fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     item = diag_add(d, level, n->file, key ? n->key_line : n->line, key ? n->key_col : n->col, "%s", text);
     if (key) item->width = (uint32_t)utf8_chars(n->key) + (n->key_plain ? 0 : 2);
