@@ -326,6 +326,8 @@ static void test_limits(void **state)
 {
     const char *heavy =
         "{\"id\":\"run_1\",\"status\":\"X\",\"output\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}";
+    /* what stands in a string is no token */
+    const char *wordy = "{\"id\":\"run_1\",\"status\":\"X\",\"output\":\"\\\",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\"}";
     (void)state;
     check_limit(repeated("[", ID("1"), ",", 1000, "]"), false, 1000, SOURCE_DECODED);
     check_limit(repeated("[", ID("1"), ",", 1001, "]"), false, 1000, SOURCE_TOO_LARGE);
@@ -337,6 +339,7 @@ static void test_limits(void **state)
     check_limit(repeated("[", "1", ",", 1100000, "]"), false, 10000000, SOURCE_TOO_LARGE);
     check_limit(repeated("", heavy, "\n", 60000, "\n"), true, 10000000, SOURCE_TOO_LARGE);
     check_limit(repeated("", heavy, "\n", 20000, "\n"), true, 10000000, SOURCE_DECODED);
+    check_limit(repeated("", wordy, "\n", 20000, "\n"), true, 10000000, SOURCE_DECODED);
     /* depth */
     check_limit(repeated("{\"id\":\"run_1\",\"status\":\"X\",\"output\":", "[", "", 70, ""), false, 9,
                 SOURCE_NOT_JSON);
