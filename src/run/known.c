@@ -164,7 +164,7 @@ static int restore_list(struct arena *a, struct json list, struct run_known *out
     if (n > RUN_SEEN_MAX)
         return err_set(err, ERR_TYPE, "remembered run: more than %d transitions", RUN_SEEN_MAX);
     out->seen = n ? ARENA_ARRAY(a, struct run_seen, n) : NULL;
-    for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v))
+    for (struct json v = json_first(list); out->seen_count < n; v = json_next(v))
         if (restore_seen(v, &out->seen[out->seen_count++], err)) return -1;
     return 0;
 }

@@ -72,7 +72,7 @@ static void decode_item(struct decoding *d, struct json item, size_t index, size
 static enum source_result finish(struct decoding *d, size_t items, struct err *err)
 {
     if (d->out->report_count) return SOURCE_DECODED;
-    if (items == 0)
+    if (!d->out->faults)
         err_set(err, ERR_TYPE, "no run in it");
     else if (items == 1)
         err_set(err, ERR_TYPE, STR_FMT, STR_ARG(d->out->faults[0].text));

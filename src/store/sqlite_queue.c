@@ -188,7 +188,7 @@ static int count_attempt(struct sq_store *s, const struct store_attempt *t, int6
 
 static int apply_attempt(struct sq_store *s, const struct store_attempt *t, struct arena *a, struct err *err)
 {
-    struct delivery_now now;
+    struct delivery_now now = { 0 };
     int64_t attempts;
     int rc = read_now(s, t->delivery, a, &now, err);
     char id[ID_SIZE];

@@ -179,7 +179,7 @@ static int read_number(struct sq_store *s, const char *sql, int64_t *out, struct
 /* A file that is a database of somebody else must not be written to. */
 static int check_ours(struct sq_store *s, int64_t *version, struct err *err)
 {
-    int64_t application, objects;
+    int64_t application = 0, objects = 0;
     if (read_number(s, "PRAGMA application_id", &application, err) ||
         read_number(s, "PRAGMA user_version", version, err) ||
         read_number(s, "SELECT count(*) FROM sqlite_schema", &objects, err))
@@ -214,7 +214,7 @@ static int migrate(struct sq_store *s, int64_t version, struct err *err)
 
 int sq_schema_ready(struct sq_store *s, struct err *err)
 {
-    int64_t version;
+    int64_t version = 0;
     if (check_ours(s, &version, err)) return -1;
     for (; version < SCHEMA_VERSION; version++)
         if (migrate(s, version, err)) return -1;

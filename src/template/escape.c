@@ -167,13 +167,14 @@ size_t text_length(struct str s, enum text_unit unit)
 
 struct str text_truncate(struct arena *a, struct str s, size_t most, enum text_unit unit)
 {
-    size_t units, mark = unit == TEXT_BYTES ? 3 : 1, keep;
+    const struct str ellipsis = STR("\xE2\x80\xA6");
+    size_t units, mark = unit == TEXT_BYTES ? ellipsis.n : 1, keep;
     char *p;
     if (s.n <= most || fitting(s, most, unit, &units) == s.n) return s; /* no unit is less than a byte */
     keep = fitting(s, most >= mark ? most - mark : most, unit, &units);
     if (most < mark) return str_sub(s, 0, keep);
-    p = arena_alloc(a, keep + 3);
+    p = arena_alloc(a, keep + ellipsis.n);
     memcpy(p, s.p, keep);
-    memcpy(p + keep, "\xE2\x80\xA6", 3);
-    return (struct str){ p, keep + 3 };
+    memcpy(p + keep, ellipsis.p, ellipsis.n);
+    return (struct str){ p, keep + ellipsis.n };
 }

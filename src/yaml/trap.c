@@ -44,11 +44,12 @@ static bool in_brackets(struct str text, size_t at)
 
 struct str trap_meant(struct str text, size_t at)
 {
+    const struct str ends = STR(",]}");
     bool brackets = in_brackets(text, at);
     size_t i = at;
     for (; i < text.n && text.p[i] != '\n' && text.p[i] != '\r' && i - at < LOOK_AROUND; i++) {
         if (text.p[i] == '#' && i > at && text.p[i - 1] == ' ') break;
-        if (brackets && memchr(",]}", text.p[i], 3)) break;
+        if (brackets && str_find(ends, text.p[i], 0) < ends.n) break;
     }
     return str_trim(str_sub(text, at, i - at));
 }
