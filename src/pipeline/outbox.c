@@ -73,10 +73,13 @@ static int64_t retry_for(struct pipeline *p, struct str destination)
     return d && d->retry_for_ms > 0 ? d->retry_for_ms : 86400000;
 }
 
+/* What the rows say after the answers is needed to push them: it may not borrow from requests, nor from a
+ * configuration that this batch replaces. */
 static void add_delivery(struct pipeline *p, const struct engine_message *m)
 {
+    struct str destination = str_dup(&p->batch_arena, m->destination);
     *vec_push(&p->batch.deliveries) = (struct store_delivery){
-        .id = m->delivery, .message = m->message, .incident = m->incident, .destination = m->destination, .lane = m->lane,
+        .id = m->delivery, .message = m->message, .incident = m->incident, .destination = destination, .lane = m->lane,
         .params = m->params, .content = m->content, .kind = (int)m->kind, .state = DELIVERY_PENDING, .created_ms = p->now_ms,
         .due_ms = p->now_ms, .expires_ms = p->now_ms + retry_for(p, m->destination), .captures = STR_NONE,
     };
@@ -89,6 +92,12 @@ void outbox_take_messages(struct pipeline *p)
         const struct engine_note *n = &p->out.notes.v[k];
         *vec_push(&p->batch.notes) = (struct store_note){ n->incident, n->at_ms, str_c(n->what), n->body };
     }
+}
+
+/* The engine numbers its deliveries itself, from the beginning of each millisecond; drills take the upper half. */
+static uint64_t drill_id(struct pipeline *p)
+{
+    return id_next(&p->drill_ids, p->now_ms) | UINT64_C(1) << 19;
 }
 
 int outbox_drill(struct pipeline *p, struct pipeline_request *r)
@@ -105,8 +114,8 @@ int outbox_drill(struct pipeline *p, struct pipeline_request *r)
     char id[ID_SIZE];
     if (!config_destination(p->config, r->send.destination))
         return err_set(&r->err, ERR_NOT_FOUND, "there is no destination " STR_FMT, STR_ARG(r->send.destination));
-    out.message = m.id = id_next(&p->event_ids, p->now_ms);
-    out.delivery = r->send.delivery = id_next(&p->event_ids, p->now_ms);
+    out.message = m.id = drill_id(p);
+    out.delivery = r->send.delivery = drill_id(p);
     out.lane = str_dup(&p->batch_arena, id_format("drill", out.delivery, id));
     m.dedup = str_printf(&p->batch_arena, "runbell-" STR_FMT, STR_ARG(out.lane));
     strbuf_init(&b, 65536);
@@ -140,8 +149,8 @@ void outbox_verdict(struct pipeline *p, const struct deliver_result *r)
                                                                 : DELIVERY_RETRYING;
     *vec_push(&p->batch.attempts) = (struct store_attempt){
         .delivery = r->delivery, .at_ms = r->at_ms, .took_ms = r->took_ms,
-        .class = r->attempted ? (int)r->verdict.class : -1, /* -1: postponed, no attempt was made */
-        .status = r->verdict.status, .detail = r->verdict.detail, .state = state, .due_ms = r->due_ms, .captures = r->verdict.captures,
+        .class = (int)r->verdict.class, .status = r->verdict.status, .detail = r->verdict.detail, .state = state,
+        .postponed = !r->attempted, .due_ms = r->due_ms, .captures = r->verdict.captures,
     };
     if (state == DELIVERY_RETRYING && r->due_ms < p->next_delivery_ms) p->next_delivery_ms = r->due_ms;
 }

@@ -68,9 +68,10 @@ static void housekeeping(struct pipeline *p, bool idle)
     p->next_purge_ms = p->now_ms + (deleted >= PURGE_ROWS ? 20 : PURGE_EVERY_MS);
 }
 
-static void turn(struct pipeline *p)
+void pipeline_turn(struct pipeline *p, int64_t most_ms)
 {
-    struct queue_item *items = queue_take(p->queue, p->deliver ? wait_ms(p) : 0, BATCH_ITEMS, BATCH_BYTES);
+    int64_t wait = p->deliver ? wait_ms(p) : 0;
+    struct queue_item *items = queue_take(p->queue, wait < most_ms ? wait : most_ms, BATCH_ITEMS, BATCH_BYTES);
     int64_t now = clock_wall(p->clock).ms;
     bool timers = engine_next_due(p->engine) <= now;
     if (items || timers || p->kept || p->sick) batch_run_all(p, items, p->deliver == NULL);
@@ -80,15 +81,19 @@ static void turn(struct pipeline *p)
     housekeeping(p, p->idle_rounds == 1);
 }
 
+/* Deliver first: the outcomes of what is in flight still reach the queue and the store. */
+static void drain(struct pipeline *p)
+{
+    deliver_stop(&p->deliver, p->grace_ms);
+    queue_close(p->queue);
+    while (queue_length(p->queue) > 0) pipeline_turn(p, 0);
+}
+
 static void *writer(void *ctx)
 {
     struct pipeline *p = ctx;
-    outbox_top_up(p, true);
-    while (!atomic_load(&p->stopping)) turn(p);
-    /* Deliver first: the outcomes of what is in flight still reach the queue and the store. */
-    deliver_stop(&p->deliver, p->grace_ms);
-    queue_close(p->queue);
-    while (queue_length(p->queue) > 0) turn(p);
+    while (!atomic_load(&p->stopping)) pipeline_turn(p, INT64_MAX);
+    drain(p);
     return NULL;
 }
 
@@ -109,12 +114,11 @@ static int open_all(struct pipeline *p, struct err *err)
     if (!p->reader) return -1;
     p->deliver = deliver_start(p->config, p->clock, p->rng, &cb, err);
     if (!p->deliver || first_commit(p, err) < 0) return -1;
-    if (pthread_create(&p->thread, NULL, writer, p) != 0) return err_set(err, ERR_IO, "cannot start the writer thread: %m");
-    p->thread_started = true;
+    outbox_top_up(p, true);
     return 0;
 }
 
-struct pipeline *pipeline_start(const struct pipeline_setup *setup, struct err *err)
+struct pipeline *pipeline_build(const struct pipeline_setup *setup, struct err *err)
 {
     struct pipeline *p = xcalloc(1, sizeof *p);
     p->store = setup->store;
@@ -136,6 +140,18 @@ struct pipeline *pipeline_start(const struct pipeline_setup *setup, struct err *
     return NULL;
 }
 
+struct pipeline *pipeline_start(const struct pipeline_setup *setup, struct err *err)
+{
+    struct pipeline *p = pipeline_build(setup, err);
+    int rc;
+    if (!p) return NULL;
+    rc = pthread_create(&p->thread, NULL, writer, p);
+    if (rc == 0) return p->thread_started = true, p;
+    err_set(err, ERR_IO, "the writer thread could not be started");
+    pipeline_stop(&p, 0);
+    return NULL;
+}
+
 bool pipeline_submit(struct pipeline *p, struct pipeline_request *r)
 {
     if (atomic_load(&p->stopping)) return false;
@@ -153,7 +169,9 @@ void pipeline_stop(struct pipeline **pipeline, int64_t grace_ms)
     queue_wake(p->queue);
     if (p->thread_started)
         pthread_join(p->thread, NULL);
-    else if (p->deliver)
+    else if (p->engine)
+        drain(p);
+    else
         deliver_stop(&p->deliver, 0);
     while (p->kept) {
         struct queue_item *next = p->kept->next;

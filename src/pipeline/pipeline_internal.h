@@ -61,7 +61,7 @@ struct pipeline {
     void (*broken_fn)(void *ctx, const struct err *why);
     void *broken_ctx;
 
-    struct id_gen event_ids;
+    struct id_gen event_ids, drill_ids;
     int64_t now_ms;              /* of the batch; never goes back */
     int64_t wall_minus_mono_ms;  /* to see jumps of the clock */
     int64_t next_delivery_ms, next_purge_ms, heal_at_ms;
@@ -86,6 +86,11 @@ struct pipeline {
     struct err why_not_ready;
 };
 
+/* pipeline.c. A pipeline without a thread of its own: who built it makes it turn (tests, under a clock of their
+ * own); pipeline_stop ends it as any other. */
+struct pipeline *pipeline_build(const struct pipeline_setup *setup, struct err *err);
+/* Waits for work, until something is due or for most_ms; then one batch, what is due, housekeeping. */
+void pipeline_turn(struct pipeline *p, int64_t most_ms);
 /* engine_state.c */
 int engine_build(struct pipeline *p, struct err *err); /* from the store, under p->config's rules */
 /* batch.c */

@@ -113,14 +113,11 @@ static void log_event(struct pipeline *p, const struct pipeline_request *r, cons
     strbuf_fini(&b);
 }
 
-/* The first report of what a duplicate repeats. */
+/* The first report of what a duplicate repeats; where that fell out of memory, the oldest still known. */
 static uint64_t first_event(const struct run_known *k, const struct transition *t)
 {
-    for (size_t i = k->seen_count; i-- > 0;)
-        if (k->seen[i].state == t->state && (t->state != RUN_REATTEMPTING || k->seen[i].attempt == t->attempt)) return k->seen[i].event_id;
-    for (size_t i = k->seen_count; i-- > 0;) /* another final state than the first one */
-        if (run_state_class(k->seen[i].state) & RUN_CLASS_FINISHED) return k->seen[i].event_id;
-    return k->seen_count ? k->seen[k->seen_count - 1].event_id : 0;
+    if (t->event_id) return t->event_id;
+    return k->seen_count ? k->seen[0].event_id : 0;
 }
 
 static int evaluate(struct pipeline *p, const struct pipeline_request *r, const struct pipeline_report *report,
