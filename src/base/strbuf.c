@@ -44,10 +44,10 @@ static bool reserve(struct strbuf *b, size_t extra)
 
 void strbuf_add(struct strbuf *b, const void *p, size_t n)
 {
-    if (n == 0 || !reserve(b, n)) return;
-    memcpy(b->p + b->n, p, n);
-    b->n += n;
-    b->p[b->n] = '\0';
+    char *to = n ? strbuf_room(b, n) : NULL;
+    if (!to) return;
+    memcpy(to, p, n);
+    strbuf_grew(b, n);
 }
 
 void strbuf_str(struct strbuf *b, struct str s)
@@ -60,9 +60,9 @@ void strbuf_c(struct strbuf *b, const char *s)
     strbuf_add(b, s, strlen(s));
 }
 
-void strbuf_char(struct strbuf *b, char c)
+char *strbuf_make_room(struct strbuf *b, size_t n)
 {
-    strbuf_add(b, &c, 1);
+    return reserve(b, n) ? b->p + b->n : NULL;
 }
 
 void strbuf_vprintf(struct strbuf *b, const char *fmt, va_list ap)

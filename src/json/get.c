@@ -35,6 +35,19 @@ static uint32_t check_pairs(const struct json_node *nodes, uint32_t object)
     return 0;
 }
 
+/* Where the search for a key begins. Only an object with many members is worth an attack, and only there the
+ * keyed hash worth its price: in a small one the worst walk is short. */
+static uint32_t slot_of(struct str key, uint32_t slots)
+{
+    uint64_t first = 0, last = 0;
+    size_t n = key.n < sizeof first ? key.n : sizeof first;
+    if (slots > JSON_WEAK_SLOTS) return (uint32_t)str_hash(key) & (slots - 1);
+    if (n) memcpy(&first, key.p, n);
+    if (n) memcpy(&last, key.p + key.n - n, n);
+    first = (first ^ (last << 7 | last >> 57) ^ key.n) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(first >> 40) & (slots - 1);
+}
+
 uint32_t json_index_object(struct arena *a, struct json_node *nodes, uint32_t object)
 {
     uint32_t slots, *index;
@@ -42,7 +55,7 @@ uint32_t json_index_object(struct arena *a, struct json_node *nodes, uint32_t ob
     slots = json_index_slots(nodes[object].n);
     index = ARENA_ARRAY(a, uint32_t, slots);
     for (uint32_t v = object + 2; v; v = nodes[v].next) {
-        uint32_t at = (uint32_t)str_hash(json_node_text(&nodes[v - 1])) & (slots - 1);
+        uint32_t at = slot_of(json_node_text(&nodes[v - 1]), slots);
         for (; index[at]; at = (at + 1) & (slots - 1))
             if (same_key(&nodes[v - 1], &nodes[index[at] - 1])) return v;
         index[at] = v;
@@ -69,7 +82,7 @@ static bool key_is(const struct json_node *value, struct str key)
 static uint32_t look_up(const struct json_doc *doc, const struct json_node *object, struct str key)
 {
     uint32_t slots = json_index_slots(object->n);
-    uint32_t at = (uint32_t)str_hash(key) & (slots - 1);
+    uint32_t at = slot_of(key, slots);
     for (; object->u.index[at]; at = (at + 1) & (slots - 1))
         if (key_is(&doc->nodes[object->u.index[at]], key)) break;
     return object->u.index[at];

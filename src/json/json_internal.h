@@ -3,7 +3,10 @@
 #define JSON_JSON_INTERNAL_H
 #include "json/json.h"
 
-enum { JSON_SCAN_MEMBERS = 8 }; /* objects with more members have an index */
+enum {
+    JSON_SCAN_MEMBERS = 8, /* objects with more members have an index */
+    JSON_WEAK_SLOTS = 128  /* an index with more is hashed so that nobody can aim at one slot */
+};
 
 /* One value. Nodes lie in the order of the text; the key of a member is the node before its value. */
 struct json_node {

@@ -66,7 +66,7 @@ void json_array_end(struct json_writer *w)
     end(w, ']');
 }
 
-enum needs { AS_IT_IS, ESCAPE, ESCAPE_IN_HTML, CHECK };
+enum needs { AS_IT_IS, ESCAPE_IN_HTML, ESCAPE, CHECK }; /* the order matters to plain_until */
 static const uint8_t needs[256] = {
     [0x00 ... 0x1f] = ESCAPE, ['"'] = ESCAPE, ['\\'] = ESCAPE, ['<'] = ESCAPE_IN_HTML, ['>'] = ESCAPE_IN_HTML,
     ['&'] = ESCAPE_IN_HTML, [0x80 ... 0xff] = CHECK,
@@ -82,18 +82,37 @@ static void put_escape(struct strbuf *out, unsigned char c)
     strbuf_add(out, full, full[1] == 'u' ? 6 : 2);
 }
 
+/* The next byte at or after i that cannot simply be copied. */
+static size_t plain_until(const struct json_writer *w, struct str s, size_t i)
+{
+    const uint8_t most = w->escape_html ? AS_IT_IS : ESCAPE_IN_HTML;
+    while (i < s.n && needs[(unsigned char)s.p[i]] <= most) i++;
+    return i;
+}
+
+/* Most texts need no escape: one copy. */
+static void put_plain(struct json_writer *w, struct str s)
+{
+    char *p = strbuf_room(w->out, s.n + 2);
+    if (!p) return;
+    p[0] = '"';
+    if (s.n) memcpy(p + 1, s.p, s.n);
+    p[s.n + 1] = '"';
+    strbuf_grew(w->out, s.n + 2);
+}
+
 static void put_quoted(struct json_writer *w, struct str s)
 {
-    size_t from = 0, i = 0;
+    size_t from = 0, i = plain_until(w, s, 0);
+    if (i == s.n) {
+        put_plain(w, s);
+        return;
+    }
     strbuf_char(w->out, '"');
-    while (i < s.n) {
+    for (; i < s.n; i = plain_until(w, s, i)) {
         unsigned char c = (unsigned char)s.p[i];
         size_t len = 1;
         bool bad = false;
-        if (needs[c] == AS_IT_IS || (needs[c] == ESCAPE_IN_HTML && !w->escape_html)) {
-            i++;
-            continue;
-        }
         if (needs[c] == CHECK) {
             len = utf8_sequence(s, i);
             bad = len == 0;
@@ -132,8 +151,16 @@ void json_put_i64(struct json_writer *w, int64_t v)
     char digits[24], *p = digits + sizeof digits;
     uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
     before_item(w);
-    do *--p = (char)('0' + rest % 10);
-    while ((rest /= 10) != 0);
+    for (; rest >= 100; rest /= 100) { /* two at a time: divisions are what this costs */
+        unsigned two = (unsigned)(rest % 100);
+        *--p = (char)('0' + two % 10);
+        *--p = (char)('0' + two / 10);
+    }
+    if (rest >= 10) {
+        *--p = (char)('0' + rest % 10);
+        rest /= 10;
+    }
+    *--p = (char)('0' + rest);
     if (v < 0) *--p = '-';
     strbuf_add(w->out, p, (size_t)(digits + sizeof digits - p));
 }

@@ -135,6 +135,7 @@ struct pipeline *pipeline_build(const struct pipeline_setup *setup, struct err *
     p->stats.started_ms = p->now_ms;
     pthread_mutex_init(&p->lock, NULL);
     store_batch_init(&p->batch);
+    strbuf_init(&p->row, ROW_CEILING);
     if (open_all(p, err) == 0) return p;
     pipeline_stop(&p, 0);
     return NULL;
@@ -183,6 +184,7 @@ void pipeline_stop(struct pipeline **pipeline, int64_t grace_ms)
     if (p->store) p->store->ops->close(&p->store);
     outbox_fini(p);
     store_batch_fini(&p->batch);
+    strbuf_fini(&p->row);
     engine_output_fini(&p->out);
     map_fini(&p->batch_runs);
     map_fini(&p->source_starts);

@@ -6,11 +6,14 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "base/strbuf.h"
 #include "pipeline/pipeline.h"
 
 enum {
     BATCH_ITEMS = 1000,
     BATCH_BYTES = 4 << 20,
+    ROW_CEILING = 8 << 20,
+    ROW_KEEP_BYTES = 64 << 10,   /* a row buffer that grew beyond this is given back */
     DETAIL_KEEP_BYTES = 4 << 20, /* incident details kept in memory; the rest is paged in when needed */
     IDLE_MS = 250,               /* quiet that long: time for housekeeping */
     PURGE_EVERY_MS = 60000,
@@ -68,6 +71,7 @@ struct pipeline {
     bool sick, broken;           /* last commit failed; for good */
     struct err sick_err;
     struct arena batch_arena, names;
+    struct strbuf row;           /* where rows are written before the batch keeps them; its memory serves again */
     struct store_batch batch;
     struct engine_output out;
     struct map batch_runs;

@@ -5,11 +5,19 @@
 #include "base/strbuf.h"
 #include "pipeline/pipeline_internal.h"
 
-enum { ROW_CEILING = 8 << 20 };
+static char *put_part(char *to, struct str part, char end)
+{
+    if (part.n) memcpy(to, part.p, part.n);
+    to[part.n] = end;
+    return to + part.n + 1;
+}
 
 static struct str run_key(struct arena *a, const struct run *run)
 {
-    return str_printf(a, STR_FMT "%c" STR_FMT "%c" STR_FMT, STR_ARG(run->project), 1, STR_ARG(run->env), 1, STR_ARG(run->id));
+    size_t n = run->project.n + run->env.n + run->id.n + 3;
+    char *p = arena_alloc(a, n);
+    put_part(put_part(put_part(p, run->project, 1), run->env, 1), run->id, '\0');
+    return (struct str){ p, n - 1 };
 }
 
 static struct batch_run *batch_run_get(struct pipeline *p, const struct run *run)
@@ -89,13 +97,24 @@ static int64_t source_start(struct pipeline *p, const struct config_source *s)
     return at ? *at : p->now_ms;
 }
 
+static void row_begin(struct pipeline *p, struct json_writer *w)
+{
+    strbuf_clear(&p->row);
+    json_writer_init(w, &p->row);
+}
+
+static struct str row_end(struct pipeline *p)
+{
+    struct str row = str_dup(&p->batch_arena, strbuf_view(&p->row));
+    if (p->row.cap > ROW_KEEP_BYTES) strbuf_fini(&p->row);
+    return row;
+}
+
 static void log_event(struct pipeline *p, const struct pipeline_request *r, const struct pipeline_report *report,
                       const struct transition *t)
 {
-    struct strbuf b;
     struct json_writer w;
-    strbuf_init(&b, ROW_CEILING);
-    json_writer_init(&w, &b);
+    row_begin(p, &w);
     run_write(&report->run, &w);
     *vec_push(&p->batch.events) = (struct store_event){
         .id = report->event_id,
@@ -108,9 +127,8 @@ static void log_event(struct pipeline *p, const struct pipeline_request *r, cons
         .attempt = t->attempt,
         .event_ms = t->event_ms,
         .arrival_ms = r->arrival_ms,
-        .body = str_dup(&p->batch_arena, strbuf_view(&b)),
+        .body = row_end(p),
     };
-    strbuf_fini(&b);
 }
 
 /* The first report of what a duplicate repeats; where that fell out of memory, the oldest still known. */
@@ -185,17 +203,13 @@ int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *er
 
 void reports_write_runs(struct pipeline *p)
 {
-    struct strbuf b;
     struct json_writer w;
-    strbuf_init(&b, ROW_CEILING);
     for (size_t k = 0; k < p->batch_run_list.n; k++) {
         struct batch_run *run = p->batch_run_list.v[k];
         if (!run->changed) continue;
-        strbuf_clear(&b);
-        json_writer_init(&w, &b);
+        row_begin(p, &w);
         run_known_write(&run->known, &w);
-        run->row.known = str_dup(&p->batch_arena, strbuf_view(&b));
+        run->row.known = row_end(p);
         *vec_push(&p->batch.runs) = run->row;
     }
-    strbuf_fini(&b);
 }
