@@ -96,7 +96,7 @@ void exchange_end(struct deliver_core *core, struct exchange *x)
 static int parse(struct exchange *x, struct str text, struct json *out, struct err *err)
 {
     *out = (struct json){ 0 };
-    return text.n == 0 ? 0 : json_parse(&x->arena, text, &json_default_limits, out, NULL, err);
+    return text.n == 0 ? 0 : json_parse(&x->arena, text, &json_own_limits, out, NULL, err);
 }
 
 static int build(struct exchange *x, struct err *err)
@@ -113,11 +113,11 @@ static int build(struct exchange *x, struct err *err)
 /* The text in one piece. A standard output that nobody reads holds up the thread: it is meant for people. */
 static void print(struct deliver_core *core, struct exchange *x)
 {
-    struct str text = x->request.body;
+    struct str text = str_absent(x->request.body) ? STR("") : x->request.body;
     struct notify_response res = { .sent = true };
     bool ok;
     flockfile(core->console);
-    ok = fwrite(text.p ? text.p : "", 1, text.n, core->console) == text.n;
+    ok = fwrite(text.p, 1, text.n, core->console) == text.n;
     if (text.n && text.p[text.n - 1] != '\n') ok &= fputc('\n', core->console) != EOF;
     ok &= fflush(core->console) == 0;
     clearerr(core->console);

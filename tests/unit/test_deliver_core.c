@@ -359,6 +359,8 @@ static void test_turns(void **state)
         assert_string_not_equal(b->told[i].destination, b->told[i + 2].destination);
         assert_string_not_equal(b->told[i + 1].destination, b->told[i + 2].destination);
     }
+    core_step(&b->core);
+    assert_string_equal(b->told[STARTS_PER_STEP].destination, "b"); /* another one goes first each time */
     while (b->told_count < 300) core_step(&b->core);
     fclose(null);
     bench_close(b);

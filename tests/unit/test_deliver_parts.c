@@ -68,6 +68,8 @@ static void test_bucket_steps(void **state)
         assert_int_equal(bucket_wait(&b, at(steps[i].now)), steps[i].wait);
         assert_int_equal(bucket_take(&b, at(steps[i].now)), steps[i].take);
     }
+    bucket_init(&b, 3, 10000, at(0)); /* a rest fills it, and no more */
+    for (int i = 0; i < 4; i++) assert_int_equal(bucket_take(&b, at(9999)), i < 3);
 }
 
 static void test_bucket_without_limit(void **state)
