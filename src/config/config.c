@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/suggest.h"
 #include "config/config_internal.h"
 
 /* The reference count lives beside the configuration, so that config.h needs no atomics. */
@@ -70,13 +71,21 @@ static void check_version(struct loader *l, const struct yaml_node *top)
         yaml_error(l->d, n, "this runbell reads version 1, not `" STR_FMT "`", STR_ARG(n->text));
 }
 
+static void suggest_destination(struct loader *l, struct diag *d, struct str name)
+{
+    struct str *names = ARENA_ARRAY(l->a, struct str, l->c->destination_count + 1), near;
+    for (size_t k = 0; k < l->c->destination_count; k++) names[k] = l->c->destinations[k].name;
+    near = suggest_nearest(name, names, l->c->destination_count);
+    if (near.n) d->hint = str_printf(l->d->arena, "did you mean `" STR_FMT "`?", STR_ARG(near));
+}
+
 static void read_operator(struct loader *l, const struct yaml_node *top, struct str *out)
 {
     const struct yaml_node *n = yaml_get(top, "operator");
     *out = STR_NONE;
     if (!n || !yaml_want_text(n, l->d, out)) return;
     if (config_destination(l->c, *out) || config_is_cut(l->c)) return;
-    yaml_error(l->d, n, "operator: there is no destination `" STR_FMT "`", STR_ARG(*out));
+    suggest_destination(l, yaml_error(l->d, n, "operator: there is no destination `" STR_FMT "`", STR_ARG(*out)), *out);
 }
 
 static void collect_tests(struct loader *l)
@@ -85,7 +94,9 @@ static void collect_tests(struct loader *l)
     c->test_sections = ARENA_ARRAY(l->a, const struct yaml_node *, c->file_count);
     for (size_t k = 0; k < c->file_count; k++) {
         const struct yaml_node *tests = yaml_get(c->files[k].top, "tests");
-        if (tests) c->test_sections[c->test_section_count++] = tests;
+        if (!tests) continue;
+        if (tests->kind != YAML_SEQ && !yaml_is_null(tests)) yaml_error(l->d, tests, "tests is a list");
+        else if (tests->kind == YAML_SEQ) c->test_sections[c->test_section_count++] = tests;
     }
 }
 
@@ -158,6 +169,15 @@ bool config_name_ok(struct str name)
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
     }
     return true;
+}
+
+void config_check_url(struct loader *l, const struct yaml_node *map, const char *key, struct str url)
+{
+    struct str host = STR("");
+    if (str_absent(url)) return;
+    if (str_starts(url, STR("http://"))) host = str_sub(url, 7, url.n);
+    if (str_starts(url, STR("https://"))) host = str_sub(url, 8, url.n);
+    if (host.n == 0 || host.p[0] == '/') yaml_error(l->d, yaml_get(map, key), "wants a URL that starts with http:// or https://");
 }
 
 bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *out)

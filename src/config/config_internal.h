@@ -2,15 +2,20 @@
 #ifndef CONFIG_CONFIG_INTERNAL_H
 #define CONFIG_CONFIG_INTERNAL_H
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "config/config.h"
 
+struct file_id { dev_t device; ino_t inode; };
 struct loader {
     struct config *c;
     struct arena *a;      /* &c->arena */
     struct diags *d;
     bool check_only;      /* secrets that cannot be resolved are warnings */
     bool rules_only;      /* a file of rules alone: destinations are placeholders */
+    struct file_id *file_ids; /* files met so far */
+    size_t file_id_count;
+    bool too_many;        /* files: said once */
 };
 /* files.c: reads the main file and what it includes into c->files; false when the main one cannot be read. */
 bool config_read_files(struct loader *l, const char *path);
@@ -27,6 +32,8 @@ bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *o
 /* Warns when a secret is written down instead of referred to. */
 void config_warn_literal(struct loader *l, const struct yaml_node *n, const struct secret *s, const char *what);
 bool config_name_ok(struct str name);
+/* Reports a text that is no URL with a host, under http or https; an absent one is fine. */
+void config_check_url(struct loader *l, const struct yaml_node *map, const char *key, struct str url);
 /* Did a syntax error end the reading of some file? Then what seems to be missing may stand below it. */
 bool config_is_cut(const struct config *c);
 #endif

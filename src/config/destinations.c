@@ -51,8 +51,7 @@ static void read_common(struct loader *l, const struct yaml_node *n, struct noti
     fields_decode(&retry_table, l->a, c.retry ? c.retry : &nothing, l->d, &retry, NULL, NULL);
     if (c.tls) fields_decode(&tls_table, l->a, c.tls, l->d, &tls, NULL, NULL);
     if (c.rate) yaml_want_rate(c.rate, l->d, &out->rate_n, &out->rate_per_ms);
-    if (c.base_url.n && !str_starts(c.base_url, STR("http://")) && !str_starts(c.base_url, STR("https://")))
-        yaml_error(l->d, yaml_get(n, "base_url"), "wants a URL that starts with http:// or https://");
+    config_check_url(l, n, "base_url", c.base_url);
     if (tls.insecure) yaml_warning(l->d, yaml_get(c.tls, "insecure"), "certificates of this destination are not checked");
     out->base_url = c.base_url.n ? c.base_url : out->base_url;
     out->proxy = c.proxy;

@@ -3,6 +3,7 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "config/config_internal.h"
@@ -30,9 +31,40 @@ static const struct yaml_node *read_one(struct loader *l, const char *path, cons
     return NULL;
 }
 
+/* Is it the first time this file is met? Globs overlap, and one may match the main file. */
+static bool is_new(struct loader *l, const char *path)
+{
+    struct file_id *ids = l->file_ids;
+    struct stat st;
+    if (stat(path, &st) != 0) return true; /* reading it says why */
+    for (size_t k = 0; k < l->file_id_count; k++)
+        if (ids[k].device == st.st_dev && ids[k].inode == st.st_ino) return false;
+    if (l->file_id_count < FILES_MAX) ids[l->file_id_count++] = (struct file_id){ st.st_dev, st.st_ino };
+    return true;
+}
+
 static void add_file(struct loader *l, const struct yaml_node *top, bool included)
 {
     l->c->files[l->c->file_count++] = (struct rule_file){ top, included };
+}
+
+static const char *full_path(struct loader *l, struct str path)
+{
+    bool whole = (path.n && path.p[0] == '/') || str_eq_c(l->c->dir, ".");
+    return whole ? str_dup_c(l->a, path) : str_printf(l->a, STR_FMT "/" STR_FMT, STR_ARG(l->c->dir), STR_ARG(path)).p;
+}
+
+static void include_file(struct loader *l, const char *path, const struct yaml_node *n)
+{
+    const struct yaml_node *top;
+    if (!is_new(l, path)) return;
+    if (l->c->file_count == FILES_MAX) {
+        if (!l->too_many) yaml_error(l->d, n, "more than %d files are included", FILES_MAX - 1);
+        l->too_many = true;
+        return;
+    }
+    top = read_one(l, path, n);
+    if (top) add_file(l, top, true);
 }
 
 static void include_glob(struct loader *l, const struct yaml_node *n)
@@ -41,18 +73,14 @@ static void include_glob(struct loader *l, const struct yaml_node *n)
     struct str pattern;
     const char *full;
     if (!yaml_want_text(n, l->d, &pattern)) return;
-    full = pattern.n && pattern.p[0] == '/' ? str_dup_c(l->a, pattern)
-                                            : str_printf(l->a, STR_FMT "/" STR_FMT, STR_ARG(l->c->dir), STR_ARG(pattern)).p;
+    full = full_path(l, pattern);
     if (glob(full, 0, NULL, &found) != 0) {
         struct diag *d = l->check_only ? yaml_warning(l->d, n, "`" STR_FMT "` matches no file", STR_ARG(pattern))
                                        : yaml_error(l->d, n, "`" STR_FMT "` matches no file", STR_ARG(pattern));
         d->hint = STR("paths are relative to this file");
         return;
     }
-    for (size_t k = 0; k < found.gl_pathc && l->c->file_count < FILES_MAX; k++) {
-        const struct yaml_node *top = read_one(l, found.gl_pathv[k], n);
-        if (top) add_file(l, top, true);
-    }
+    for (size_t k = 0; k < found.gl_pathc; k++) include_file(l, found.gl_pathv[k], n);
     globfree(&found);
 }
 
@@ -63,8 +91,10 @@ bool config_read_files(struct loader *l, const char *path)
     c->path = str_dup(l->a, str_c(path));
     c->dir = str_dup(l->a, file_dir(l->a, path));
     c->files = ARENA_ARRAY(l->a, struct rule_file, FILES_MAX);
+    l->file_ids = ARENA_ARRAY(l->a, struct file_id, FILES_MAX);
     top = read_one(l, path, NULL);
     if (!top) return false;
+    is_new(l, path);
     add_file(l, top, false);
     include = yaml_get(top, "include");
     if (!include) return true;

@@ -36,6 +36,26 @@ static const struct field server_fields[] = {
 };
 static const struct field_table server_table = { "server", server_fields, COUNT(server_fields) };
 
+/* host:port, [v6]:port or unix:PATH by its form; whether it can be had is seen at the start. */
+static bool listen_ok(struct str listen)
+{
+    size_t colon = listen.n;
+    int64_t port;
+    if (str_starts(listen, STR("unix:"))) return listen.n > 5;
+    for (size_t k = 0; k < listen.n; k++)
+        if (listen.p[k] == ':') colon = k;
+    if (colon == listen.n || !str_to_i64(str_sub(listen, colon + 1, listen.n), &port) || port < 0 || port > 65535) return false;
+    if (colon > 2 && listen.p[0] == '[' && listen.p[colon - 1] == ']') return true;
+    return colon > 0 && str_find(listen, ':', 0) == colon;
+}
+
+static void check_server(struct loader *l, const struct yaml_node *n, const struct server *s)
+{
+    if (s->listen.p && !listen_ok(s->listen)) yaml_error(l->d, yaml_get(n, "listen"), "wants host:port, [v6]:port or unix:PATH");
+    config_check_url(l, n, "public_url", s->public_url);
+    if (s->zone.p && !str_eq_c(s->zone, "UTC")) yaml_error(l->d, yaml_get(n, "zone"), "a `zone` other than UTC is not available in this version of runbell yet");
+}
+
 static void read_server(struct loader *l, const struct yaml_node *n)
 {
     static const struct yaml_node nothing = { .kind = YAML_MAP };
@@ -44,6 +64,7 @@ static void read_server(struct loader *l, const struct yaml_node *n)
     struct tls tls = { 0 };
     struct config_server *out = &l->c->server;
     fields_decode(&server_table, l->a, n ? n : &nothing, l->d, &s, NULL, NULL);
+    if (n && n->kind == YAML_MAP) check_server(l, n, &s);
     fields_decode(&limit_table, l->a, s.limits ? s.limits : &nothing, l->d, &limits, NULL, NULL);
     if (s.tls && fields_decode(&tls_table, l->a, s.tls, l->d, &tls, NULL, NULL)) {
         out->tls_cert = tls.cert;
@@ -127,5 +148,7 @@ void config_read_settings(struct loader *l, const struct yaml_node *top)
     l->c->log_level = (enum log_level)log.level;
     n = yaml_get(top, "heartbeat");
     if (!n || !fields_decode(&heartbeat_table, l->a, n, l->d, &beat, NULL, NULL)) return;
-    if (config_secret(l, beat.url, &l->c->heartbeat.url)) l->c->heartbeat.every_ms = beat.every;
+    if (!config_secret(l, beat.url, &l->c->heartbeat.url)) return;
+    if (str_absent(l->c->heartbeat.url.reference)) config_check_url(l, n, "url", secret_reveal(&l->c->heartbeat.url));
+    l->c->heartbeat.every_ms = beat.every;
 }

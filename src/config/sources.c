@@ -71,6 +71,7 @@ static void read_source(struct loader *l, const struct yaml_node *n)
         config_warn_literal(l, s.token, &out.token, "the source's token");
         if (!secret_present(&out.token)) yaml_error(l->d, s.token, "the token is empty: anybody could post");
     }
+    config_check_url(l, n, "dashboard", s.dashboard);
     check_path(l, n, &out);
     l->c->sources[l->c->source_count++] = out;
 }

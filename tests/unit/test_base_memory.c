@@ -207,7 +207,7 @@ enum { KEYS = 300, STEPS = 60000 };
 /* A map against an array that is plainly right. */
 static void test_a_map_agrees_with_an_array(void **state)
 {
-    static char names[KEYS][8];
+    static char names[KEYS][16];
     static int values[STEPS];
     void *model[KEYS] = { 0 };
     struct map m = { 0 };

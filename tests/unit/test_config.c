@@ -1,0 +1,540 @@
+/* config: whole configurations from files: what is read, and every mistake at its place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config.h"
+
+/* --- a folder of files ------------------------------------------------------------------------------------------- */
+struct bed {
+    char dir[32];
+    VEC(char *) paths;
+    struct arena a;
+    struct diags d;
+    struct config *c;
+};
+
+static int bed_open(void **state)
+{
+    struct bed *b = calloc(1, sizeof *b);
+    memcpy(b->dir, "/tmp/runbell-config-XXXXXX", 27);
+    assert_non_null(mkdtemp(b->dir));
+    diags_init(&b->d, &b->a);
+    *state = b;
+    return 0;
+}
+
+static void bed_forget(struct bed *b) /* what was loaded, so that one can be loaded again */
+{
+    config_unref(&b->c);
+    diags_fini(&b->d);
+    arena_fini(&b->a);
+    diags_init(&b->d, &b->a);
+}
+
+static int bed_close(void **state)
+{
+    struct bed *b = *state;
+    bed_forget(b);
+    diags_fini(&b->d);
+    for (size_t k = b->paths.n; k-- > 0;) {
+        if (unlink(b->paths.v[k]) != 0) rmdir(b->paths.v[k]);
+        free(b->paths.v[k]);
+    }
+    vec_free(&b->paths);
+    rmdir(b->dir);
+    free(b);
+    return 0;
+}
+
+static char *path_of(struct bed *b, const char *name)
+{
+    char *path = malloc(256);
+    snprintf(path, 256, "%s/%s", b->dir, name);
+    *vec_push(&b->paths) = path;
+    return path;
+}
+
+static void file(struct bed *b, const char *name, const char *text)
+{
+    FILE *f = fopen(path_of(b, name), "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void folder(struct bed *b, const char *name)
+{
+    assert_int_equal(mkdir(path_of(b, name), 0700), 0);
+}
+
+static struct config *load(struct bed *b, bool check_only)
+{
+    bed_forget(b);
+    b->c = config_load(str_printf(&b->a, "%s/main.yaml", b->dir).p, check_only, &b->d);
+    return b->c;
+}
+
+/* All diagnostics, one a line: FILE:LINE:COL: LEVEL: TEXT [HINT], files without the folder. */
+static const char *said(struct bed *b)
+{
+    struct strbuf out;
+    const char *text;
+    strbuf_init(&out, 1 << 20);
+    for (size_t k = 0; k < b->d.items.n; k++) {
+        const struct diag *d = &b->d.items.v[k];
+        size_t n = strlen(b->dir);
+        const char *name = strncmp(d->file, b->dir, n) == 0 ? d->file + n + 1 : d->file;
+        strbuf_printf(&out, "%s:%u:%u: %s: " STR_FMT, name, d->line, d->col, d->level == DIAG_ERROR ? "error" : "warning", STR_ARG(d->text));
+        if (d->hint.n) strbuf_printf(&out, " [" STR_FMT "]", STR_ARG(d->hint));
+        strbuf_char(&out, '\n');
+    }
+    text = str_dup_c(&b->a, strbuf_view(&out));
+    strbuf_fini(&out);
+    return text;
+}
+
+static void assert_said(struct bed *b, const char *wanted)
+{
+    const char *got = said(b);
+    size_t same = 0;
+    if (strcmp(got, wanted) == 0) return;
+    for (size_t k = 0; got[k] && got[k] == wanted[k]; k++)
+        if (got[k] == '\n') same = k + 1;
+    fail_msg("after what agrees\n  got:    %.200s\n  wanted: %.200s", got + same, wanted + same);
+}
+
+#define HEAD "version: 1\nsources: {push: {type: webhook}}\ndestinations: {out: {type: console}}\n"
+#define RULE(name) name ": {when: {status: failed}, notify: out}\n"
+
+/* --- what is read ---------------------------------------------------------------------------------------------------- */
+static void test_a_whole_configuration(void **state)
+{
+    struct bed *b = *state;
+    const struct config *c;
+    setenv("RUNBELL_TEST_TOKEN", "sesame", 1);
+    setenv("RUNBELL_TEST_URL", "https://h.example.com/", 1);
+    file(b, "hook", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\n");
+    file(b, "main.yaml",
+         "version: 1\n"
+         "server:\n  listen: \"[::1]:9\"\n  public_url: https://bell.example.com\n  token: \"${env:RUNBELL_TEST_TOKEN}\"\n"
+         "  limits: {body: 1MiB, batch: 7, queue: 2MiB, connections: 9}\n"
+         "store: {url: \"sqlite:x.db\", keep: {events: 2d, incidents: 3d, size: 1GiB}}\n"
+         "log: {format: json, level: debug}\n"
+         "heartbeat: {url: \"https://hc.example.com/x\", every: 2m}\n"
+         "sources:\n  push: {type: webhook, token: \"${env:RUNBELL_TEST_TOKEN}\", project: p, env: e, dashboard: \"https://d.example.com\", ignore_older: 1d}\n"
+         "  other: {type: webhook, path: /v1/other}\n"
+         "destinations:\n  hook: {type: webhook, url: \"${env:RUNBELL_TEST_URL}\", secret: \"${file:hook}\", rate: 5 per 1m, retry: {for: 2h}, timeout: 3s,"
+         " tls: {ca: /x.pem}, proxy: \"http://p:1\"}\n  out: {type: console}\n"
+         "operator: out\n"
+         "rules:\n  " RULE("r") "tests: []\n");
+    c = load(b, false);
+    assert_said(b, "");
+    assert_non_null(c);
+    assert_true(str_eq_c(c->server.listen, "[::1]:9") && str_eq_c(c->server.public_url, "https://bell.example.com"));
+    assert_true(str_eq_c(secret_reveal(&c->server.token), "sesame"));
+    assert_int_equal(c->server.body_bytes, 1 << 20);
+    assert_int_equal(c->server.batch_items, 7);
+    assert_int_equal(c->server.queue_bytes, 2 << 20);
+    assert_int_equal(c->server.connections, 9);
+    assert_true(str_eq_c(secret_reveal(&c->store.url), "sqlite:x.db"));
+    assert_int_equal(c->store.keep_events_ms, 2 * 86400000);
+    assert_int_equal(c->store.keep_incidents_ms, 3 * 86400000);
+    assert_int_equal(c->store.keep_size_bytes, 1 << 30);
+    assert_int_equal(c->log_format, LOG_JSON);
+    assert_int_equal(c->log_level, LOG_DEBUG);
+    assert_int_equal(c->heartbeat.every_ms, 120000);
+    assert_int_equal(c->source_count, 2);
+    assert_true(str_eq_c(c->sources[0].project, "p") && str_eq_c(c->sources[0].env, "e") && str_eq_c(c->sources[0].dashboard, "https://d.example.com"));
+    assert_true(str_eq_c(c->sources[0].path, "/v1/events") && c->sources[0].ignore_older_ms == 86400000);
+    assert_ptr_equal(config_source_by_path(c, STR("/v1/other")), &c->sources[1]);
+    assert_null(config_source_by_path(c, STR("/v1")));
+    assert_ptr_equal(config_destination(c, STR("hook")), &c->destinations[0]);
+    assert_null(config_destination(c, STR("hoo")));
+    assert_int_equal(c->destinations[0].rate_n, 5);
+    assert_int_equal(c->destinations[0].retry_for_ms, 2 * 3600000);
+    assert_int_equal(c->destinations[0].timeout_ms, 3000);
+    assert_true(str_eq_c(c->destinations[0].tls_ca, "/x.pem") && str_eq_c(c->destinations[0].proxy, "http://p:1"));
+    assert_true(str_eq_c(c->rules->operator_destination, "out"));
+    assert_int_equal(c->test_section_count, 1);
+}
+
+static void test_the_defaults(void **state)
+{
+    struct bed *b = *state;
+    const struct config *c;
+    struct config *again;
+    file(b, "main.yaml", HEAD "rules:\n  " RULE("r"));
+    c = load(b, false);
+    assert_said(b, "");
+    assert_true(str_eq_c(c->server.listen, "127.0.0.1:8484") && str_absent(c->server.public_url) && !secret_present(&c->server.token));
+    assert_int_equal(c->server.body_bytes, 4 << 20);
+    assert_int_equal(c->server.batch_items, 1000);
+    assert_int_equal(c->server.queue_bytes, 64 << 20);
+    assert_int_equal(c->server.connections, 4096);
+    assert_true(str_eq_c(secret_reveal(&c->store.url), "sqlite:runbell.db"));
+    assert_int_equal(c->store.keep_events_ms, 30LL * 86400000);
+    assert_int_equal(c->store.keep_incidents_ms, 180LL * 86400000);
+    assert_int_equal(c->store.keep_size_bytes, 10LL << 30);
+    assert_int_equal(c->log_format, LOG_LOGFMT);
+    assert_int_equal(c->log_level, LOG_INFO);
+    assert_int_equal(c->heartbeat.every_ms, 0);
+    assert_int_equal(c->destinations[0].timeout_ms, 15000);
+    assert_int_equal(c->destinations[0].retry_for_ms, 86400000);
+    assert_true(str_absent(c->rules->operator_destination) && str_absent(c->sources[0].project) && str_absent(c->sources[0].env));
+    assert_string_equal(c->dir.p, b->dir);
+    again = config_ref(b->c); /* two holders: it lives until the last has let go */
+    config_unref(&b->c);
+    assert_null(b->c);
+    assert_true(str_eq_c(again->sources[0].name, "push"));
+    b->c = again;
+}
+
+/* --- mistakes ---------------------------------------------------------------------------------------------------------- */
+static void test_every_mistake_of_every_section(void **state)
+{
+    struct bed *b = *state;
+    file(b, "main.yaml",
+         "version: 2\n"
+         "server:\n"
+         "  listen: nowhere\n"
+         "  tokn: abc\n"
+         "  limits: {body: 4 MB, batch: 0, queue: 64MiB}\n"
+         "  tls: {cert: a.pem}\n"
+         "store:\n"
+         "  url: postgresql://db/x\n"
+         "  keep: {events: 1s, payload: true}\n"
+         "log: {format: xml, level: loud}\n"
+         "heartbeat: {every: 1m}\n"
+         "sources:\n"
+         "  Push: {type: webhook}\n"
+         "  push: {type: webhok}\n"
+         "  api: {type: trigger-api, url: https://x}\n"
+         "  two: {type: webhook, path: events}\n"
+         "  three: {type: webhook, path: /v1/status, dashboard: here}\n"
+         "  four: {type: webhook, path: /a, tokne: x}\n"
+         "  five: {type: webhook, path: /b, ignore_older: 5 min}\n"
+         "  six: webhook\n"
+         "  seven: {type: webhook, token: \"\"}\n"
+         "destinations:\n"
+         "  pager: {type: pagerdutty, routing_key: x}\n"
+         "  out: {type: console, rate: fast, retry: {fro: 1h}, timeout: 1ms, base_url: ftp://x}\n"
+         "  tls: {type: console, tls: {insecure: yes}}\n"
+         "  none: console\n"
+         "  notype: {url: x}\n"
+         "operator: otu\n"
+         "mutes: {}\n"
+         "include: [nothing/*.yaml, [a]]\n"
+         "unknwn: 1\n"
+         "rules:\n"
+         "  a: {whn: {status: failed}, notify: out}\n"
+         "  b: {when: {status: FALED}, notify: ot}\n"
+         "  c: {when: {status: failed}, rate: over 20% of last 50 runs, notify: out}\n"
+         "  d: {when: {status: failed}, count: 3 on 10m, notify: out}\n"
+         "tests: 7\n");
+    assert_null(load(b, false));
+    assert_said(b,
+                "main.yaml:1:10: error: this runbell reads version 1, not `2`\n"
+                "main.yaml:3:11: error: wants host:port, [v6]:port or unix:PATH\n"
+                "main.yaml:4:3: error: unknown key `tokn` in server [did you mean `token`?]\n"
+                "main.yaml:5:18: error: wants a size like 512, 64KiB or 4MiB, got `4 MB`\n"
+                "main.yaml:5:31: error: wants a whole number from 1 to 100000, got `0`\n"
+                "main.yaml:6:3: error: missing key `key` in server.tls\n"
+                "main.yaml:8:8: error: PostgreSQL is not available in this version of runbell yet [use sqlite:PATH]\n"
+                "main.yaml:9:18: error: `events` is at least 1h\n"
+                "main.yaml:9:31: error: `payload: true` is not available in this version of runbell yet\n"
+                "main.yaml:10:15: error: `format` is logfmt or json, got `xml`\n"
+                "main.yaml:10:27: error: `level` is debug, info, warn or error, got `loud`\n"
+                "main.yaml:11:1: error: missing key `url` in heartbeat\n"
+                "main.yaml:13:3: error: a name is lower case letters, digits and -, starts with a letter, 63 at most\n"
+                "main.yaml:14:16: error: there is no source type `webhok` [types: webhook]\n"
+                "main.yaml:15:15: error: sources of type `trigger-api` are not available in this version of runbell yet "
+                "[post run objects to a source of type webhook]\n"
+                "main.yaml:16:30: error: a path starts with / and has no query\n"
+                "main.yaml:17:32: error: /v1/status is a path of runbell's own\n"
+                "main.yaml:17:55: error: wants a URL that starts with http:// or https://\n"
+                "main.yaml:18:35: error: unknown key `tokne` in a webhook source [did you mean `token`?]\n"
+                "main.yaml:19:49: error: wants a duration like 30s or 5m, got `5 min`\n"
+                "main.yaml:20:8: error: a source is a map with a `type`\n"
+                "main.yaml:21:10: error: source `Push` listens on /v1/events already\n"
+                "main.yaml:21:33: error: the token is empty: anybody could post\n"
+                "main.yaml:23:17: error: unknown destination type `pagerdutty` [did you mean `pagerduty`?]\n"
+                "main.yaml:24:30: error: wants a limit like 20 per 1m, got `fast`\n"
+                "main.yaml:24:44: error: unknown key `fro` in retry [did you mean `for`?]\n"
+                "main.yaml:24:63: error: `timeout` is at least 100ms\n"
+                "main.yaml:24:78: error: wants a URL that starts with http:// or https://\n"
+                "main.yaml:25:40: error: wants true or false, got `yes` [write true]\n"
+                "main.yaml:26:9: error: a destination is a map with a `type`\n"
+                "main.yaml:27:11: error: `type` is missing\n"
+                "main.yaml:28:11: error: operator: there is no destination `otu` [did you mean `out`?]\n"
+                "main.yaml:29:1: error: `mutes` is not available in this version of runbell yet\n"
+                "main.yaml:30:11: error: `nothing/*.yaml` matches no file [paths are relative to this file]\n"
+                "main.yaml:30:27: error: wants text, got a list\n"
+                "main.yaml:31:1: error: unknown key `unknwn` in the configuration\n"
+                "main.yaml:33:3: error: rule `a` has no `when`\n"
+                "main.yaml:33:7: error: unknown key `whn` in rule [did you mean `when`?]\n"
+                "main.yaml:34:22: warning: no known state is called `FALED`; it is matched by its exact text [did you mean `FAILED`?]\n"
+                "main.yaml:34:38: error: no destination is called `ot` [did you mean `out`?]\n"
+                "main.yaml:35:31: error: `rate` is not available in this version of runbell yet\n"
+                "main.yaml:36:38: error: wants a count like `3 in 10m` or `10 runs in 5m`, got `3 on 10m`\n"
+                "main.yaml:37:8: error: tests is a list\n");
+}
+
+static void test_settings_one_by_one(void **state)
+{
+    static const struct { const char *section, *says; } cases[] = {
+        { "server: {listen: \"127.0.0.1:0\"}", "" },
+        { "server: {listen: \"[::]:8484\"}", "" },
+        { "server: {listen: \"unix:/run/x.sock\"}", "" },
+        { "server: {listen: localhost:80}", "" },
+        { "server: {listen: \"unix:\"}", "main.yaml:4:18: error: wants host:port, [v6]:port or unix:PATH\n" },
+        { "server: {listen: \"::1:80\"}", "main.yaml:4:18: error: wants host:port, [v6]:port or unix:PATH\n" },
+        { "server: {listen: \":80\"}", "main.yaml:4:18: error: wants host:port, [v6]:port or unix:PATH\n" },
+        { "server: {listen: host:70000}", "main.yaml:4:18: error: wants host:port, [v6]:port or unix:PATH\n" },
+        { "server: {listen: 8484}", "main.yaml:4:18: error: wants host:port, [v6]:port or unix:PATH\n" },
+        { "server: {public_url: bell.example.com}", "main.yaml:4:22: error: wants a URL that starts with http:// or https://\n" },
+        { "server: {public_url: \"https://\"}", "main.yaml:4:22: error: wants a URL that starts with http:// or https://\n" },
+        { "server: {zone: Europe/Berlin}", "main.yaml:4:16: error: a `zone` other than UTC is not available in this version of runbell yet\n" },
+        { "server: [a]", "main.yaml:4:9: error: server wants a map of keys and values, got a list\n" },
+        { "store: {url: mysql://x}", "main.yaml:4:14: error: wants sqlite:PATH\n" },
+        { "store: {url: \"memory:\"}", "" },
+        { "heartbeat: {url: nowhere}", "main.yaml:4:18: error: wants a URL that starts with http:// or https://\n" },
+        { "heartbeat: {url: \"http://x/y\", every: 1ms}", "main.yaml:4:39: error: `every` is at least 1s\n" },
+        { "operator: [out]", "main.yaml:4:11: error: wants text, got a list\n" },
+        { "operator: out", "" },
+        { "schedules: {}", "main.yaml:4:1: error: `schedules` is not available in this version of runbell yet\n" },
+        { "sources: {}", "main.yaml:4:1: error: duplicate key `sources`: line 2 has it already\n" },
+    };
+    struct bed *b = *state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char text[1000];
+        snprintf(text, sizeof text, HEAD "%s\nrules:\n  " RULE("r"), cases[k].section);
+        file(b, "main.yaml", text);
+        load(b, false);
+        assert_said(b, cases[k].says);
+        assert_int_equal(b->c != NULL, cases[k].says[0] == '\0');
+    }
+}
+
+static void test_a_file_that_is_not_there(void **state)
+{
+    struct bed *b = *state;
+    assert_null(load(b, false));
+    assert_int_equal(b->d.errors, 1);
+    assert_non_null(strstr(said(b), "main.yaml:0:0: error: cannot open "));
+    assert_non_null(strstr(said(b), "[name the configuration with -c FILE]"));
+    folder(b, "main.yaml");
+    assert_null(load(b, false));
+    assert_non_null(strstr(said(b), "Is a directory"));
+}
+
+static void test_what_is_no_configuration(void **state)
+{
+    static const struct { const char *text, *says; } cases[] = {
+        { "", "main.yaml:1:1: error: the file needs `version: 1` [add `version: 1` as its first line]\n" },
+        { "- a\n", "main.yaml:1:1: error: a configuration is a map that starts with `version: 1`\n" },
+        { "version: \"1\"\nrules: {}\n", "" },
+        { "version: [1]\n", "main.yaml:1:10: error: this runbell reads version 1, not ``\n" },
+    };
+    struct bed *b = *state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        file(b, "main.yaml", cases[k].text);
+        load(b, false);
+        assert_said(b, cases[k].says);
+    }
+}
+
+/* --- several files -------------------------------------------------------------------------------------------------------- */
+static void test_files_are_included_by_glob(void **state)
+{
+    struct bed *b = *state;
+    folder(b, "rules");
+    file(b, "rules/a.yaml", "version: 1\nrules:\n  " RULE("from-a") "tests: []\n");
+    file(b, "rules/b.yaml", "version: 1\nrules:\n  " RULE("from-b"));
+    file(b, "rules/c.txt", "not looked at");
+    file(b, "main.yaml", HEAD "include: [rules/*.yaml, \"*.yaml\", rules/a.yaml]\nrules:\n  " RULE("own") "tests: []\n"); /* each once */
+    load(b, false);
+    assert_said(b, "");
+    assert_int_equal(b->c->file_count, 3);
+    assert_int_equal(b->c->rules->rule_count, 3);
+    assert_non_null(ruleset_find(b->c->rules, STR("from-a")));
+    assert_non_null(ruleset_find(b->c->rules, STR("from-b")));
+    assert_int_equal(b->c->test_section_count, 2);
+    file(b, "main.yaml", HEAD "include: rules/b.yaml\n"); /* one, not in a list */
+    load(b, false);
+    assert_said(b, "");
+    assert_int_equal(b->c->rules->rule_count, 1);
+}
+
+static void test_a_glob_without_a_match(void **state)
+{
+    struct bed *b = *state;
+    file(b, "main.yaml", HEAD "include: [\"rules/*.yaml\"]\nrules: {}\n");
+    assert_null(load(b, false));
+    assert_said(b, "main.yaml:4:11: error: `rules/*.yaml` matches no file [paths are relative to this file]\n");
+    assert_non_null(load(b, true)); /* a check may run where the files are not */
+    assert_said(b, "main.yaml:4:11: warning: `rules/*.yaml` matches no file [paths are relative to this file]\n");
+}
+
+static void test_what_an_included_file_may_not_hold(void **state)
+{
+    struct bed *b = *state;
+    file(b, "part.yaml", "version: 1\nsources: {}\ndestinations: {}\ndefaults: {}\ninclude: [x]\noperator: out\nserver: {}\nrules:\n  " RULE("r") "rulse: {}\n");
+    file(b, "main.yaml", HEAD "include: part.yaml\n");
+    assert_null(load(b, false));
+    assert_said(b,
+                "part.yaml:2:1: error: unknown key `sources` in an included file\n"
+                "part.yaml:3:1: error: unknown key `destinations` in an included file\n"
+                "part.yaml:4:1: error: unknown key `defaults` in an included file\n"
+                "part.yaml:5:1: error: unknown key `include` in an included file\n"
+                "part.yaml:6:1: error: unknown key `operator` in an included file\n"
+                "part.yaml:7:1: error: unknown key `server` in an included file\n"
+                "part.yaml:10:1: error: unknown key `rulse` in an included file [did you mean `rules`?]\n");
+}
+
+static void test_one_name_in_two_files(void **state)
+{
+    struct bed *b = *state;
+    const char *got;
+    file(b, "part.yaml", "version: 1\nrules:\n  " RULE("fine") "  " RULE("twice"));
+    file(b, "main.yaml", HEAD "include: part.yaml\nrules:\n  " RULE("twice"));
+    assert_null(load(b, false));
+    got = said(b);
+    assert_int_equal(b->d.errors, 1);
+    assert_non_null(strstr(got, "part.yaml:4:3: error: rule `twice` exists already, at "));
+    assert_non_null(strstr(got, "main.yaml:6"));
+}
+
+static void test_a_syntax_error_hides_nothing_elsewhere(void **state)
+{
+    struct bed *b = *state;
+    const char *got;
+    file(b, "part.yaml", "version: 1\nrules:\n  x: {whn: {status: failed}, notify: pager}\n");
+    file(b, "main.yaml",
+         "version: 1\ninclude: part.yaml\noperator: pager\nrules:\n  r: {when: {status: failed}, notify: later, wiat: 5m}\n"
+         "destinations:\n  out: {type: console}\n  bad: [unclosed\nsources: {push: {type: webhook}}\n");
+    assert_null(load(b, false));
+    got = said(b);
+    assert_non_null(strstr(got, "main.yaml:5:46: error: unknown key `wiat` in rule [did you mean `wait`?]\n"));
+    assert_non_null(strstr(got, "part.yaml:3:7: error: unknown key `whn` in rule [did you mean `when`?]\n"));
+    assert_null(strstr(got, "no destination")); /* `later` and `pager` may stand below the break */
+    assert_non_null(strstr(got, "main.yaml:8:") ? strstr(got, "main.yaml:8:") : strstr(got, "main.yaml:9:"));
+    bed_forget(b);
+    file(b, "part.yaml", "version: 1\nrules:\n  x: {when: {status: failed}, notify: out}\n y: [\n"); /* the other way round */
+    file(b, "main.yaml", HEAD "operator: pager\ninclude: part.yaml\nrules:\n  r: {when: {status: failed}, notify: out, wiat: 5m}\n");
+    assert_null(load(b, false));
+    got = said(b);
+    assert_non_null(strstr(got, "unknown key `wiat`"));
+    assert_non_null(strstr(got, "part.yaml:4:"));
+}
+
+/* --- secrets ---------------------------------------------------------------------------------------------------------------- */
+static void test_secrets_come_from_elsewhere(void **state)
+{
+    struct bed *b = *state;
+    struct strbuf out;
+    unsetenv("RUNBELL_TEST_NOT_SET");
+    setenv("RUNBELL_TEST_TOKEN", "sesame", 1);
+    file(b, "token", "from-file\n");
+    file(b, "main.yaml",
+         "version: 1\nserver: {token: \"${env:RUNBELL_TEST_NOT_SET}\"}\n"
+         "sources: {push: {type: webhook, token: \"${file:gone}\"}, two: {type: webhook, path: /2, token: \"${file:token}\"}}\n"
+         "destinations: {hook: {type: webhook, url: \"${env:RUNBELL_TEST_NOT_SET}\"}}\n");
+    assert_null(load(b, false));
+    assert_int_equal(b->d.errors, 3);
+    assert_non_null(strstr(said(b), "main.yaml:2:17: error: environment variable RUNBELL_TEST_NOT_SET is not set [set it before starting, or "
+                                    "refer to a file: ${file:/path}]\n"));
+    assert_non_null(strstr(said(b), "main.yaml:3:40: error: cannot open "));
+    assert_non_null(strstr(said(b), "main.yaml:4:43: error: "));
+    assert_non_null(load(b, true)); /* a check needs no secrets */
+    assert_int_equal(b->d.warnings, 3);
+    assert_true(str_eq_c(secret_reveal(&b->c->sources[1].token), "from-file"));
+    file(b, "main.yaml",
+         "version: 1\nserver: {token: very-plain}\nsources: {push: {type: webhook, token: very-plain}, two: {type: webhook, path: /2, token: "
+         "\"${env:RUNBELL_TEST_TOKEN}\"}}\ndestinations: {p: {type: pagerduty, routing_key: 0123456789abcdef0123456789abcdef}}\n");
+    if (!load(b, false)) fail_msg("%s", said(b));
+    assert_int_equal(b->d.warnings, 3); /* not for the one that is referred to */
+    assert_non_null(strstr(said(b), "main.yaml:2:17: warning: the server's token is written into the file"));
+    assert_non_null(strstr(said(b), "main.yaml:3:40: warning: the source's token is written into the file"));
+    assert_non_null(strstr(said(b), "main.yaml:4:50: warning: "));
+    strbuf_init(&out, 1 << 16);
+    diags_json(&b->d, &out);
+    assert_null(strstr(out.p, "sesame"));
+    strbuf_fini(&out);
+}
+
+/* --- files of rules alone ------------------------------------------------------------------------------------------------------ */
+static void test_a_file_of_rules_alone(void **state)
+{
+    struct bed *b = *state;
+    file(b, "main.yaml", "version: 1\nrules:\n  r:\n    when: {status: failed}\n    notify: [slack-ops, {to: slack-x, channel: \"#c\"}]\n    escalate: {15m: pager}\n");
+    assert_null(load(b, true));
+    assert_int_equal(b->d.errors, 3); /* each destination that nobody defines */
+    bed_forget(b);
+    b->c = config_load_rules(str_printf(&b->a, "%s/main.yaml", b->dir).p, &b->d);
+    assert_said(b, "");
+    assert_int_equal(b->c->rules->rule_count, 1);
+    assert_int_equal(b->c->rules->destination_count, 3);
+    file(b, "main.yaml", "version: 1\nrules:\n  r: {when: {status: failed}, notyfi: x}\n");
+    bed_forget(b);
+    b->c = config_load_rules(str_printf(&b->a, "%s/main.yaml", b->dir).p, &b->d);
+    assert_null(b->c);
+    assert_non_null(strstr(said(b), "main.yaml:3:31: error: unknown key `notyfi` in rule [did you mean `notify`?]\n"));
+}
+
+/* --- again and again ------------------------------------------------------------------------------------------------------------ */
+static void test_loading_leaks_nothing(void **state)
+{
+    struct bed *b = *state;
+    file(b, "part.yaml", "version: 1\nrules:\n  q: {when: {error.message: {re: \"time ?out\"}}, notify: nobody}\n  w: {when: {task: {re: \"(\"}}, notify: out}\n");
+    file(b, "main.yaml", HEAD "include: part.yaml\nrules:\n  r: {when: {error.message: {re: \"[a-z]+\"}, status: failed}, notify: out, message: {title: \"{{task}\"}}\n");
+    for (int k = 0; k < 1000; k++) {
+        assert_null(load(b, false));
+        assert_true(b->d.errors >= 3);
+    }
+    file(b, "part.yaml", "version: 1\nrules:\n  q: {when: {error.message: {re: \"time ?out\"}}, notify: out}\n");
+    file(b, "main.yaml", HEAD "include: part.yaml\n");
+    for (int k = 0; k < 100; k++) assert_non_null(load(b, false));
+}
+
+static void test_too_many_files(void **state)
+{
+    struct bed *b = *state;
+    char name[32];
+    for (int k = 0; k < 1005; k++) {
+        snprintf(name, sizeof name, "part%d.yaml", k);
+        file(b, name, "version: 1\n");
+    }
+    file(b, "main.yaml", HEAD "include: \"part*.yaml\"\n");
+    assert_null(load(b, false));
+    assert_said(b, "main.yaml:4:10: error: more than 999 files are included\n"); /* never silently left out */
+}
+
+#define BED_TEST(fn) cmocka_unit_test_setup_teardown(fn, bed_open, bed_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BED_TEST(test_a_whole_configuration),
+        BED_TEST(test_the_defaults),
+        BED_TEST(test_every_mistake_of_every_section),
+        BED_TEST(test_settings_one_by_one),
+        BED_TEST(test_a_file_that_is_not_there),
+        BED_TEST(test_what_is_no_configuration),
+        BED_TEST(test_files_are_included_by_glob),
+        BED_TEST(test_a_glob_without_a_match),
+        BED_TEST(test_what_an_included_file_may_not_hold),
+        BED_TEST(test_one_name_in_two_files),
+        BED_TEST(test_a_syntax_error_hides_nothing_elsewhere),
+        BED_TEST(test_secrets_come_from_elsewhere),
+        BED_TEST(test_a_file_of_rules_alone),
+        BED_TEST(test_loading_leaks_nothing),
+        BED_TEST(test_too_many_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
