@@ -253,19 +253,46 @@ static struct rule *only_matching(struct config *c, struct str name)
     return found;
 }
 
-static void print_request(const struct notify_destination *d, struct arena *a, const struct notify_request *q)
+static struct str shown_url(const struct notify_destination *d, struct arena *a, const struct notify_request *q)
 {
     struct str url = notify_mask(d, a, q->url);
-    if (d->transport == NOTIFY_HTTP) {
-        if (str_eq_c(url, "***")) url = str_printf(a, "%.*s/***", STR_ARG(q->url_shown));
-        printf("%.*s %.*s\n", STR_ARG(q->method), STR_ARG(url));
-    }
-    for (size_t k = 0; k < q->header_count; k++)
-        printf("%.*s: %.*s\n", STR_ARG(q->headers[k].name), STR_ARG(notify_mask(d, a, q->headers[k].value)));
-    printf("\n%.*s\n", (int)notify_mask(d, a, q->body).n, notify_mask(d, a, q->body).p ? notify_mask(d, a, q->body).p : "");
+    return str_eq_c(url, "***") ? str_printf(a, "%.*s/***", STR_ARG(q->url_shown)) : url;
 }
 
-static int print_fact(const struct config *c, struct arena *a, const struct replay_fact *f)
+static void print_request(const struct notify_destination *d, struct arena *a, const struct notify_request *q)
+{
+    struct str body = notify_mask(d, a, q->body);
+    if (d->transport == NOTIFY_HTTP) printf("%.*s %.*s\n", STR_ARG(q->method), STR_ARG(shown_url(d, a, q)));
+    for (size_t k = 0; k < q->header_count; k++)
+        printf("%.*s: %.*s\n", STR_ARG(q->headers[k].name), STR_ARG(notify_mask(d, a, q->headers[k].value)));
+    printf("\n%.*s\n", (int)body.n, body.p ? body.p : "");
+}
+
+static void put_request(const struct notify_destination *d, struct arena *a, const struct notify_request *q, struct json_writer *w)
+{
+    json_put_key(w, STR("request"));
+    if (q->skip) {
+        json_put_null(w);
+        return;
+    }
+    json_object_begin(w);
+    if (d->transport == NOTIFY_HTTP) {
+        json_field_str(w, "method", q->method);
+        json_field_str(w, "url", shown_url(d, a, q));
+    }
+    json_put_key(w, STR("headers"));
+    json_object_begin(w);
+    for (size_t k = 0; k < q->header_count; k++) {
+        json_put_key(w, q->headers[k].name);
+        json_put_str(w, notify_mask(d, a, q->headers[k].value));
+    }
+    json_object_end(w);
+    json_field_str(w, "body", notify_mask(d, a, q->body));
+    json_object_end(w);
+}
+
+/* As JSON into w, or printed when w is NULL. */
+static int print_fact(const struct config *c, struct arena *a, const struct replay_fact *f, struct json_writer *w)
 {
     const struct notify_destination *d = config_destination(c, f->destination);
     struct notify_attempt at = { .delivery = 1, .message = 1, .now_ms = f->at_ms };
@@ -278,6 +305,15 @@ static int print_fact(const struct config *c, struct arena *a, const struct repl
         fprintf(stderr, "runbell render: %s: %s\n", d->name.p, err.msg);
         return EXIT_WRONG;
     }
+    if (w) {
+        json_object_begin(w);
+        json_field_str(w, "destination", d->name);
+        json_field_str(w, "type", d->type);
+        json_field_str(w, "kind", str_c(message_kind_name(f->message)));
+        put_request(d, a, &q, w);
+        json_object_end(w);
+        return EXIT_FINE;
+    }
     printf("# %s to %s (%.*s)\n", message_kind_name(f->message), d->name.p, STR_ARG(d->type));
     if (q.skip)
         printf("# this destination is told nothing at this moment\n");
@@ -286,7 +322,7 @@ static int print_fact(const struct config *c, struct arena *a, const struct repl
     return EXIT_FINE;
 }
 
-static int render(struct config *c, struct rule *r, struct event_file *f, const char *to)
+static int render(struct config *c, struct rule *r, struct event_file *f, const char *to, struct json_writer *w)
 {
     struct replay replay;
     struct err err;
@@ -304,7 +340,7 @@ static int render(struct config *c, struct rule *r, struct event_file *f, const 
         const struct replay_fact *fact = &replay.facts.v[k];
         if (fact->kind != REPLAY_SENT || fact->message != MESSAGE_OPEN || !str_eq(fact->rule, r->name)) continue;
         if (to && !str_eq_c(fact->destination, to)) continue;
-        rc = print_fact(c, &f->a, fact);
+        rc = print_fact(c, &f->a, fact, w);
         shown++;
     }
     replay_fini(&replay);
@@ -319,6 +355,9 @@ static int render(struct config *c, struct rule *r, struct event_file *f, const 
 int cli_render(int argc, char **argv)
 {
     const char *path = NULL, *event = NULL, *to = NULL;
+    bool json = false;
+    struct strbuf out;
+    struct json_writer w;
     struct config *c;
     struct rule *r;
     struct event_file f = { 0 };
@@ -327,8 +366,9 @@ int cli_render(int argc, char **argv)
         { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
         { "event", 'e', "FILE", "the run event as JSON; - is standard input", &event, NULL },
         { "to", 't', "DEST", "only this destination", &to, NULL },
+        { "json", 0, NULL, "the requests as JSON", NULL, &json },
     };
-    rc = args_parse(command_find("render"), options, 3, argc, argv, &operands, 1, 1);
+    rc = args_parse(command_find("render"), options, 4, argc, argv, &operands, 1, 1);
     if (rc >= 0) return rc;
     if (!event) {
         fprintf(stderr, "runbell render: wants --event FILE\nTry: runbell render --help\n");
@@ -342,7 +382,13 @@ int cli_render(int argc, char **argv)
         rc = EXIT_WRONG;
     } else {
         rc = read_events(event, c, &f);
-        if (rc == EXIT_FINE) rc = render(c, r, &f, to);
+        strbuf_init(&out, 64 << 20);
+        json_writer_init(&w, &out);
+        json_array_begin(&w);
+        if (rc == EXIT_FINE) rc = render(c, r, &f, to, json ? &w : NULL);
+        json_array_end(&w);
+        if (json && rc == EXIT_FINE) printf("%s\n", out.p);
+        strbuf_fini(&out);
     }
     arena_fini(&f.a);
     config_unref(&c);

@@ -82,19 +82,24 @@ static void print_incidents(struct call *c)
     table_fini(&t);
 }
 
+static struct str shown(struct call *c, struct json v, const char *name)
+{
+    return printable(&c->client.arena, text(v, name));
+}
+
 static void print_incident(struct call *c)
 {
     struct json i = c->answer, list;
     printf("%.*s  %.*s  %.*s\n%.*s\n\nrule %.*s, key %.*s, project %.*s, env %.*s\n%.*s hits of %.*s runs, opened %.*s\n\nTimeline\n",
-           STR_ARG(text(i, "id")), STR_ARG(text(i, "state")), STR_ARG(text(i, "severity")), STR_ARG(text(i, "title")), STR_ARG(text(i, "rule")),
-           STR_ARG(text(i, "key")), STR_ARG(text(i, "project")), STR_ARG(text(i, "env")), STR_ARG(text(i, "hits")), STR_ARG(text(i, "runs")),
-           STR_ARG(text(i, "opened_at")));
+           STR_ARG(shown(c, i, "id")), STR_ARG(shown(c, i, "state")), STR_ARG(shown(c, i, "severity")), STR_ARG(shown(c, i, "title")), STR_ARG(shown(c, i, "rule")),
+           STR_ARG(shown(c, i, "key")), STR_ARG(shown(c, i, "project")), STR_ARG(shown(c, i, "env")), STR_ARG(shown(c, i, "hits")), STR_ARG(shown(c, i, "runs")),
+           STR_ARG(shown(c, i, "opened_at")));
     list = json_get_c(i, "timeline");
     for (struct json n = json_first(list); json_kind(n) != JSON_ABSENT; n = json_next(n)) {
         struct json body = json_get_c(n, "detail");
-        printf("  %.*s  %-14.*s", STR_ARG(text(n, "at")), STR_ARG(text(n, "what")));
+        printf("  %.*s  %-14.*s", STR_ARG(shown(c, n, "at")), STR_ARG(shown(c, n, "what")));
         for (struct json f = json_first(body); json_kind(f) != JSON_ABSENT; f = json_next(f))
-            printf(" %.*s=%.*s", STR_ARG(json_key(f)), STR_ARG(json_scalar(f)));
+            printf(" %.*s=%.*s", STR_ARG(json_key(f)), STR_ARG(printable(&c->client.arena, json_scalar(f))));
         printf("\n");
     }
 }
@@ -238,17 +243,17 @@ int cli_send(int argc, char **argv)
 }
 
 /* --- runs, status ---------------------------------------------------------------------------------------------------------- */
-static void print_tree(struct json v, int depth)
+static void print_tree(struct arena *a, struct json v, int depth)
 {
     for (struct json m = json_first(v); json_kind(m) != JSON_ABSENT; m = json_next(m)) {
         bool inner = json_kind(m) == JSON_OBJECT || json_kind(m) == JSON_ARRAY;
         struct str key = json_kind(v) == JSON_OBJECT ? json_key(m) : STR("-");
         if (inner && json_count(m) == 0) continue;
-        printf("%*s%.*s%s", depth * 2, "", STR_ARG(key), inner ? "\n" : ": ");
+        printf("%*s%.*s%s", depth * 2, "", STR_ARG(printable(a, key)), inner ? "\n" : ": ");
         if (inner)
-            print_tree(m, depth + 1);
+            print_tree(a, m, depth + 1);
         else
-            printf("%.*s\n", STR_ARG(json_scalar(m)));
+            printf("%.*s\n", STR_ARG(printable(a, json_scalar(m))));
     }
 }
 
@@ -261,7 +266,7 @@ int cli_runs(int argc, char **argv)
     rc = args_parse(command_find("runs"), options, 3, argc, argv, &operands, 1, 1);
     if (rc >= 0) return rc;
     rc = call(&c, "GET", str_printf(&a, "/v1/runs/%.*s", STR_ARG(client_encode(&a, str_c(argv[1])))).p, STR_NONE);
-    if (rc == EXIT_FINE && !c.json) print_tree(c.answer, 0);
+    if (rc == EXIT_FINE && !c.json) print_tree(&c.client.arena, c.answer, 0);
     arena_fini(&a);
     return finish(&c, rc);
 }
@@ -274,7 +279,7 @@ int cli_status(int argc, char **argv)
     rc = args_parse(command_find("status"), options, 3, argc, argv, &operands, 0, 0);
     if (rc >= 0) return rc;
     rc = call(&c, "GET", "/v1/status", STR_NONE);
-    if (rc == EXIT_FINE && !c.json) print_tree(c.answer, 0);
+    if (rc == EXIT_FINE && !c.json) print_tree(&c.client.arena, c.answer, 0);
     return finish(&c, rc);
 }
 

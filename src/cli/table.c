@@ -14,13 +14,20 @@ void table_init(struct table *t, const char *const *heads, size_t columns)
     for (size_t k = 0; k < t->columns; k++) t->heads[k] = heads[k];
 }
 
-/* What came from outside must not move the cursor of whoever reads it. */
+struct str printable(struct arena *a, struct str text)
+{
+    char *p = arena_memdup(a, text.p ? text.p : "", text.n);
+    for (size_t k = 0; k < text.n; k++) {
+        unsigned char c = (unsigned char)p[k];
+        if (c < 0x20 || c == 0x7f) p[k] = '?';
+        if (c == 0xC2 && k + 1 < text.n && (unsigned char)p[k + 1] < 0xA0) p[k] = p[k + 1] = '?'; /* U+0080 to U+009F */
+    }
+    return (struct str){ p, text.n };
+}
+
 void table_cell(struct table *t, struct str text)
 {
-    char *p = arena_memdup(&t->arena, text.p ? text.p : "", text.n);
-    for (size_t k = 0; k < text.n; k++)
-        if ((unsigned char)p[k] < 0x20 || p[k] == 0x7f) p[k] = '?';
-    *vec_push(&t->cells) = (struct str){ p, text.n };
+    *vec_push(&t->cells) = printable(&t->arena, text);
 }
 
 static size_t terminal_width(void)

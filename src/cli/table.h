@@ -11,8 +11,10 @@ struct table {
     size_t columns;
     VEC(struct str) cells;
 };
+/* What came from outside must not move the cursor of whoever reads it: control characters become ?. In a. */
+struct str printable(struct arena *a, struct str text);
 void table_init(struct table *t, const char *const *heads, size_t columns);
-void table_cell(struct table *t, struct str text); /* left to right, row by row; control characters are shown as ? */
+void table_cell(struct table *t, struct str text); /* left to right, row by row; made printable */
 void table_print(const struct table *t);           /* a header and the rows; "nothing" when there are none */
 void table_fini(struct table *t);
 #endif
