@@ -6,117 +6,6 @@
 #include "base/log.h"
 #include "pipeline/pipeline_internal.h"
 
-static enum pipeline_kind kind_of(const struct queue_item *i)
-{
-    return ((const struct pipeline_request *)(const void *)i)->kind;
-}
-
-static bool is_ours(const struct queue_item *i)
-{
-    return (int)kind_of(i) == PIPELINE_VERDICT || (int)kind_of(i) == PIPELINE_HEALTH;
-}
-
-static void free_ours(struct queue_item *i)
-{
-    if ((int)kind_of(i) == PIPELINE_VERDICT)
-        arena_fini(&((struct verdict_item *)(void *)i)->arena);
-    else
-        arena_fini(&((struct health_item *)(void *)i)->arena);
-    free(i);
-}
-
-/* --- kinds of work ------------------------------------------------------------------------------------------------ */
-static int step_fault(struct pipeline *p, struct str topic, struct str title, struct str body, struct err *err)
-{
-    struct engine_input in = { .kind = ENGINE_FAULT, .now_ms = p->now_ms };
-    in.u.fault.topic = topic;
-    in.u.fault.title = title;
-    in.u.fault.body = body;
-    return engine_step(p->engine, &in, &p->out, err);
-}
-
-static int step_verdict(struct pipeline *p, const struct deliver_result *r, struct err *err)
-{
-    struct engine_input in = { .kind = ENGINE_VERDICT, .now_ms = p->now_ms };
-    outbox_verdict(p, r);
-    if (r->outcome == DELIVER_RETRY) return 0;
-    in.u.verdict.delivery = r->delivery;
-    in.u.verdict.incident = r->incident;
-    in.u.verdict.destination = r->destination;
-    in.u.verdict.lane = r->lane;
-    in.u.verdict.delivered = r->outcome == DELIVER_DELIVERED;
-    in.u.verdict.detail = r->verdict.detail;
-    if (engine_step(p->engine, &in, &p->out, err) < 0) return -1;
-    if (r->outcome != DELIVER_DEAD) return 0;
-    return step_fault(p, str_printf(&p->batch_arena, "dead/" STR_FMT, STR_ARG(r->destination)),
-                      str_printf(&p->batch_arena, "A message to " STR_FMT " could not be delivered", STR_ARG(r->destination)),
-                      str_printf(&p->batch_arena, STR_FMT "\n`runbell deliveries --state dead` lists it; `runbell retry ID` sends it again.",
-                                 STR_ARG(r->verdict.detail)), err);
-}
-
-static int step_health(struct pipeline *p, const struct deliver_health *h, struct err *err)
-{
-    if (!h->open) return 0;
-    return step_fault(p, str_printf(&p->batch_arena, "breaker/" STR_FMT, STR_ARG(h->destination)),
-                      str_printf(&p->batch_arena, "Destination " STR_FMT " is failing: its messages wait", STR_ARG(h->destination)),
-                      h->reason, err);
-}
-
-static int step_command(struct pipeline *p, struct pipeline_request *r, struct err *err)
-{
-    struct engine_input in = { .kind = ENGINE_COMMAND, .now_ms = p->now_ms };
-    in.u.command.what = r->command.what;
-    in.u.command.incident = r->command.incident;
-    in.u.command.who = r->command.who;
-    in.u.command.why = r->command.why;
-    in.u.command.for_ms = r->command.for_ms;
-    if (engine_step(p->engine, &in, &p->out, err) < 0) return -1;
-    if (p->out.command_result == 0) return 0;
-    r->status = PIPELINE_NOT_FOUND;
-    err_set(&r->err, ERR_NOT_FOUND, "there is no open incident with this id");
-    return 0;
-}
-
-static int step_rejected(struct pipeline *p, struct pipeline_request *r, struct err *err)
-{
-    struct str body = str_sub(r->rejected.body, 0, 65536), source = r->source ? r->source->name : STR("");
-    *vec_push(&p->batch.rejected) = (struct store_rejected){ id_next(&p->event_ids, p->now_ms), p->now_ms, source, r->rejected.reason, body };
-    pthread_mutex_lock(&p->lock);
-    p->stats.rejected++;
-    pthread_mutex_unlock(&p->lock);
-    return step_fault(p, str_printf(&p->batch_arena, "rejected/" STR_FMT, STR_ARG(source)),
-                      str_printf(&p->batch_arena, "Source " STR_FMT " sent a body that could not be read", STR_ARG(source)),
-                      r->rejected.reason, err);
-}
-
-static int step_reload(struct pipeline *p, struct pipeline_request *r, struct err *err)
-{
-    reports_note_sources(p, r->config);
-    return engine_reload(p->engine, r->config->rules, p->now_ms, &p->out, err);
-}
-
-static int step_item(struct pipeline *p, struct queue_item *i, struct err *err)
-{
-    struct pipeline_request *r = (struct pipeline_request *)(void *)i;
-    if ((int)r->kind == PIPELINE_VERDICT) return step_verdict(p, &((struct verdict_item *)(void *)i)->result, err);
-    if ((int)r->kind == PIPELINE_HEALTH) return step_health(p, &((struct health_item *)(void *)i)->health, err);
-    r->status = PIPELINE_DONE;
-    switch (r->kind) {
-    case PIPELINE_REPORTS: return reports_apply(p, r, err);
-    case PIPELINE_REJECTED: return step_rejected(p, r, err);
-    case PIPELINE_COMMAND: return step_command(p, r, err);
-    case PIPELINE_REDELIVER:
-        if (outbox_redeliver(p, r) < 0) r->status = r->err.code == ERR_NOT_FOUND ? PIPELINE_NOT_FOUND : PIPELINE_FAILED;
-        return 0;
-    case PIPELINE_SEND:
-        if (outbox_drill(p, r) < 0) r->status = PIPELINE_NOT_FOUND;
-        return 0;
-    case PIPELINE_RELOAD: return step_reload(p, r, err);
-    case PIPELINE_FAULT: return step_fault(p, r->fault.topic, r->fault.title, r->fault.body, err);
-    }
-    return 0;
-}
-
 /* --- the transaction ------------------------------------------------------------------------------------------------ */
 static void begin(struct pipeline *p)
 {
@@ -132,6 +21,7 @@ static void begin(struct pipeline *p)
     engine_output_init(&p->out, &p->batch_arena);
     map_fini(&p->batch_runs);
     vec_clear(&p->batch_run_list);
+    p->tally = (struct pipeline_stats){ 0 };
     p->batch.now_ms = p->now_ms;
 }
 
@@ -167,30 +57,56 @@ static void gather(struct pipeline *p)
     outbox_take_messages(p);
 }
 
-static int transact(struct pipeline *p, struct queue_item *items, struct err *err)
+static void publish(struct pipeline *p, uint64_t us)
+{
+    struct pipeline_stats *s = &p->stats;
+    const struct pipeline_stats *t = &p->tally;
+    pthread_mutex_lock(&p->lock);
+    s->events_accepted += t->events_accepted;
+    s->events_duplicate += t->events_duplicate;
+    s->events_fuller += t->events_fuller;
+    s->events_late += t->events_late;
+    s->unknown_states += t->unknown_states;
+    s->rejected += t->rejected;
+    s->commits += has_rows(&p->batch);
+    s->commit_us_total += us;
+    if (us > s->commit_us_max) s->commit_us_max = us;
+    if (p->batch.events.n > s->batch_max) s->batch_max = p->batch.events.n;
+    s->hits += p->out.hits;
+    s->messages += p->out.messages.n;
+    s->engine = engine_stats(p->engine);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* UNFIT: something in the batch cannot be done, whatever the store does. ILL: the store's fault; it may heal. */
+enum result { COMMITTED, UNFIT, ILL };
+
+static enum result commit(struct pipeline *p, uint64_t *us, struct err *err)
 {
     struct timespec from, to;
-    int rc = 0;
-    uint64_t us;
-    if (evaluate(p, items, err) < 0) return -1;
-    gather(p);
+    int rc;
     failpoint("pipeline.before_commit");
     clock_gettime(CLOCK_MONOTONIC, &from);
-    if (has_rows(&p->batch)) rc = p->store->ops->commit(p->store, &p->batch, err);
+    rc = p->store->ops->commit(p->store, &p->batch, err);
     clock_gettime(CLOCK_MONOTONIC, &to);
-    if (rc < 0) return -1;
+    *us = (uint64_t)((to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
+    if (rc < 0) return err->code == ERR_IO || err->code == ERR_LIMIT || err->code == ERR_BUSY || err->code == ERR_UNCERTAIN ? ILL : UNFIT;
     failpoint("pipeline.after_commit");
-    us = (uint64_t)((to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
-    pthread_mutex_lock(&p->lock);
-    p->stats.commits += has_rows(&p->batch);
-    p->stats.commit_us_total += us;
-    if (us > p->stats.commit_us_max) p->stats.commit_us_max = us;
-    if (p->batch.events.n > p->stats.batch_max) p->stats.batch_max = p->batch.events.n;
-    p->stats.hits += p->out.hits;
-    p->stats.messages += p->out.messages.n;
-    p->stats.engine = engine_stats(p->engine);
-    pthread_mutex_unlock(&p->lock);
-    return 0;
+    return COMMITTED;
+}
+
+static enum result transact(struct pipeline *p, struct queue_item *items, struct err *err)
+{
+    enum result rc = COMMITTED;
+    uint64_t us = 0;
+    begin(p);
+    if (evaluate(p, items, err) < 0) return err->code == ERR_IO ? ILL : UNFIT;
+    gather(p);
+    if (p->sick) /* only a write shows that the store takes writes again */
+        *vec_push(&p->batch.meta) = (struct store_meta){ STR("healed_ms"), str_printf(&p->batch_arena, "%lld", (long long)p->now_ms) };
+    if (has_rows(&p->batch)) rc = commit(p, &us, err);
+    if (rc == COMMITTED) publish(p, us);
+    return rc;
 }
 
 /* --- afterwards ------------------------------------------------------------------------------------------------------- */
@@ -221,64 +137,138 @@ static void settle(struct pipeline *p, struct queue_item *items)
     struct queue_item *ours = NULL;
     for (struct queue_item *i = items; i; i = next) {
         next = i->next;
-        if (is_ours(i)) {
+        if (item_is_ours(i)) {
             i->next = ours;
             ours = i;
             continue;
         }
-        if (kind_of(i) == PIPELINE_RELOAD) swap_config(p, (struct pipeline_request *)(void *)i);
-        answer((struct pipeline_request *)(void *)i);
+        if (item_kind(i) == PIPELINE_RELOAD) swap_config(p, item_request(i));
+        answer(item_request(i));
     }
     outbox_push_new(p);
     for (; ours; ours = next) {
         next = ours->next;
-        if ((int)kind_of(ours) == PIPELINE_VERDICT) {
+        if ((int)item_kind(ours) == PIPELINE_VERDICT) {
             const struct deliver_result *r = &((struct verdict_item *)(void *)ours)->result;
             outbox_release(p, r);
             outbox_push_lane(p, r->destination, r->lane);
         }
-        free_ours(ours);
+        item_free_ours(ours);
     }
     outbox_top_up(p, false);
     engine_trim(p->engine, DETAIL_KEEP_BYTES);
 }
 
-/* Nothing of the batch is in the store. Callers are told; what deliver said is kept for the next try. */
-static void fail(struct pipeline *p, struct queue_item *items, const struct err *why, bool stopping)
+/* --- when it cannot be done -------------------------------------------------------------------------------------------- */
+static void fall_ill(struct pipeline *p, const struct err *why)
 {
-    struct queue_item *next, **last = &p->kept;
     static struct log_once once;
     log_write_limited(&once, 5000, LOG_ERROR, "commit.failed", LOG_FIELDS(LOG_E(why)));
-    p->engine_stale = true;
+    p->sick = true;
+    p->sick_err = *why;
     p->heal_at_ms = clock_mono(p->clock).ms + HEAL_EVERY_MS;
     pthread_mutex_lock(&p->lock);
     p->stats.commit_failures++;
     p->ready = false;
     p->why_not_ready = *why;
     pthread_mutex_unlock(&p->lock);
-    p->sick = true;
-    p->sick_err = *why;
+}
+
+static void recover(struct pipeline *p)
+{
+    if (p->sick) log_info("store.healed");
+    if (!p->sick && p->ready) return;
+    p->sick = false;
+    pthread_mutex_lock(&p->lock);
+    p->ready = true;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void turn_away(struct pipeline *p, struct pipeline_request *r, const struct err *why)
+{
+    if (r->kind == PIPELINE_RELOAD) {
+        pthread_mutex_lock(&p->lock);
+        p->stats.reloads_failed++;
+        pthread_mutex_unlock(&p->lock);
+    }
+    r->status = PIPELINE_FAILED;
+    r->err = *why;
+    answer(r);
+}
+
+/* Nothing of it is in the store. Callers are told; what deliver said is kept for the next try. */
+static void turn_all_away(struct pipeline *p, struct queue_item *items, const struct err *why, bool stopping)
+{
+    struct queue_item *next, **last = &p->kept;
     for (struct queue_item *i = items; i; i = next) {
-        struct pipeline_request *r = (struct pipeline_request *)(void *)i;
         next = i->next;
-        if (is_ours(i)) {
-            if (stopping) {
-                free_ours(i); /* sent again after the start, with the same key */
-                continue;
-            }
-            i->next = NULL;
+        i->next = NULL;
+        if (!item_is_ours(i)) {
+            turn_away(p, item_request(i), why);
+        } else if (stopping) {
+            item_free_ours(i); /* sent again after the start, with the same key */
+        } else {
             *last = i;
             last = &i->next;
-            continue;
         }
-        r->status = PIPELINE_FAILED;
-        r->err = *why;
-        answer(r);
     }
-    if (why->code != ERR_UNCERTAIN) return;
+}
+
+static void run(struct pipeline *p, struct queue_item *items, bool stopping);
+
+/* The one item that cannot be done. A verdict that the engine chokes on is at least recorded; if that fails too
+ * (its delivery is gone), its lane goes on without it. */
+static void refuse(struct pipeline *p, struct queue_item *i, const struct err *why, bool stopping)
+{
+    log_error("batch.refused", LOG_I("kind", (int64_t)item_kind(i)), LOG_E(why));
+    if (!item_is_ours(i)) {
+        turn_away(p, item_request(i), why);
+        return;
+    }
+    if ((int)item_kind(i) == PIPELINE_VERDICT) {
+        struct verdict_item *v = (struct verdict_item *)(void *)i;
+        if (!v->bare) {
+            v->bare = true;
+            run(p, i, stopping);
+            return;
+        }
+        outbox_release(p, &v->result);
+        p->next_delivery_ms = p->now_ms + HEAL_EVERY_MS;
+    }
+    item_free_ours(i);
+}
+
+static void one_by_one(struct pipeline *p, struct queue_item *items, bool stopping)
+{
+    struct queue_item *next;
+    for (struct queue_item *i = items; i; i = next) {
+        next = i->next;
+        i->next = NULL;
+        batch_run_all(p, i, stopping);
+    }
+}
+
+static void run(struct pipeline *p, struct queue_item *items, bool stopping)
+{
+    struct err err = { .code = ERR_OK };
+    enum result rc = transact(p, items, &err);
+    if (rc == COMMITTED) {
+        recover(p);
+        settle(p, items);
+        return;
+    }
+    p->engine_stale = true; /* it is ahead of the store, and the store is the truth */
+    if (rc == UNFIT && items) {
+        if (items->next) one_by_one(p, items, stopping);
+        else refuse(p, items, &err, stopping);
+        return;
+    }
+    fall_ill(p, &err);
+    turn_all_away(p, items, &err, stopping);
+    if (err.code != ERR_UNCERTAIN) return;
     p->broken = true;
     if (!p->broken_fn) abort();
-    p->broken_fn(p->broken_ctx, why);
+    p->broken_fn(p->broken_ctx, &err);
 }
 
 static struct queue_item *with_kept(struct pipeline *p, struct queue_item *items)
@@ -293,23 +283,8 @@ static struct queue_item *with_kept(struct pipeline *p, struct queue_item *items
 
 void batch_run_all(struct pipeline *p, struct queue_item *items, bool stopping)
 {
-    struct err err = { .code = ERR_OK };
+    struct err err = p->sick_err;
     items = with_kept(p, items);
-    begin(p);
-    if (p->broken || (p->sick && clock_mono(p->clock).ms < p->heal_at_ms)) {
-        err = p->sick_err;
-        err.code = ERR_IO; /* it was reported already */
-        fail(p, items, &err, stopping);
-        return;
-    }
-    if (transact(p, items, &err) < 0) {
-        fail(p, items, &err, stopping);
-        return;
-    }
-    if (p->sick) log_info("store.healed");
-    p->sick = false;
-    pthread_mutex_lock(&p->lock);
-    p->ready = true;
-    pthread_mutex_unlock(&p->lock);
-    settle(p, items);
+    if (p->broken || (p->sick && clock_mono(p->clock).ms < p->heal_at_ms)) turn_all_away(p, items, &err, stopping);
+    else run(p, items, stopping);
 }

@@ -86,7 +86,8 @@ static void drain(struct pipeline *p)
 {
     deliver_stop(&p->deliver, p->grace_ms);
     queue_close(p->queue);
-    while (queue_length(p->queue) > 0) pipeline_turn(p, 0);
+    do pipeline_turn(p, 0); /* once in any case: for verdicts that could not be stored before */
+    while (queue_length(p->queue) > 0);
 }
 
 static void *writer(void *ctx)
@@ -174,11 +175,6 @@ void pipeline_stop(struct pipeline **pipeline, int64_t grace_ms)
         drain(p);
     else
         deliver_stop(&p->deliver, 0);
-    while (p->kept) {
-        struct queue_item *next = p->kept->next;
-        free(p->kept);
-        p->kept = next;
-    }
     if (p->reader) p->reader->ops->close(&p->reader);
     engine_free(&p->engine);
     if (p->store) p->store->ops->close(&p->store);

@@ -29,6 +29,7 @@ struct verdict_item {
     enum pipeline_kind kind;
     struct arena arena;
     struct deliver_result result; /* texts live in arena */
+    bool bare;                    /* recorded without the engine, which choked on it */
 };
 struct health_item {
     struct queue_item item;
@@ -74,6 +75,7 @@ struct pipeline {
     struct strbuf row;           /* where rows are written before the batch keeps them; its memory serves again */
     struct store_batch batch;
     struct engine_output out;
+    struct pipeline_stats tally; /* of the batch: counts once it is in the store */
     struct map batch_runs;
     VEC(struct batch_run *) batch_run_list;
     struct map lanes;            /* "destination\0lane" on the way to deliver -> itself (heap) */
@@ -97,7 +99,13 @@ struct pipeline *pipeline_build(const struct pipeline_setup *setup, struct err *
 void pipeline_turn(struct pipeline *p, int64_t most_ms);
 /* engine_state.c */
 int engine_build(struct pipeline *p, struct err *err); /* from the store, under p->config's rules */
-/* batch.c */
+/* step.c: items of a batch. Ours: from the deliver thread, the others are requests. */
+static inline struct pipeline_request *item_request(struct queue_item *i) { return (struct pipeline_request *)(void *)i; }
+static inline enum pipeline_kind item_kind(const struct queue_item *i) { return ((const struct pipeline_request *)(const void *)i)->kind; }
+bool item_is_ours(const struct queue_item *i);
+void item_free_ours(struct queue_item *i);
+int step_item(struct pipeline *p, struct queue_item *i, struct err *err);
+/* batch.c. stopping: what deliver said and cannot be stored is forgotten; it is sent again after the start. */
 void batch_run_all(struct pipeline *p, struct queue_item *items, bool stopping);
 /* reports.c */
 int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err);

@@ -154,7 +154,7 @@ static int evaluate(struct pipeline *p, const struct pipeline_request *r, const 
 
 static void count(struct pipeline *p, const struct pipeline_report *report, const struct transition *t, size_t n)
 {
-    struct pipeline_stats *s = &p->stats;
+    struct pipeline_stats *s = &p->tally;
     bool fuller = false;
     if (report->duplicate) {
         s->events_duplicate++;
@@ -178,9 +178,7 @@ static int apply_one(struct pipeline *p, struct pipeline_request *r, struct pipe
     report->duplicate = true;
     for (size_t k = 0; k < n; k++)
         if (t[k].kind != TRANSITION_DUPLICATE) report->duplicate = false;
-    pthread_mutex_lock(&p->lock);
     count(p, report, t, n);
-    pthread_mutex_unlock(&p->lock);
     if (report->duplicate) {
         report->event_id = first_event(&b->known, &t[n - 1]);
         return 0;
