@@ -138,7 +138,7 @@ test: ## THE second command: installs what is missing, builds, runs every test
 	$(AGAIN) test-deps
 	$(AGAIN) programs
 	$(AGAIN) BUILD=build/san $(SAN_FLAGS) sanitized
-	@UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_RENDER=$(BUILD)/tests/notify-render RUNBELL_BIN=$(BUILD)/runbell $(RUN) --log $(BUILD)/log \
+	@SEEDS=40 UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_RENDER=$(BUILD)/tests/notify-render RUNBELL_BIN=$(BUILD)/runbell $(RUN) --log $(BUILD)/log \
 	    "layers: $(PYTHON) tests/layers/check.py" \
 	    $(call UNIT_SPECS,build/san) $(call REPLAY_SPECS,build/san) \
 	    "json-suite: $(BUILD)/tests/json-suite tests/json-suite" \
@@ -166,9 +166,10 @@ fuzz: ## libFuzzer with sanitizers, FUZZ_SECONDS (60) for each target
 	@for t in $(FUZZ); do mkdir -p $(BUILD)/fuzz/found/$$t && $(BUILD)/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
 	    -artifact_prefix=$(BUILD)/fuzz/found/$$t/ $(BUILD)/fuzz/found/$$t tests/fuzz/corpus/$$t || exit 1; done
 
-crash: ## the long crash test: SIGKILL at random moments and at named points, under load (CRASH_KILLS=1000)
+crash: ## the long crash test: a thousand SIGKILLs under load (CRASH_KILLS), two thousand power cuts (SEEDS)
 	$(AGAIN) test-deps
-	$(AGAIN) all
+	$(AGAIN) all $(BUILD)/tests/test_store_powercut
+	@SEEDS=$(or $(SEEDS),2000) $(BUILD)/tests/test_store_powercut
 	@RUNBELL_BIN=$(BUILD)/runbell $(PYTHON) tests/crash/crash.py --kills $(or $(CRASH_KILLS),1000)
 
 bench: ## the benchmarks, interleaved with peers; text and SVG under build/bench
