@@ -18,7 +18,27 @@ static struct place_state *place_of(struct pipeline *p, struct str name)
     s = ARENA_NEW(&p->names, struct place_state);
     s->name = str_dup(&p->names, name);
     map_put(&p->places, s->name, s);
+    *vec_push(&p->place_list) = s;
     return s;
+}
+
+/* The store can tell what is due for a name, not which names there are: those that were ever configured are kept
+ * beside the deliveries, so that what waits for one that is gone is found. */
+int outbox_name_places(struct pipeline *p, const struct config *c, struct err *err)
+{
+    struct str known, rest, all = STR("");
+    int found = p->store->ops->meta_get(p->store, &p->batch_arena, STR("destinations"), &known, err);
+    if (found < 0) return -1;
+    for (rest = found ? known : STR(""); rest.n > 0;) {
+        size_t end = str_find(rest, ' ', 0);
+        place_of(p, str_sub(rest, 0, end));
+        rest = str_sub(rest, end < rest.n ? end + 1 : end, rest.n);
+    }
+    for (size_t k = 0; k < c->destination_count; k++) place_of(p, c->destinations[k].name);
+    for (size_t k = 0; k < p->place_list.n; k++)
+        all = str_printf(&p->batch_arena, STR_FMT "%s" STR_FMT, STR_ARG(all), k ? " " : "", STR_ARG(p->place_list.v[k]->name));
+    if (found == 0 || !str_eq(all, known)) *vec_push(&p->batch.meta) = (struct store_meta){ STR("destinations"), all };
+    return 0;
 }
 
 static struct str lane_key(char *buf, size_t size, struct str destination, struct str lane)
@@ -64,6 +84,7 @@ void outbox_fini(struct pipeline *p)
     while ((e = map_next(&p->lanes, &at))) free(e->value);
     map_fini(&p->lanes);
     map_fini(&p->places);
+    vec_free(&p->place_list);
 }
 
 /* --- into the batch ------------------------------------------------------------------------------------------- */
@@ -193,7 +214,7 @@ void outbox_push_new(struct pipeline *p)
     if (!p->deliver) return;
     for (size_t k = 0; k < p->batch.deliveries.n; k++) {
         const struct store_delivery *d = &p->batch.deliveries.v[k];
-        if (deliver_room(p->deliver, d->destination) == 0 && config_destination(p->config, d->destination))
+        if (deliver_room(p->deliver, d->destination) == 0)
             place_of(p, d->destination)->backlog = true;
         else
             outbox_push_lane(p, d->destination, d->lane);
@@ -225,25 +246,11 @@ static void top_up(struct pipeline *p, struct str name)
     if (next_ms < p->next_delivery_ms) p->next_delivery_ms = next_ms;
 }
 
-/* Destinations that the configuration does not have any more: deliver says so, and they become dead letters. */
-static void top_up_removed(struct pipeline *p)
-{
-    struct store_delivery due[TOP_UP];
-    size_t n = TOP_UP;
-    int64_t next_ms = ENGINE_NEVER;
-    struct err err;
-    if (p->store->ops->due_deliveries(p->store, &p->batch_arena, STR_NONE, p->now_ms, TOP_UP, due, &n, &next_ms, &err) < 0) return;
-    for (size_t k = 0; k < n; k++)
-        if (!config_destination(p->config, due[k].destination)) push(p, &due[k]);
-}
-
+/* Of destinations that the configuration does not have any more, too: deliver says so, and they become dead letters. */
 void outbox_top_up(struct pipeline *p, bool all)
 {
     if (!p->deliver) return;
     if (all) p->next_delivery_ms = ENGINE_NEVER;
-    for (size_t k = 0; k < p->config->destination_count; k++) {
-        struct str name = p->config->destinations[k].name;
-        if (all || place_of(p, name)->backlog) top_up(p, name);
-    }
-    if (all) top_up_removed(p);
+    for (size_t k = 0; k < p->place_list.n; k++)
+        if (all || p->place_list.v[k]->backlog) top_up(p, p->place_list.v[k]->name);
 }

@@ -79,7 +79,8 @@ struct pipeline {
     struct map batch_runs;
     VEC(struct batch_run *) batch_run_list;
     struct map lanes;            /* "destination\0lane" on the way to deliver -> itself (heap) */
-    struct map places;           /* struct place_state by name */
+    struct map places;           /* struct place_state by name: every destination there ever was */
+    VEC(struct place_state *) place_list;
     struct queue_item *kept;     /* verdicts whose commit failed: first in the next batch */
     struct map source_starts;    /* source name -> int64_t */
     bool engine_stale;           /* a failed commit: rebuild from the store before the next batch */
@@ -112,8 +113,9 @@ int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err)
 int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err);
 void reports_write_runs(struct pipeline *p);
 /* A source starts when it is first configured, not with its first event. Into the batch, unless the store knows. */
-void reports_note_sources(struct pipeline *p, const struct config *c);
+int reports_note_sources(struct pipeline *p, const struct config *c, struct err *err);
 /* outbox.c */
+int outbox_name_places(struct pipeline *p, const struct config *c, struct err *err); /* into the batch, unless the store knows */
 void outbox_take_messages(struct pipeline *p);           /* engine messages -> delivery rows of the batch */
 void outbox_verdict(struct pipeline *p, const struct deliver_result *r); /* -> attempt row, engine input is the caller's */
 void outbox_release(struct pipeline *p, const struct deliver_result *r); /* its lane is free again */

@@ -71,24 +71,28 @@ static bool succeeded_after(const struct run_known *k, int64_t event_ms)
     return false;
 }
 
-static void note_source(struct pipeline *p, struct str name)
+static int note_source(struct pipeline *p, struct str name, struct err *err)
 {
     struct arena *a = &p->batch_arena;
     int64_t *at = map_get(&p->source_starts, name);
     struct str key = str_printf(a, "source_start/" STR_FMT, STR_ARG(name)), text;
-    struct err err;
+    int found = p->store->ops->meta_get(p->store, a, key, &text, err);
+    if (found < 0) return -1; /* not to be taken for a source that never was */
     if (!at) {
         at = ARENA_NEW(&p->names, int64_t);
         *at = p->now_ms;
         map_put(&p->source_starts, str_dup(&p->names, name), at);
     }
-    if (p->store->ops->meta_get(p->store, a, key, &text, &err) == 1 && str_to_i64(text, at)) return;
+    if (found == 1 && str_to_i64(text, at)) return 0;
     *vec_push(&p->batch.meta) = (struct store_meta){ key, str_printf(a, "%lld", (long long)*at) };
+    return 0;
 }
 
-void reports_note_sources(struct pipeline *p, const struct config *c)
+int reports_note_sources(struct pipeline *p, const struct config *c, struct err *err)
 {
-    for (size_t k = 0; k < c->source_count; k++) note_source(p, c->sources[k].name);
+    for (size_t k = 0; k < c->source_count; k++)
+        if (note_source(p, c->sources[k].name, err) < 0) return -1;
+    return 0;
 }
 
 static int64_t source_start(struct pipeline *p, const struct config_source *s)

@@ -81,7 +81,7 @@ static int step_rejected(struct pipeline *p, struct pipeline_request *r, struct 
 
 static int step_reload(struct pipeline *p, struct pipeline_request *r, struct err *err)
 {
-    reports_note_sources(p, r->config);
+    if (reports_note_sources(p, r->config, err) < 0 || outbox_name_places(p, r->config, err) < 0) return -1;
     return engine_reload(p->engine, r->config->rules, p->now_ms, &p->out, err);
 }
 

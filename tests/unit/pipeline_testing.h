@@ -162,14 +162,14 @@ static inline void sink_mood(struct sink *s, int status, const char *answer)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* How many requests were answered with status (0: any) and hold text in path or body. */
+/* How many requests were answered with status (0: any) and hold text in path, webhook-id or body. */
 static inline size_t sink_count(struct sink *s, int status, const char *text)
 {
     size_t n = 0;
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < s->heard_count; i++) {
         const struct heard *h = &s->heard[i];
-        n += (status == 0 || h->status == status) && (strstr(h->path, text) || strstr(h->body, text));
+        n += (status == 0 || h->status == status) && (strstr(h->path, text) || strstr(h->id, text) || strstr(h->body, text));
     }
     pthread_mutex_unlock(&s->lock);
     return n;

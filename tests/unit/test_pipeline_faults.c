@@ -210,6 +210,82 @@ static void a_verdict_that_cannot_be_stored_blocks_nobody(void **state)
     world_close(w);
 }
 
+/* --- restarts, and destinations that are gone ------------------------------------------------------------------------- */
+static void a_restart_sends_what_was_due_under_the_same_ids(void **state)
+{
+    struct world *w = world_open(HOOK BY_RUN);
+    struct store_delivery before[64], after[64];
+    struct arena a = { 0 };
+    size_t n;
+    (void)state;
+    sink_mood(w->sink, 500, "");
+    for (int i = 0; i < 5; i++) {
+        char json[200];
+        snprintf(json, sizeof json, FAILED("run_%d"), i);
+        posted(w, json);
+    }
+    world_settle(w);
+    n = deliveries(w, &a, -1, before);
+    assert_int_equal(n, 5);
+    pipeline_stop(&w->p, 0);
+    sink_mood(w->sink, 204, "");
+    world_wait(w, 60000);
+    world_start(w);
+    world_pass(w, 600000, 20000);
+    assert_int_equal(deliveries(w, &a, DELIVERY_DELIVERED, after), 5);
+    for (size_t i = 0; i < n; i++) {
+        char id[ID_SIZE];
+        assert_true(before[i].id == after[i].id && after[i].attempts > before[i].attempts - 1);
+        id_format("dlv", after[i].id, id);
+        assert_int_equal(sink_count(w->sink, 204, id), 1);
+    }
+    arena_fini(&a);
+    world_close(w);
+}
+
+static void a_stop_without_grace_repeats_with_the_same_id(void **state)
+{
+    struct world *w = world_open(HOOK BY_RUN);
+    (void)state;
+    posted(w, FAILED("run_a"));
+    while (sink_count(w->sink, 204, "run_a") == 0) continue; /* it has arrived, and the verdict is not stored */
+    store_memory_fail(w->store, ERR_IO, 1);                  /* nor can it be */
+    world_restart(w);
+    world_settle(w);
+    assert_int_equal(sink_count(w->sink, 204, "run_a"), 2);
+    assert_string_equal(w->sink->heard[0].id, w->sink->heard[1].id);
+    assert_string_equal(w->sink->heard[0].body, w->sink->heard[1].body);
+    assert_int_equal(count_deliveries(w, DELIVERY_DELIVERED), 1);
+    world_close(w);
+}
+
+#define OTHER "destinations: {other: {type: webhook, url: \"http://127.0.0.1:PORT/other\"}}\n" \
+              "rules: {fails: {when: {status: FAILED}, by: run, notify: other}}\n"
+
+/* Whoever renames a destination while it is down finds its messages among the dead letters, not nowhere. */
+static void what_waits_for_a_removed_destination_goes_dead(void **state)
+{
+    struct world *w = world_open(HOOK BY_RUN);
+    struct store_delivery d[64];
+    struct arena a = { 0 };
+    (void)state;
+    sink_mood(w->sink, 500, "");
+    for (int i = 0; i < 4; i++) posted(w, i % 2 ? FAILED("run_a") : FAILED("run_b"));
+    world_settle(w);
+    assert_int_equal(count_deliveries(w, DELIVERY_RETRYING), 2);
+    pipeline_stop(&w->p, 0);
+    config_unref(&w->config);
+    w->config = world_config(w, OTHER);
+    world_start(w);
+    world_settle(w);
+    world_pass(w, 600000, 10000);
+    assert_int_equal(deliveries(w, &a, DELIVERY_DEAD, d), 2);
+    assert_true(str_starts(d[0].last_error, STR("destination removed")));
+    assert_int_equal(count_deliveries(w, DELIVERY_RETRYING), 0);
+    arena_fini(&a);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +298,9 @@ int main(void)
         cmocka_unit_test(one_bad_report_refuses_no_other),
         cmocka_unit_test(a_verdict_the_engine_chokes_on_is_recorded),
         cmocka_unit_test(a_verdict_that_cannot_be_stored_blocks_nobody),
+        cmocka_unit_test(a_restart_sends_what_was_due_under_the_same_ids),
+        cmocka_unit_test(a_stop_without_grace_repeats_with_the_same_id),
+        cmocka_unit_test(what_waits_for_a_removed_destination_goes_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
