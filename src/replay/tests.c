@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "base/timefmt.h"
 #include "replay/replay.h"
 #include "replay/test_event.h"
@@ -31,13 +32,16 @@ struct expectation {
 
 static void take(struct test_case *t, struct expectation *e, const struct yaml_node *m)
 {
+    const struct { const char *name; struct str *to; } texts[] = {
+        { "rule", &e->rule }, { "key", &e->key }, { "sent", &e->sent }, { "never", &e->never }, { "text", &e->text },
+    };
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (str_eq_c(m->key, texts[k].name)) {
+            yaml_want_text(m, t->d, texts[k].to);
+            return;
+        }
     if (str_eq_c(m->key, "at")) e->has_at = yaml_want_duration(m, t->d, &e->at_ms);
     else if (str_eq_c(m->key, "until")) e->has_until = yaml_want_duration(m, t->d, &e->until_ms);
-    else if (str_eq_c(m->key, "rule")) e->rule = m->text;
-    else if (str_eq_c(m->key, "key")) e->key = m->text;
-    else if (str_eq_c(m->key, "sent")) e->sent = m->text;
-    else if (str_eq_c(m->key, "never")) e->never = m->text;
-    else if (str_eq_c(m->key, "text")) e->text = m->text;
     else if (str_eq_c(m->key, "resolved")) e->has_resolved = yaml_want_bool(m, t->d, &e->resolved);
     else if (str_eq_c(m->key, "open")) e->has_open = yaml_want_bool(m, t->d, &e->open);
     else
@@ -45,21 +49,40 @@ static void take(struct test_case *t, struct expectation *e, const struct yaml_n
             STR("at or until, rule, key, and one of sent, resolved, open, never, text");
 }
 
+/* A mistyped destination would never be told anything: `never` would hold for nothing. In a file of rules alone
+ * the destinations are only those that its rules name, and another one may be meant. */
+static void check_destination(struct test_case *t, const struct yaml_node *n, struct str name)
+{
+    struct str *names = ARENA_ARRAY(&t->a, struct str, t->rules->destination_count + 1), near;
+    struct diag *d;
+    if (str_absent(name)) return;
+    for (size_t k = 0; k < t->rules->destination_count; k++) {
+        if (str_eq(t->rules->destinations[k].name, name) || t->rules->destinations[k].type.n == 0) return;
+        names[k] = t->rules->destinations[k].name;
+    }
+    near = suggest_nearest(name, names, t->rules->destination_count);
+    d = yaml_error(t->d, n, "there is no destination `" STR_FMT "`", STR_ARG(name));
+    if (near.n) d->hint = str_printf(t->d->arena, "did you mean `" STR_FMT "`?", STR_ARG(near));
+}
+
 static bool read_expectation(struct test_case *t, const struct yaml_node *n, struct expectation *e)
 {
     size_t errors = t->d->errors;
-    *e = (struct expectation){ .n = n, .key = STR_NONE, .sent = STR_NONE, .never = STR_NONE, .text = STR_NONE };
+    *e = (struct expectation){ .n = n, .rule = STR_NONE, .key = STR_NONE, .sent = STR_NONE, .never = STR_NONE, .text = STR_NONE };
     if (n->kind != YAML_MAP) {
         yaml_error(t->d, n, "an expectation is a map: {at: 4m, rule: NAME, sent: DESTINATION}");
         return false;
     }
     for (const struct yaml_node *m = n->first; m; m = m->next) take(t, e, m);
     if (!e->has_at && !e->has_until && t->d->errors == errors) yaml_error(t->d, n, "the expectation has neither `at` nor `until`");
-    if (e->rule.n == 0)
+    if (yaml_get(n, "at") && yaml_get(n, "until")) yaml_error(t->d, n, "an expectation has `at` or `until`, not both");
+    if (!yaml_get(n, "rule"))
         yaml_error(t->d, n, "the expectation names no `rule`");
-    else if (!ruleset_find(t->rules, e->rule))
+    else if (e->rule.p && !ruleset_find(t->rules, e->rule))
         yaml_error(t->d, yaml_get(n, "rule"), "there is no rule `" STR_FMT "`", STR_ARG(e->rule));
-    if (str_absent(e->sent) && str_absent(e->never) && str_absent(e->text) && !e->has_resolved && !e->has_open)
+    check_destination(t, yaml_get(n, "sent"), e->sent);
+    check_destination(t, yaml_get(n, "never"), e->never);
+    if (t->d->errors == errors && str_absent(e->sent) && str_absent(e->never) && str_absent(e->text) && !e->has_resolved && !e->has_open)
         yaml_error(t->d, n, "nothing is expected")->hint = STR("add one of sent, resolved, open, never, text");
     return t->d->errors == errors;
 }
@@ -110,6 +133,19 @@ static bool was_resolved(struct test_case *t, const struct expectation *e)
     return false;
 }
 
+/* Does fact k end an incident that had opened? A pending one that ends was never open. */
+static bool closes(const struct test_case *t, size_t k)
+{
+    const struct replay_fact *f = &t->r.facts.v[k];
+    if (f->kind != REPLAY_RESOLVED) return false;
+    while (k-- > 0) {
+        const struct replay_fact *g = &t->r.facts.v[k];
+        if (g->kind != REPLAY_OPENED && g->kind != REPLAY_RESOLVED) continue;
+        if (str_eq(f->rule, g->rule) && str_eq(f->key, g->key)) return g->kind == REPLAY_OPENED;
+    }
+    return false;
+}
+
 /* Open at the end of the moment e speaks of? */
 static bool is_open(struct test_case *t, const struct expectation *e)
 {
@@ -119,7 +155,7 @@ static bool is_open(struct test_case *t, const struct expectation *e)
         const struct replay_fact *f = &t->r.facts.v[k];
         if (!concerns(e, f)) continue;
         open += f->kind == REPLAY_OPENED;
-        open -= f->kind == REPLAY_RESOLVED && open > 0;
+        open -= closes(t, k);
     }
     return open > 0;
 }
@@ -130,7 +166,9 @@ static void miss(struct test_case *t, const struct expectation *e, const char *f
     struct str when = duration_format(e->has_at ? e->at_ms : e->until_ms, text);
     strbuf_printf(&t->failure, "  line %u: %s " STR_FMT ", rule " STR_FMT, e->n->line, e->has_at ? "at" : "until", STR_ARG(when), STR_ARG(e->rule));
     if (!str_absent(e->key)) strbuf_printf(&t->failure, ", key " STR_FMT, STR_ARG(e->key));
-    strbuf_printf(&t->failure, ": %s" STR_FMT "\n", fmt, STR_ARG(what));
+    strbuf_printf(&t->failure, ": %s" STR_FMT, fmt, STR_ARG(what));
+    if (!str_absent(e->text)) strbuf_printf(&t->failure, " that says \"" STR_FMT "\"", STR_ARG(e->text));
+    strbuf_char(&t->failure, '\n');
 }
 
 static void judge(struct test_case *t, const struct expectation *e)
@@ -138,9 +176,18 @@ static void judge(struct test_case *t, const struct expectation *e)
     if (!str_absent(e->sent) && !was_sent(t, e, e->sent)) miss(t, e, "expected a message to ", e->sent);
     if (!str_absent(e->never) && was_sent(t, e, e->never)) miss(t, e, "expected no message to ", e->never);
     if (str_absent(e->sent) && str_absent(e->never) && !str_absent(e->text) && !was_sent(t, e, STR_NONE))
-        miss(t, e, "expected a message that says ", e->text);
+        miss(t, e, "expected a message", STR(""));
     if (e->has_resolved && was_resolved(t, e) != e->resolved) miss(t, e, e->resolved ? "expected it to resolve" : "expected it not to resolve", STR(""));
     if (e->has_open && is_open(t, e) != e->open) miss(t, e, e->open ? "expected it to be open" : "expected it not to be open", STR(""));
+}
+
+/* The first line of what was said. */
+static struct str said(struct test_case *t, const struct replay_fact *f)
+{
+    struct json m;
+    struct err err;
+    if (json_parse(&t->a, f->content, &json_own_limits, &m, NULL, &err) < 0) return STR("");
+    return json_str(json_get_c(m, "title"));
 }
 
 /* --- the timeline that happened -------------------------------------------------------------------------------------------- */
@@ -154,7 +201,10 @@ static void show_timeline(struct test_case *t)
         struct str at = duration_format(f->at_ms - test_start_ms, text);
         strbuf_printf(&t->failure, "    %8.*s  " STR_FMT " [" STR_FMT "] ", STR_ARG(at), STR_ARG(f->rule), STR_ARG(f->key));
         switch (f->kind) {
-        case REPLAY_SENT: strbuf_printf(&t->failure, "%s sent to " STR_FMT "\n", message_kind_name(f->message), STR_ARG(f->destination)); break;
+        case REPLAY_SENT:
+            strbuf_printf(&t->failure, "%s sent to " STR_FMT ": " STR_FMT "\n", message_kind_name(f->message), STR_ARG(f->destination),
+                          STR_ARG(said(t, f)));
+            break;
         case REPLAY_OPENED: strbuf_c(&t->failure, "opened\n"); break;
         case REPLAY_RESOLVED: strbuf_printf(&t->failure, "resolved: " STR_FMT "\n", STR_ARG(f->reason)); break;
         case REPLAY_NOTE: strbuf_printf(&t->failure, STR_FMT "\n", STR_ARG(f->content)); break;
@@ -195,13 +245,26 @@ failed:
     return false;
 }
 
+static bool keys_known(struct test_case *t, const struct yaml_node *n)
+{
+    size_t errors = t->d->errors;
+    for (const struct yaml_node *m = n->first; m; m = m->next)
+        if (!str_eq_c(m->key, "name") && !str_eq_c(m->key, "events") && !str_eq_c(m->key, "expect"))
+            yaml_error_key(t->d, m, "a test has no `" STR_FMT "`", STR_ARG(m->key))->hint = STR("name, events and expect");
+    return t->d->errors == errors;
+}
+
 static void run_case(struct test_case *t, const struct yaml_node *n)
 {
     const struct yaml_node *expect = yaml_get(n, "expect");
     VEC(struct expectation) wanted = { 0 };
-    bool ok = read_events(t, yaml_get(n, "events"));
+    bool ok = keys_known(t, n);
+    ok &= read_events(t, yaml_get(n, "events"));
     if (!yaml_get(n, "events") || yaml_get(n, "events")->kind != YAML_SEQ || !expect || expect->kind != YAML_SEQ) {
         yaml_error(t->d, n, "a test has `events` and `expect`, both lists");
+        ok = false;
+    } else if (!expect->first) {
+        yaml_error(t->d, expect, "a test that expects nothing cannot fail");
         ok = false;
     }
     for (const struct yaml_node *m = ok ? expect->first : NULL; m; m = m->next) {
