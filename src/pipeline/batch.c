@@ -9,12 +9,7 @@
 /* --- the transaction ------------------------------------------------------------------------------------------------ */
 static void begin(struct pipeline *p)
 {
-    int64_t now = clock_wall(p->clock).ms, drift = now - clock_mono(p->clock).ms - p->wall_minus_mono_ms;
-    if (drift > 2000 || drift < -2000) {
-        log_warn("clock.jumped", LOG_I("ms", drift));
-        p->wall_minus_mono_ms += drift;
-    }
-    if (now > p->now_ms) p->now_ms = now;
+    pipeline_tell_time(p);
     arena_reset(&p->batch_arena);
     store_batch_clear(&p->batch);
     engine_output_fini(&p->out);

@@ -101,8 +101,8 @@ static void add_delivery(struct pipeline *p, const struct engine_message *m)
     struct str destination = str_dup(&p->batch_arena, m->destination);
     *vec_push(&p->batch.deliveries) = (struct store_delivery){
         .id = m->delivery, .message = m->message, .incident = m->incident, .destination = destination, .lane = m->lane,
-        .params = m->params, .content = m->content, .kind = (int)m->kind, .state = DELIVERY_PENDING, .created_ms = p->now_ms,
-        .due_ms = p->now_ms, .expires_ms = p->now_ms + retry_for(p, m->destination), .captures = STR_NONE,
+        .params = m->params, .content = m->content, .kind = (int)m->kind, .state = DELIVERY_PENDING, .created_ms = p->wall_ms,
+        .due_ms = p->now_ms, .expires_ms = p->wall_ms + retry_for(p, m->destination), .captures = STR_NONE,
     };
 }
 
@@ -168,12 +168,13 @@ void outbox_verdict(struct pipeline *p, const struct deliver_result *r)
     enum delivery_state state = r->outcome == DELIVER_DELIVERED ? DELIVERY_DELIVERED
                                 : r->outcome == DELIVER_DEAD    ? DELIVERY_DEAD
                                                                 : DELIVERY_RETRYING;
+    int64_t due_ms = r->due_ms + (p->now_ms - p->wall_ms); /* deliver goes by the wall clock */
     *vec_push(&p->batch.attempts) = (struct store_attempt){
         .delivery = r->delivery, .at_ms = r->at_ms, .took_ms = r->took_ms,
         .class = (int)r->verdict.class, .status = r->verdict.status, .detail = r->verdict.detail, .state = state,
-        .postponed = !r->attempted, .due_ms = r->due_ms, .captures = r->verdict.captures,
+        .postponed = !r->attempted, .due_ms = due_ms, .captures = r->verdict.captures,
     };
-    if (state == DELIVERY_RETRYING && r->due_ms < p->next_delivery_ms) p->next_delivery_ms = r->due_ms;
+    if (state == DELIVERY_RETRYING && due_ms < p->next_delivery_ms) p->next_delivery_ms = due_ms;
 }
 
 /* --- out to deliver ------------------------------------------------------------------------------------------------ */

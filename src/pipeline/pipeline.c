@@ -39,14 +39,34 @@ static void on_health(void *ctx, const struct deliver_health *h)
     free(v);
 }
 
+/* --- time -------------------------------------------------------------------------------------------------------- */
+void pipeline_tell_time(struct pipeline *p)
+{
+    int64_t mono = clock_mono(p->clock).ms, drift, own;
+    p->wall_ms = clock_wall(p->clock).ms;
+    drift = p->wall_ms - mono - p->wall_minus_mono_ms;
+    if (drift > 2000 || drift < -2000) {
+        log_warn("clock.jumped", LOG_I("ms", drift));
+        p->wall_minus_mono_ms += drift;
+    }
+    if (p->wall_ms >= p->now_ms) {
+        p->now_ms = p->agreed_ms = p->wall_ms;
+        p->agreed_mono_ms = mono;
+        return;
+    }
+    own = p->agreed_ms + (mono - p->agreed_mono_ms) * 9 / 10;
+    if (own > p->now_ms) p->now_ms = own;
+}
+
 /* --- the writer --------------------------------------------------------------------------------------------------- */
 static int64_t wait_ms(struct pipeline *p)
 {
-    int64_t now = clock_wall(p->clock).ms, due = engine_next_due(p->engine), wait;
+    int64_t due = engine_next_due(p->engine), wait;
+    pipeline_tell_time(p);
     if (p->next_delivery_ms < due) due = p->next_delivery_ms;
     if (p->next_purge_ms < due) due = p->next_purge_ms;
     if (p->sick || p->kept) return HEAL_EVERY_MS;
-    wait = due > now ? due - now : 0;
+    wait = due > p->now_ms ? due - p->now_ms : 0;
     if (p->idle_rounds == 0 && wait > IDLE_MS) return IDLE_MS; /* then look whether housekeeping is due, once */
     return wait > 3600000 ? 3600000 : wait;
 }
@@ -72,11 +92,11 @@ void pipeline_turn(struct pipeline *p, int64_t most_ms)
 {
     int64_t wait = p->deliver ? wait_ms(p) : 0;
     struct queue_item *items = queue_take(p->queue, wait < most_ms ? wait : most_ms, BATCH_ITEMS, BATCH_BYTES);
-    int64_t now = clock_wall(p->clock).ms;
-    bool timers = engine_next_due(p->engine) <= now;
+    bool timers;
+    pipeline_tell_time(p);
+    timers = engine_next_due(p->engine) <= p->now_ms;
     if (items || timers || p->kept || p->sick) batch_run_all(p, items, p->deliver == NULL);
-    if (now > p->now_ms) p->now_ms = now;
-    if (!p->sick && p->next_delivery_ms <= now) outbox_top_up(p, true);
+    if (!p->sick && p->next_delivery_ms <= p->now_ms) outbox_top_up(p, true);
     p->idle_rounds = items || timers ? 0 : p->idle_rounds + 1;
     housekeeping(p, p->idle_rounds == 1);
 }
@@ -129,8 +149,8 @@ struct pipeline *pipeline_build(const struct pipeline_setup *setup, struct err *
     p->broken_ctx = setup->broken_ctx;
     p->config = config_ref(setup->config);
     p->queue = queue_new((size_t)setup->config->server.queue_bytes);
-    p->now_ms = clock_wall(p->clock).ms;
-    p->wall_minus_mono_ms = p->now_ms - clock_mono(p->clock).ms;
+    p->wall_minus_mono_ms = clock_wall(p->clock).ms - clock_mono(p->clock).ms;
+    pipeline_tell_time(p);
     p->next_delivery_ms = ENGINE_NEVER;
     p->next_purge_ms = p->now_ms + 10000; /* not in the way of a start */
     p->stats.started_ms = p->now_ms;

@@ -66,7 +66,11 @@ struct pipeline {
     void *broken_ctx;
 
     struct id_gen event_ids, drill_ids;
-    int64_t now_ms;              /* of the batch; never goes back */
+    /* The time by which everything here goes: the wall clock's, but it never goes back. When that was set back, it goes
+     * on more slowly than the wall clock until both agree again. due times are in it, what people read is not. */
+    int64_t now_ms;
+    int64_t wall_ms;             /* what the wall clock says */
+    int64_t agreed_ms, agreed_mono_ms; /* when both last agreed */
     int64_t wall_minus_mono_ms;  /* to see jumps of the clock */
     int64_t next_delivery_ms, next_purge_ms, heal_at_ms;
     bool sick, broken;           /* last commit failed; for good */
@@ -96,6 +100,7 @@ struct pipeline {
 /* pipeline.c. A pipeline without a thread of its own: who built it makes it turn (tests, under a clock of their
  * own); pipeline_stop ends it as any other. */
 struct pipeline *pipeline_build(const struct pipeline_setup *setup, struct err *err);
+void pipeline_tell_time(struct pipeline *p); /* sets now_ms and wall_ms */
 /* Waits for work, until something is due or for most_ms; then one batch, what is due, housekeeping. */
 void pipeline_turn(struct pipeline *p, int64_t most_ms);
 /* engine_state.c */

@@ -286,6 +286,65 @@ static void what_waits_for_a_removed_destination_goes_dead(void **state)
     world_close(w);
 }
 
+/* --- clocks that jump --------------------------------------------------------------------------------------------------- */
+#define WAITS "rules: {fails: {when: {status: FAILED}, by: run, notify: hook, wait: 1m}}\n"
+
+static void jump(struct world *w, int64_t ms)
+{
+    atomic_fetch_add(&w->clock.wall_ms, ms);
+}
+
+/* Set back by an hour, the wall clock must not hold up a minute for an hour. */
+static void a_clock_set_back_holds_up_nothing(void **state)
+{
+    struct world *w = world_open(HOOK WAITS);
+    (void)state;
+    posted(w, FAILED("run_a"));
+    jump(w, -3600000);
+    world_settle(w);
+    posted(w, FAILED("run_b"));
+    world_pass(w, 50000, 1000);
+    assert_int_equal(sink_count(w->sink, 0, "incident.opened"), 0);
+    world_pass(w, 30000, 1000);
+    assert_int_equal(sink_count(w->sink, 204, "run_a"), 1);
+    assert_int_equal(sink_count(w->sink, 204, "run_b"), 1);
+    world_close(w);
+}
+
+/* Ahead by a day for a moment and right again: retries keep their distance, and everything goes on. */
+static void a_clock_ahead_for_a_moment_burns_no_retries(void **state)
+{
+    struct world *w = world_open(HOOK BY_RUN);
+    size_t tries;
+    (void)state;
+    jump(w, 86400000);
+    posted(w, FAILED("run_a"));
+    world_settle(w);
+    jump(w, -86400000);
+    sink_mood(w->sink, 500, "");
+    posted(w, FAILED("run_b"));
+    world_settle(w);
+    world_pass(w, 20000, 100);
+    tries = sink_count(w->sink, 500, "run_b");
+    assert_in_range(tries, 2, 12);
+    sink_mood(w->sink, 204, "");
+    world_pass(w, 600000, 5000);
+    assert_int_equal(sink_count(w->sink, 204, "run_b"), 1);
+    world_close(w);
+}
+
+static void a_clock_set_forward_fires_once(void **state)
+{
+    struct world *w = world_open(HOOK WAITS);
+    (void)state;
+    posted(w, FAILED("run_a"));
+    jump(w, 7200000);
+    world_settle(w);
+    world_pass(w, 60000, 1000);
+    assert_int_equal(sink_count(w->sink, 204, "incident.opened"), 1);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +360,9 @@ int main(void)
         cmocka_unit_test(a_restart_sends_what_was_due_under_the_same_ids),
         cmocka_unit_test(a_stop_without_grace_repeats_with_the_same_id),
         cmocka_unit_test(what_waits_for_a_removed_destination_goes_dead),
+        cmocka_unit_test(a_clock_set_back_holds_up_nothing),
+        cmocka_unit_test(a_clock_ahead_for_a_moment_burns_no_retries),
+        cmocka_unit_test(a_clock_set_forward_fires_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
