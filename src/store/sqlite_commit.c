@@ -2,10 +2,10 @@
 #include "base/failpoint.h"
 #include "store/sqlite_internal.h"
 
-/* Pages (8 KiB) in the log that make a checkpoint worth its two syncs: when nothing else is to do, and at any
- * rate. Measured (bench_store): 500 cost up to a third of the rate of random run ids; 2,000 and 4,000 are
+/* Pages (4 KiB) in the log that make a checkpoint worth its two syncs: when nothing else is to do, and at any
+ * rate. Measured (bench_store): 1,000 cost up to a third of the rate of random run ids; 4,000 and 8,000 are
  * alike, but the checkpoint takes 35 ms or 70. */
-enum { IDLE_PAGES = 128, BUSY_PAGES = 2000 };
+enum { IDLE_PAGES = 256, BUSY_PAGES = 4000 };
 
 static int apply_event(struct sq_store *s, sqlite3_stmt *q, const struct store_event *e, struct err *err)
 {
