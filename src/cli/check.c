@@ -97,15 +97,11 @@ int cli_check(int argc, char **argv)
 /* --- providers -------------------------------------------------------------------------------------------------------- */
 static struct json describe(struct arena *a, const struct notify_provider *p)
 {
-    struct strbuf b;
-    struct json_writer w;
+    struct json_draft d;
     struct json v = { 0 };
     struct err err;
-    strbuf_init(&b, 1 << 20);
-    json_writer_init(&w, &b);
-    notify_provider_describe(p, &w);
-    if (json_parse(a, str_dup(a, strbuf_view(&b)), &json_default_limits, &v, NULL, &err) < 0) v = (struct json){ 0 };
-    strbuf_fini(&b);
+    notify_provider_describe(p, json_draft_begin(&d, 1 << 20));
+    if (json_parse(a, json_draft_end(&d, a), &json_default_limits, &v, NULL, &err) < 0) v = (struct json){ 0 };
     return v;
 }
 

@@ -245,20 +245,18 @@ static void own_fields(struct talk *t, struct field_list *f)
 
 static struct json labels(struct talk *t)
 {
-    struct strbuf b;
-    struct json_writer w;
+    struct json_draft d;
+    struct json_writer *w;
     struct json out = { 0 };
     if (t->r->label_count == 0) return out;
-    strbuf_init(&b, CONTENT_CEILING);
-    json_writer_init(&w, &b);
-    json_object_begin(&w);
+    w = json_draft_begin(&d, CONTENT_CEILING);
+    json_object_begin(w);
     for (size_t k = 0; k < t->r->label_count; k++) {
-        json_put_key(&w, t->r->labels[k].name);
-        json_put_str(&w, text_truncate(t->a, render(t, t->r->labels[k].value, STR("")), FIELD_CHARS, TEXT_CHARS));
+        json_put_key(w, t->r->labels[k].name);
+        json_put_str(w, text_truncate(t->a, render(t, t->r->labels[k].value, STR("")), FIELD_CHARS, TEXT_CHARS));
     }
-    json_object_end(&w);
-    if (json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_own_limits, &out, NULL, t->c->err) < 0) out = (struct json){ 0 };
-    strbuf_fini(&b);
+    json_object_end(w);
+    if (json_parse(t->a, json_draft_end(&d, t->a), &json_own_limits, &out, NULL, t->c->err) < 0) out = (struct json){ 0 };
     return out;
 }
 
@@ -287,24 +285,17 @@ struct str content_title(struct step_context *c, struct incident *i)
 
 static struct str write_message(struct arena *a, const struct message *m)
 {
-    struct strbuf b;
-    struct json_writer w;
-    struct str out;
-    strbuf_init(&b, CONTENT_CEILING);
-    json_writer_init(&w, &b);
-    message_write(m, &w);
-    if (!strbuf_ok(&b)) { /* rather the bare fact than nothing */
+    struct json_draft d;
+    message_write(m, json_draft_begin(&d, CONTENT_CEILING));
+    if (!strbuf_ok(&d.text)) { /* rather the bare fact than nothing */
         struct message bare = *m;
         bare.field_count = 0;
         bare.labels = (struct json){ 0 };
         bare.reason = bare.link = STR_NONE;
-        strbuf_clear(&b);
-        json_writer_init(&w, &b);
-        message_write(&bare, &w);
+        strbuf_fini(&d.text);
+        message_write(&bare, json_draft_begin(&d, CONTENT_CEILING));
     }
-    out = str_dup(a, strbuf_view(&b));
-    strbuf_fini(&b);
-    return out;
+    return json_draft_end(&d, a);
 }
 
 static void set_lateness(struct talk *t, const struct say *say, struct message *m)

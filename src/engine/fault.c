@@ -7,9 +7,7 @@ enum { FAULT_GAP_MS = 3600000 };
 
 static struct str fault_content(struct step_context *c, const struct fault *f, struct str title, struct str body, uint64_t id)
 {
-    struct strbuf b;
-    struct json_writer w;
-    struct str out;
+    struct json_draft d;
     struct message m = {
         .kind = MESSAGE_OPERATOR,
         .id = id,
@@ -27,12 +25,8 @@ static struct str fault_content(struct step_context *c, const struct fault *f, s
         .hits = 1,
         .note = f->held ? str_printf(c->out->arena, "%llu more like it since the last message", (unsigned long long)f->held) : STR_NONE,
     };
-    strbuf_init(&b, CONTENT_CEILING);
-    json_writer_init(&w, &b);
-    message_write(&m, &w);
-    out = str_dup(c->out->arena, strbuf_view(&b));
-    strbuf_fini(&b);
-    return out;
+    message_write(&m, json_draft_begin(&d, CONTENT_CEILING));
+    return json_draft_end(&d, c->out->arena);
 }
 
 void engine_fault(struct step_context *c, struct str topic, struct str title, struct str body)

@@ -34,22 +34,19 @@ static void join(struct step_context *c, struct incident *i, const struct hit *h
 
 static void note_hit(struct step_context *c, const struct incident *i, const struct hit *h)
 {
-    struct strbuf b;
-    struct json_writer w;
+    struct json_draft d;
+    struct json_writer *w = json_draft_begin(&d, CONTENT_CEILING);
     char id[ID_SIZE];
     const struct rule_subject *s = h->subject;
-    strbuf_init(&b, CONTENT_CEILING);
-    json_writer_init(&w, &b);
-    json_object_begin(&w);
-    json_field_str(&w, "run", s->run->id);
-    json_field_str(&w, "status", s->transition->derived ? STR("REATTEMPTING") : s->run->spelling);
-    if (s->transition->attempt > 0) json_field_i64(&w, "attempt", s->transition->attempt);
-    json_field_time(&w, "at", s->transition->event_ms);
-    json_field_str(&w, "event", id_format("evt", h->in->u.event.event_id, id));
-    if (h->fuller) json_field_bool(&w, "fuller", true);
-    json_object_end(&w);
-    note(c, i->id, "hit", str_dup(c->out->arena, strbuf_view(&b)));
-    strbuf_fini(&b);
+    json_object_begin(w);
+    json_field_str(w, "run", s->run->id);
+    json_field_str(w, "status", s->transition->derived ? STR("REATTEMPTING") : s->run->spelling);
+    if (s->transition->attempt > 0) json_field_i64(w, "attempt", s->transition->attempt);
+    json_field_time(w, "at", s->transition->event_ms);
+    json_field_str(w, "event", id_format("evt", h->in->u.event.event_id, id));
+    if (h->fuller) json_field_bool(w, "fuller", true);
+    json_object_end(w);
+    note(c, i->id, "hit", json_draft_end(&d, c->out->arena));
 }
 
 static void arm_quiet(struct incident *i)

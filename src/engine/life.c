@@ -277,19 +277,14 @@ void incident_due(struct step_context *c, struct incident *i)
 /* --- commands and verdicts --------------------------------------------------------------------------------------------- */
 static struct str who_why(struct step_context *c, const struct engine_input *in)
 {
-    struct strbuf b;
-    struct json_writer w;
-    struct str out;
-    strbuf_init(&b, CONTENT_CEILING);
-    json_writer_init(&w, &b);
-    json_object_begin(&w);
-    json_field_opt(&w, "who", in->u.command.who);
-    json_field_opt(&w, "why", in->u.command.why);
-    if (in->u.command.for_ms > 0) json_field_i64(&w, "for_ms", in->u.command.for_ms);
-    json_object_end(&w);
-    out = str_dup(c->out->arena, strbuf_view(&b));
-    strbuf_fini(&b);
-    return out;
+    struct json_draft d;
+    struct json_writer *w = json_draft_begin(&d, CONTENT_CEILING);
+    json_object_begin(w);
+    json_field_opt(w, "who", in->u.command.who);
+    json_field_opt(w, "why", in->u.command.why);
+    if (in->u.command.for_ms > 0) json_field_i64(w, "for_ms", in->u.command.for_ms);
+    json_object_end(w);
+    return json_draft_end(&d, c->out->arena);
 }
 
 static void acknowledge(struct step_context *c, struct incident *i, const struct engine_input *in)

@@ -84,15 +84,9 @@ typedef void (*write_fn)(const void *thing, struct json_writer *w);
 
 static struct str blob_of(struct arena *a, const void *thing, write_fn fn)
 {
-    struct strbuf b;
-    struct json_writer w;
-    struct str out;
-    strbuf_init(&b, BLOB_CEILING);
-    json_writer_init(&w, &b);
-    fn(thing, &w);
-    out = str_dup(a, strbuf_view(&b));
-    strbuf_fini(&b);
-    return out;
+    struct json_draft d;
+    fn(thing, json_draft_begin(&d, BLOB_CEILING));
+    return json_draft_end(&d, a);
 }
 
 static void write_incident_any(const void *thing, struct json_writer *w)

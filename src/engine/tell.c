@@ -13,17 +13,12 @@ void note(struct step_context *c, uint64_t incident, const char *what, struct st
 
 struct str note_text(struct step_context *c, const char *name, struct str value)
 {
-    struct strbuf b;
-    struct json_writer w;
-    struct str out;
-    strbuf_init(&b, CONTENT_CEILING);
-    json_writer_init(&w, &b);
-    json_object_begin(&w);
-    json_field_str(&w, name, value);
-    json_object_end(&w);
-    out = str_dup(c->out->arena, strbuf_view(&b));
-    strbuf_fini(&b);
-    return out;
+    struct json_draft d;
+    struct json_writer *w = json_draft_begin(&d, CONTENT_CEILING);
+    json_object_begin(w);
+    json_field_str(w, name, value);
+    json_object_end(w);
+    return json_draft_end(&d, c->out->arena);
 }
 
 /* --- lanes and parameters -------------------------------------------------------------------------------------- */
@@ -94,18 +89,15 @@ char *target_params(struct step_context *c, struct incident *i, const struct rul
 /* --- saying it ----------------------------------------------------------------------------------------------------- */
 static void note_told(struct step_context *c, const struct incident *i, const struct engine_message *m, const char *what)
 {
-    struct strbuf b;
-    struct json_writer w;
+    struct json_draft d;
+    struct json_writer *w = json_draft_begin(&d, CONTENT_CEILING);
     char id[ID_SIZE];
-    strbuf_init(&b, CONTENT_CEILING);
-    json_writer_init(&w, &b);
-    json_object_begin(&w);
-    json_field_str(&w, "destination", m->destination);
-    json_field_str(&w, "kind", str_c(message_kind_name(m->kind)));
-    json_field_str(&w, "delivery", id_format("dlv", m->delivery, id));
-    json_object_end(&w);
-    note(c, i->id, what, str_dup(c->out->arena, strbuf_view(&b)));
-    strbuf_fini(&b);
+    json_object_begin(w);
+    json_field_str(w, "destination", m->destination);
+    json_field_str(w, "kind", str_c(message_kind_name(m->kind)));
+    json_field_str(w, "delivery", id_format("dlv", m->delivery, id));
+    json_object_end(w);
+    note(c, i->id, what, json_draft_end(&d, c->out->arena));
 }
 
 static void say_told(struct step_context *c, struct incident *i, struct told *t, const struct say *say)

@@ -62,6 +62,15 @@ struct json_writer {
     bool escape_html; /* also < > & as \u00XX, for text that lands in a page */
 };
 void json_writer_init(struct json_writer *w, struct strbuf *out);
+/* A text written in one go. json_draft_begin gives the writer to write it with; json_draft_end copies it into a and
+ * frees the rest. What no longer fits under the ceiling is missing: where that can be, look at strbuf_ok(&d->text)
+ * before the end. */
+struct json_draft {
+    struct strbuf text;
+    struct json_writer w;
+};
+struct json_writer *json_draft_begin(struct json_draft *d, size_t ceiling);
+struct str json_draft_end(struct json_draft *d, struct arena *a);
 void json_object_begin(struct json_writer *w);
 void json_object_end(struct json_writer *w);
 void json_array_begin(struct json_writer *w);

@@ -13,6 +13,20 @@ void json_writer_init(struct json_writer *w, struct strbuf *out)
     *w = (struct json_writer){ .out = out };
 }
 
+struct json_writer *json_draft_begin(struct json_draft *d, size_t ceiling)
+{
+    strbuf_init(&d->text, ceiling);
+    json_writer_init(&d->w, &d->text);
+    return &d->w;
+}
+
+struct str json_draft_end(struct json_draft *d, struct arena *a)
+{
+    struct str text = str_dup(a, strbuf_view(&d->text));
+    strbuf_fini(&d->text);
+    return text;
+}
+
 static uint64_t level_bit(const struct json_writer *w)
 {
     return (uint64_t)1 << (w->depth - 1);

@@ -130,8 +130,7 @@ int outbox_drill(struct pipeline *p, struct pipeline_request *r)
         .status_line = STR("DRILL"), .at_ms = p->now_ms, .opened_ms = p->now_ms, .hits = 1, .runs = 1,
     };
     struct engine_message out = { .destination = r->send.destination, .params = STR_NONE, .kind = MESSAGE_DRILL };
-    struct strbuf b;
-    struct json_writer w;
+    struct json_draft d;
     char id[ID_SIZE];
     if (!config_destination(p->config, r->send.destination))
         return err_set(&r->err, ERR_NOT_FOUND, "there is no destination " STR_FMT, STR_ARG(r->send.destination));
@@ -139,11 +138,8 @@ int outbox_drill(struct pipeline *p, struct pipeline_request *r)
     out.delivery = r->send.delivery = drill_id(p);
     out.lane = str_dup(&p->batch_arena, id_format("drill", out.delivery, id));
     m.dedup = str_printf(&p->batch_arena, "runbell-" STR_FMT, STR_ARG(out.lane));
-    strbuf_init(&b, 65536);
-    json_writer_init(&w, &b);
-    message_write(&m, &w);
-    out.content = str_dup(&p->batch_arena, strbuf_view(&b));
-    strbuf_fini(&b);
+    message_write(&m, json_draft_begin(&d, 65536));
+    out.content = json_draft_end(&d, &p->batch_arena);
     add_delivery(p, &out);
     return 0;
 }

@@ -64,13 +64,6 @@ int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err)
 }
 
 /* --- one report ------------------------------------------------------------------------------------------------ */
-static bool succeeded_after(const struct run_known *k, int64_t event_ms)
-{
-    for (size_t i = 0; i < k->seen_count; i++)
-        if (k->seen[i].state == RUN_COMPLETED && k->seen[i].event_ms > event_ms) return true;
-    return false;
-}
-
 static int note_source(struct pipeline *p, struct str name, struct err *err)
 {
     struct arena *a = &p->batch_arena;
@@ -152,7 +145,7 @@ static int evaluate(struct pipeline *p, const struct pipeline_request *r, const 
     in.u.event.transition = t;
     in.u.event.event_id = report->event_id;
     in.u.event.dashboard = r->source ? r->source->dashboard : STR_NONE;
-    in.u.event.since_succeeded = succeeded_after(known, t->event_ms);
+    in.u.event.since_succeeded = run_succeeded_after(known, t->event_ms);
     return engine_step(p->engine, &in, &p->out, err);
 }
 

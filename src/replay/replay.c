@@ -127,13 +127,6 @@ static struct run_known *known_of(struct replay *r, const struct run *run)
     return k;
 }
 
-static bool succeeded_after(const struct run_known *k, int64_t event_ms)
-{
-    for (size_t i = 0; i < k->seen_count; i++)
-        if (k->seen[i].state == RUN_COMPLETED && k->seen[i].event_ms > event_ms) return true;
-    return false;
-}
-
 int replay_report(struct replay *r, struct run *report, int64_t at_ms, uint64_t *hits, struct err *err)
 {
     struct transition t[TRANSITIONS_MAX];
@@ -149,7 +142,7 @@ int replay_report(struct replay *r, struct run *report, int64_t at_ms, uint64_t 
     n = run_transitions(&r->arena, report, known, r->now_ms, 0, in.u.event.event_id, t);
     for (size_t k = 0; k < n; k++) {
         in.u.event.transition = &t[k];
-        in.u.event.since_succeeded = succeeded_after(known, t[k].event_ms);
+        in.u.event.since_succeeded = run_succeeded_after(known, t[k].event_ms);
         if (t[k].kind != TRANSITION_DUPLICATE && step(r, &in, hits, err) < 0) return -1;
     }
     return replay_until(r, r->now_ms, err);
