@@ -2,9 +2,35 @@
 
 #include <string.h>
 
+static size_t digits(struct str s, size_t at)
+{
+    while (at < s.n && s.p[at] >= '0' && s.p[at] <= '9') at++;
+    return at;
+}
+
+/* RFC 8259's grammar: `007`, `1.` and `.5` are text, as they are in other readers of YAML. */
+static bool is_number(struct str s)
+{
+    size_t at = s.n && s.p[0] == '-', from = at;
+    at = digits(s, at);
+    if (at == from || (at - from > 1 && s.p[from] == '0')) return false;
+    if (at < s.n && s.p[at] == '.') {
+        from = ++at;
+        at = digits(s, at);
+        if (at == from) return false;
+    }
+    if (at < s.n && (s.p[at] == 'e' || s.p[at] == 'E')) {
+        at++;
+        if (at < s.n && (s.p[at] == '+' || s.p[at] == '-')) at++;
+        from = at;
+        at = digits(s, at);
+        if (at == from) return false;
+    }
+    return at == s.n;
+}
+
 void test_yaml_to_json(const struct yaml_node *n, struct json_writer *w)
 {
-    double number;
     if (n->kind == YAML_MAP) {
         json_object_begin(w);
         for (const struct yaml_node *m = n->first; m; m = m->next) {
@@ -20,44 +46,59 @@ void test_yaml_to_json(const struct yaml_node *n, struct json_writer *w)
         json_put_null(w);
     } else if (n->plain && (str_eq_c(n->text, "true") || str_eq_c(n->text, "false"))) {
         json_put_bool(w, str_eq_c(n->text, "true"));
-    } else if (n->plain && str_to_f64(n->text, &number) && n->text.p[0] != '+' && n->text.p[0] != '.' &&
-               !(n->text.n > 1 && n->text.p[0] == '0' && n->text.p[1] != '.')) {
+    } else if (n->plain && is_number(n->text)) {
         json_put_raw(w, n->text);
     } else {
         json_put_str(w, n->text);
     }
 }
 
-static void take_json(struct arena *a, const struct yaml_node *n, struct diags *d, struct json *out)
+static void take_metadata(struct arena *a, const struct yaml_node *n, struct diags *d, struct run *r)
 {
     struct strbuf b;
     struct json_writer w;
     struct err err;
+    if (n->kind != YAML_MAP) {
+        yaml_error(d, n, "metadata is a map");
+        return;
+    }
     strbuf_init(&b, 1 << 20);
     json_writer_init(&w, &b);
     test_yaml_to_json(n, &w);
-    if (json_parse(a, str_dup(a, strbuf_view(&b)), &json_default_limits, out, NULL, &err) < 0) yaml_error(d, n, "%s", err.msg);
+    if (!strbuf_ok(&b))
+        yaml_error(d, n, "the metadata is over 1 MiB");
+    else if (json_parse(a, str_dup(a, strbuf_view(&b)), &json_default_limits, &r->metadata, NULL, &err) < 0)
+        yaml_error(d, n, "%s", err.msg);
     strbuf_fini(&b);
+    r->present |= RUN_HAS_METADATA;
 }
 
-static void take_tags(struct arena *a, const struct yaml_node *n, struct run *r)
+static void take_tags(struct arena *a, const struct yaml_node *n, struct diags *d, struct run *r)
 {
     r->tags = ARENA_ARRAY(a, struct str, n->kind == YAML_SEQ ? n->count + 1 : 1);
-    if (n->kind == YAML_SCALAR) r->tags[r->tag_count++] = n->text;
-    for (const struct yaml_node *m = n->kind == YAML_SEQ ? n->first : NULL; m; m = m->next) r->tags[r->tag_count++] = m->text;
+    for (const struct yaml_node *m = n->kind == YAML_SEQ ? n->first : n; m; m = n->kind == YAML_SEQ ? m->next : NULL)
+        if (yaml_want_text(m, d, &r->tags[r->tag_count])) r->tag_count++;
+    r->present |= RUN_HAS_TAGS;
 }
 
-static void take_error(const struct yaml_node *n, struct run *r)
+/* The error's message alone, or {message, name, code}. */
+static void take_error(const struct yaml_node *n, struct diags *d, struct run *r)
 {
-    const struct yaml_node *m;
-    if (n->kind == YAML_SCALAR) r->error.message = n->text;
-    if ((m = yaml_get(n, "message"))) r->error.message = m->text;
-    if ((m = yaml_get(n, "name"))) r->error.name = m->text;
-    if ((m = yaml_get(n, "code"))) r->error.code = m->text;
+    r->present |= RUN_HAS_ERROR;
+    if (n->kind != YAML_MAP) {
+        yaml_want_text(n, d, &r->error.message);
+        return;
+    }
+    for (const struct yaml_node *m = n->first; m; m = m->next) {
+        if (str_eq_c(m->key, "message")) yaml_want_text(m, d, &r->error.message);
+        else if (str_eq_c(m->key, "name")) yaml_want_text(m, d, &r->error.name);
+        else if (str_eq_c(m->key, "code")) yaml_want_text(m, d, &r->error.code);
+        else yaml_error_key(d, m, "an error has no `" STR_FMT "`", STR_ARG(m->key))->hint = STR("message, name or code");
+    }
 }
 
 /* Text fields by name; false when it is none of them. */
-static bool take_text(const struct yaml_node *n, struct run *r)
+static bool take_text(const struct yaml_node *n, struct diags *d, struct run *r)
 {
     const struct { const char *name; struct str *to; uint32_t has; } texts[] = {
         { "run", &r->id, 0 }, { "task", &r->task, RUN_HAS_TASK }, { "project", &r->project, 0 }, { "env", &r->env, 0 },
@@ -67,7 +108,7 @@ static bool take_text(const struct yaml_node *n, struct run *r)
     };
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
         if (str_eq_c(n->key, texts[k].name)) {
-            *texts[k].to = n->text;
+            yaml_want_text(n, d, texts[k].to);
             r->present |= texts[k].has;
             return true;
         }
@@ -93,14 +134,21 @@ static bool take_duration(const struct yaml_node *n, int64_t start_ms, struct di
     return true;
 }
 
+static void unknown(const struct yaml_node *n, struct diags *d)
+{
+    struct diag *item = yaml_error_key(d, n, "an event has no field `" STR_FMT "`", STR_ARG(n->key));
+    if (str_starts(n->key, STR("metadata."))) item->hint = STR("write metadata: {KEY: value}");
+    if (str_starts(n->key, STR("error."))) item->hint = STR("write error: {message: text, name: text, code: text}");
+    if (str_eq_c(n->key, "age") || str_eq_c(n->key, "queue_time")) item->hint = STR("it follows from created, delayed and started");
+}
+
 static void take_field(struct arena *a, const struct yaml_node *n, int64_t start_ms, struct diags *d, struct test_event *e)
 {
     struct run *r = &e->run;
     if (str_eq_c(n->key, "at")) {
         yaml_want_duration(n, d, &e->at_ms);
     } else if (str_eq_c(n->key, "status")) {
-        r->state = run_state_parse(n->text);
-        r->spelling = n->text;
+        if (yaml_want_text(n, d, &r->spelling)) r->state = run_state_parse(r->spelling);
     } else if (str_eq_c(n->key, "attempt")) {
         if (yaml_want_i64(n, d, 1, 1000000, &r->attempt)) r->present |= RUN_HAS_ATTEMPT;
     } else if (str_eq_c(n->key, "test")) {
@@ -108,16 +156,13 @@ static void take_field(struct arena *a, const struct yaml_node *n, int64_t start
     } else if (str_eq_c(n->key, "cost")) {
         if (yaml_want_f64(n, d, 0, 1e12, &r->cost_cents)) r->present |= RUN_HAS_COST;
     } else if (str_eq_c(n->key, "tags")) {
-        take_tags(a, n, r);
-        r->present |= RUN_HAS_TAGS;
+        take_tags(a, n, d, r);
     } else if (str_eq_c(n->key, "error")) {
-        take_error(n, r);
-        r->present |= RUN_HAS_ERROR;
+        take_error(n, d, r);
     } else if (str_eq_c(n->key, "metadata")) {
-        take_json(a, n, d, &r->metadata);
-        r->present |= RUN_HAS_METADATA;
-    } else if (!take_duration(n, start_ms, d, r) && !take_text(n, r)) {
-        yaml_error_key(d, n, "an event has no field `" STR_FMT "`", STR_ARG(n->key));
+        take_metadata(a, n, d, r);
+    } else if (!take_duration(n, start_ms, d, r) && !take_text(n, d, r)) {
+        unknown(n, d);
     }
 }
 
