@@ -2,7 +2,7 @@
  * of its run and an upsert of that run; a run sees three events (queued, executing, failed), as live ones do.
  *     bench_store [DIR [SECONDS]]     one table: batch size x order of run ids
  *     bench_store DIR fill N          a store with N events stays in DIR, and how long opening it takes
- *     bench_store DIR deliveries N    N deliveries in as many lanes: in, due, out */
+ *     bench_store DIR deliveries N    N deliveries in lanes of two: in, due, out */
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -185,7 +185,7 @@ static void fill(const char *dir, uint64_t n)
     bench_close(&b);
 }
 
-/* N lanes of which the first 1000 are many deliveries deep would be kinder: here every one is a head. */
+/* Two deep: half of the rows are heads, half wait behind one. */
 static void deliveries(const char *dir, uint64_t n)
 {
     struct bench b;
@@ -194,7 +194,7 @@ static void deliveries(const char *dir, uint64_t n)
     size_t got;
     int64_t next;
     double start;
-    uint64_t asked = 0;
+    double worst = 0;
     bench_open(&b, dir, false);
     start = now_s();
     for (uint64_t i = 0; i < n; i++) {
@@ -219,8 +219,8 @@ static void deliveries(const char *dir, uint64_t n)
         if (b.store->ops->due_deliveries(b.store, &b.arena, STR("slack"), INT64_MAX, 64, due, &got, &next,
                                          &err))
             die(&err);
-        t = now_s() - t;
-        if (t * 1e3 > b.checkpoint_ms && asked++ > 0) b.checkpoint_ms = t * 1e3;
+        t = (now_s() - t) * 1e3;
+        if (t > worst) worst = t;
         for (size_t i = 0; i < got; i++)
             *vec_push(&b.batch.attempts) = (struct store_attempt){ .delivery = due[i].id,
                                                                    .at_ms = EVENT_MS,
@@ -230,6 +230,7 @@ static void deliveries(const char *dir, uint64_t n)
         if (done + got >= n || done + got >= 200000)
             printf("out: %.0f deliveries/s in batches of 64\n", (double)(done + got) / (now_s() - start));
     }
+    printf("due_deliveries, worst: %.2f ms\n", worst);
     bench_close(&b);
 }
 

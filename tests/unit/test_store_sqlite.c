@@ -78,17 +78,18 @@ static void test_second_process_is_refused(void **state)
 {
     struct fixture *f = *state;
     char wanted[64];
-    int ready[2], status;
+    int ready[2], hold[2], status;
     pid_t child;
     close_store(f);
-    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(ready) + pipe(hold), 0);
     child = fork();
     if (child == 0) {
-        fixture_open(f);
-        if (write(ready[1], "x", 1) != 1) _exit(1);
-        pause();
-        _exit(0);
+        struct err err;
+        close(hold[1]);
+        if (!store_open("sqlite:test.db", f->dir, &err) || write(ready[1], "x", 1) != 1) _exit(1);
+        _exit((int)read(hold[0], wanted, 1)); /* holds the store as long as the parent lives */
     }
+    close(ready[1]);
     assert_int_equal(read(ready[0], wanted, 1), 1);
     snprintf(wanted, sizeof wanted, "is in use by another runbell (pid %ld)", (long)child);
     assert_refused(f, ERR_CONFLICT, wanted);
@@ -97,7 +98,8 @@ static void test_second_process_is_refused(void **state)
     fixture_open(f);                                              /* the lock died with its holder */
     assert_refused(f, ERR_CONFLICT, "in use by another runbell"); /* in one process, too */
     close(ready[0]);
-    close(ready[1]);
+    close(hold[0]);
+    close(hold[1]);
 }
 
 static void test_only_we_can_read_it(void **state)
