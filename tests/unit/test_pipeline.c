@@ -207,6 +207,160 @@ static void reload_brings_rules_and_destinations(void **state)
     world_close(w);
 }
 
+/* --- order, and a receiver that is down --------------------------------------------------------------------------------- */
+/* A resolve never overtakes its opening, however often that has to be tried. */
+static void messages_of_one_incident_keep_their_order(void **state)
+{
+    struct world *w = world_open(HOOK "rules: {r: {when: {status: REATTEMPTING}, by: run, resolve: success, notify: hook}}\n");
+    size_t opened = 0;
+    (void)state;
+    sink_mood(w->sink, 500, "");
+    posted(w, "{'id':'run_a','status':'REATTEMPTING','taskIdentifier':'t','attemptCount':1,'updatedAt':'2026-09-21T14:13:00Z'}");
+    posted(w, COMPLETED("run_a"));
+    assert_int_equal(count_deliveries(w, DELIVERY_PENDING), 2);
+    world_pass(w, 60000, 1000);
+    assert_int_equal(sink_count(w->sink, 0, "incident.resolved"), 0);
+    sink_mood(w->sink, 204, "");
+    world_pass(w, 600000, 5000);
+    assert_int_equal(sink_count(w->sink, 204, "incident.opened"), 1);
+    assert_int_equal(sink_count(w->sink, 0, "incident.resolved"), 1);
+    for (size_t i = 0; i < w->sink->heard_count; i++) {
+        if (w->sink->heard[i].status == 204 && strstr(w->sink->heard[i].body, "incident.opened")) opened = i;
+        if (strstr(w->sink->heard[i].body, "incident.resolved")) assert_true(opened > 0 && opened < i);
+    }
+    world_close(w);
+}
+
+#define SLACK "destinations: {ops: {type: slack, token: xoxb-1, channel: \"#ops\", base_url: \"http://127.0.0.1:PORT\"}}\n" \
+              "rules: {fails: {when: {status: FAILED}, notify: ops, update: 30s}}\n"
+
+/* An hour of outage and a failure every minute: then the opening, and one update that has it all. */
+static void an_hour_of_outage_ends_in_one_update(void **state)
+{
+    struct world *w = world_open(SLACK);
+    size_t updates;
+    (void)state;
+    sink_mood(w->sink, 500, "");
+    for (int i = 0; i < 60; i++) {
+        char json[200];
+        snprintf(json, sizeof json, "{'id':'run_%d','status':'FAILED','taskIdentifier':'charge'}", i);
+        posted(w, json);
+        world_pass(w, 60000, 10000);
+    }
+    assert_int_equal(sink_count(w->sink, 200, ""), 0);
+    assert_in_range(sink_count(w->sink, 500, "chat.postMessage"), 5, 60);
+    assert_int_equal(sink_count(w->sink, 0, "chat.update"), 0);
+    assert_int_equal(count_deliveries(w, DELIVERY_RETRYING), 1);
+    sink_mood(w->sink, 200, "{\"ok\":true,\"channel\":\"C1\",\"ts\":\"1.5\"}");
+    world_pass(w, 1200000, 10000);
+    assert_int_equal(sink_count(w->sink, 200, "chat.postMessage"), 1);
+    updates = sink_count(w->sink, 200, "chat.update");
+    assert_int_equal(updates, 1);
+    assert_non_null(strstr(sink_last(w->sink).body, "1.5"));
+    assert_non_null(strstr(sink_last(w->sink).body, "60"));
+    assert_int_equal(count_deliveries(w, -1), 2);
+    world_close(w);
+}
+
+/* A breaker that holds a message back makes no attempts of it. */
+static void what_is_held_back_is_no_attempt(void **state)
+{
+    struct world *w = world_open(HOOK BY_RUN);
+    struct store_delivery d[64];
+    struct store_attempt tries[64];
+    struct arena a = { 0 };
+    struct err err;
+    size_t n, sum = 0;
+    (void)state;
+    sink_mood(w->sink, 500, "");
+    for (int i = 0; i < 20; i++) {
+        char json[200];
+        snprintf(json, sizeof json, "{'id':'run_%d','status':'FAILED','taskIdentifier':'charge'}", i);
+        posted(w, json);
+        world_settle(w);
+    }
+    world_pass(w, 120000, 5000);
+    n = deliveries(w, &a, DELIVERY_RETRYING, d);
+    for (size_t i = 0; i < n; i++) {
+        size_t m = 64;
+        assert_int_equal(w->p->reader->ops->attempts(w->p->reader, &a, d[i].id, tries, 64, &m, &err), 0);
+        assert_int_equal(m, d[i].attempts);
+        sum += m;
+    }
+    assert_true(n >= 19 && sum == w->sink->heard_count);
+    arena_fini(&a);
+    world_close(w);
+}
+
+/* --- with its own thread --------------------------------------------------------------------------------------------------- */
+struct crowd { struct world *w; atomic_int asked, done, taken; atomic_bool go_home; };
+
+static void crowd_done(void *ctx, struct pipeline_request *r)
+{
+    struct asked *a = (struct asked *)(void *)r;
+    struct crowd *c = ctx;
+    atomic_fetch_add(&c->done, 1);
+    atomic_fetch_add(&c->taken, r->status == PIPELINE_DONE);
+    config_unref(&r->config);
+    arena_fini(&a->arena);
+    free(a);
+}
+
+static void *push_and_push(void *ctx)
+{
+    struct crowd *c = ctx;
+    for (int i = 0; !atomic_load(&c->go_home); i++) {
+        char json[200];
+        struct asked *a;
+        snprintf(json, sizeof json, "{'id':'run_%lx_%d','status':'%s','taskIdentifier':'t'}", (unsigned long)pthread_self(), i,
+                 i % 8 ? "COMPLETED" : "FAILED");
+        a = ask_reports(c->w, json);
+        a->r.done = crowd_done;
+        a->r.ctx = c;
+        atomic_fetch_add(&c->asked, 1);
+        if (pipeline_submit(c->w->p, &a->r)) continue;
+        atomic_fetch_sub(&c->asked, 1);
+        config_unref(&a->r.config);
+        arena_fini(&a->arena);
+        free(a);
+    }
+    return NULL;
+}
+
+/* Whoever was let in is answered, also when it ends in the middle; everything answered is there. */
+static void everybody_let_in_is_answered(void **state)
+{
+    struct world *w = world_new(HOOK BY_RUN);
+    struct crowd c = { .w = w };
+    pthread_t threads[3];
+    struct pipeline *p;
+    struct pipeline_setup setup = world_setup(w);
+    struct store_counts counts;
+    struct store_reader *reader;
+    struct err err;
+    (void)state;
+    setup.clock = clock_system();
+    w->p = p = pipeline_start(&setup, &err);
+    assert_non_null(p);
+    for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, push_and_push, &c);
+    while (atomic_load(&c.taken) < 1000 || sink_count(w->sink, 204, "incident.opened") == 0) {
+        struct pipeline_stats s = pipeline_stats(p);
+        struct config *seen = pipeline_config(p);
+        assert_true(seen == w->config && s.commit_failures == 0);
+        config_unref(&seen);
+    }
+    atomic_store(&c.go_home, true);
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    reader = pipeline_reader(p, &err);
+    pipeline_stop(&w->p, 0);
+    assert_int_equal(atomic_load(&c.asked), atomic_load(&c.done));
+    assert_int_equal(atomic_load(&c.asked), atomic_load(&c.taken));
+    assert_int_equal(reader->ops->counts(reader, &counts, &err), 0);
+    assert_int_equal(counts.events, atomic_load(&c.taken));
+    reader->ops->close(&reader);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +373,10 @@ int main(void)
         cmocka_unit_test(drills_beside_messages),
         cmocka_unit_test(dead_letters_are_sent_again_under_their_id),
         cmocka_unit_test(reload_brings_rules_and_destinations),
+        cmocka_unit_test(messages_of_one_incident_keep_their_order),
+        cmocka_unit_test(an_hour_of_outage_ends_in_one_update),
+        cmocka_unit_test(what_is_held_back_is_no_attempt),
+        cmocka_unit_test(everybody_let_in_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

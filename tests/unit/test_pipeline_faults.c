@@ -259,6 +259,22 @@ static void a_stop_without_grace_repeats_with_the_same_id(void **state)
     world_close(w);
 }
 
+/* A verdict that could not be stored has one more chance at the end. */
+static void a_kept_verdict_is_stored_at_the_stop(void **state)
+{
+    struct world *w = world_open(HOOK BY_RUN);
+    (void)state;
+    posted(w, FAILED("run_a"));
+    store_memory_fail(w->store, ERR_IO, 1);
+    while (pipeline_stats(w->p).commit_failures == 0) pipeline_turn(w->p, 20);
+    world_wait(w, 1001);
+    world_restart(w);
+    world_settle(w);
+    assert_int_equal(sink_count(w->sink, 204, "run_a"), 1);
+    assert_int_equal(count_deliveries(w, DELIVERY_DELIVERED), 1);
+    world_close(w);
+}
+
 #define OTHER "destinations: {other: {type: webhook, url: \"http://127.0.0.1:PORT/other\"}}\n" \
               "rules: {fails: {when: {status: FAILED}, by: run, notify: other}}\n"
 
@@ -359,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_verdict_that_cannot_be_stored_blocks_nobody),
         cmocka_unit_test(a_restart_sends_what_was_due_under_the_same_ids),
         cmocka_unit_test(a_stop_without_grace_repeats_with_the_same_id),
+        cmocka_unit_test(a_kept_verdict_is_stored_at_the_stop),
         cmocka_unit_test(what_waits_for_a_removed_destination_goes_dead),
         cmocka_unit_test(a_clock_set_back_holds_up_nothing),
         cmocka_unit_test(a_clock_ahead_for_a_moment_burns_no_retries),
