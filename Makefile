@@ -94,6 +94,12 @@ unit: $(UNIT)
 
 -include $(wildcard $(BUILD)/*/*.d)
 
+# --- the other programs that tests are made of: suites, fuzz targets and their replays, bench tools
+-include tests/mustache.mk
+-include tests/notify.mk
+-include tests/suites.mk
+-include tests/bench.mk
+
 # --- libraries and packages ----------------------------------------------------------------------------------
 BUILD_PACKAGES := pkg-config libmicrohttpd-dev libcurl4-openssl-dev libjsmn-dev libyaml-dev libsqlite3-dev \
                   libpcre2-dev libssl-dev ca-certificates
@@ -211,8 +217,3 @@ help: ## this list
 
 clean: ## removes everything that was built
 	rm -rf $(BUILD) build
-
--include tests/mustache.mk
--include tests/notify.mk
--include tests/suites.mk
--include tests/bench.mk

@@ -44,7 +44,10 @@ def plain(text):
 def run(spec, log):
     name, command = spec.split(":", 1)
     begin = time.monotonic()
-    done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    except OSError as why:
+        done = subprocess.CompletedProcess(command, 1, stdout=f"{command}: {why}\n".encode())
     text = done.stdout.decode("utf-8", "replace")
     counts = cmocka(text) or pytest(text) or plain(text) or [int(done.returncode == 0), 0, 0]
     if done.returncode != 0 and counts[1] == 0:
