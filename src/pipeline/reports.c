@@ -164,7 +164,7 @@ static void count(struct pipeline *p, const struct pipeline_report *report, cons
     s->unknown_states += report->run.state == RUN_UNKNOWN;
 }
 
-static int apply_one(struct pipeline *p, struct pipeline_request *r, struct pipeline_report *report, struct err *err)
+static int judge(struct pipeline *p, struct pipeline_request *r, struct pipeline_report *report, struct err *err)
 {
     struct transition t[TRANSITIONS_MAX];
     struct batch_run *b = batch_run_get(p, &report->run);
@@ -187,6 +187,16 @@ static int apply_one(struct pipeline *p, struct pipeline_request *r, struct pipe
     for (size_t k = 0; k < n; k++)
         if (t[k].kind != TRANSITION_DUPLICATE && evaluate(p, r, report, &t[k], &b->known, err) < 0) return -1;
     return 0;
+}
+
+/* Judging fills in what is known of the run, in memory of this batch; one that fails may be judged again in the next. */
+static int apply_one(struct pipeline *p, struct pipeline_request *r, struct pipeline_report *report, struct err *err)
+{
+    struct pipeline_report judged = *report;
+    int rc = judge(p, r, &judged, err);
+    report->event_id = judged.event_id;
+    report->duplicate = judged.duplicate;
+    return rc;
 }
 
 int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err)
