@@ -42,10 +42,14 @@ struct timer {
 
 /* --- incidents ------------------------------------------------------------------------------------------ */
 enum due { /* what an incident may wait for */
-    DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LINGER, DUE_QUIET, DUE_CLEARS, DUE_LAPSE, DUE_KINDS
+    DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LINGER, DUE_QUIET, DUE_CLEARS, DUE_LAPSE, DUE_KINDS, /* the order is stored */
+    DUE_STEP = DUE_KINDS /* its next escalation */
 };
 enum criterion { BY_SUCCESS, BY_CLEARING }; /* why an incident lingers */
-enum told_flag { TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4 };
+enum told_flag { /* stored */
+    TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4,
+    TOLD_LOUD = 8 /* what is outstanding rings: an opening, a reminder, an escalation */
+};
 struct told { /* what one destination has heard of an incident */
     struct place *place;
     char *params;      /* rendered {to: X, ...} values as JSON; NULL = none */
@@ -166,6 +170,11 @@ void timer_set(struct engine *e, struct timer *t, int64_t due_ms);
 void timer_drop(struct engine *e, struct timer *t);
 struct timer *timer_first(const struct engine *e);
 void incident_rearm(struct engine *e, struct incident *i);
+/* What i does next, and when; ENGINE_NEVER: nothing. What stands still is not counted. */
+enum due incident_next(const struct incident *i, int64_t *due_ms);
+bool incident_lingers(const struct incident *i);
+/* Tells messages from here on how late they are, when due_ms is long over. */
+void overdue_since(struct step_context *c, int64_t due_ms);
 void engine_tick(struct step_context *c);
 /* state.c */
 struct part *part_get(struct engine *e, struct str project, struct str env);

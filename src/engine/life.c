@@ -43,9 +43,9 @@ static void arm_repeat(struct incident *i, int64_t from_ms)
     i->due[DUE_REPEAT] = from_ms + r->repeat_ms[k];
 }
 
-void incident_open(struct step_context *c, struct incident *i)
+/* Open, and nobody told yet. */
+static void begin(struct step_context *c, struct incident *i)
 {
-    const struct rule *r = i->rule->now;
     c->e->stats.incidents_pending--;
     c->e->stats.incidents_open++;
     i->state = INCIDENT_OPEN;
@@ -55,8 +55,14 @@ void incident_open(struct step_context *c, struct incident *i)
     arm_repeat(i, c->now_ms);
     note(c, i->id, "opened", STR("{}"));
     incident_touch(c->e, i);
-    if (r->wait_ms > 0)
-        i->due[DUE_WAIT] = c->now_ms + r->wait_ms;
+}
+
+void incident_open(struct step_context *c, struct incident *i)
+{
+    int64_t wait_ms = i->rule->now->wait_ms;
+    begin(c, i);
+    if (wait_ms > 0)
+        i->due[DUE_WAIT] = c->now_ms + wait_ms;
     else
         incident_speak_first(c, i);
 }
@@ -95,11 +101,9 @@ void incident_want_update(struct step_context *c, struct incident *i)
 
 static void update_due(struct step_context *c, struct incident *i)
 {
-    i->due[DUE_UPDATE] = ENGINE_NEVER;
-    if (i->due[DUE_LINGER] != ENGINE_NEVER) return; /* no message until it is decided */
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
         struct told *t = &i->told[k];
-        if (!t->place->now || !t->place->now->edits || (t->flags & TOLD_DIGEST) || !(t->flags & TOLD_SPOKE)) continue;
+        if (!t->place->now || !t->place->now->edits || !(t->flags & TOLD_SPOKE)) continue; /* the digest speaks for those */
         if (t->outstanding > 0)
             t->flags |= TOLD_DIRTY; /* coalesced: said when the one on its way has arrived */
         else
@@ -114,8 +118,9 @@ static void repeat_due(struct step_context *c, struct incident *i)
     arm_repeat(i, c->now_ms);
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
         struct told *t = &i->told[k];
-        if ((t->flags & TOLD_DIGEST) || !(t->flags & TOLD_SPOKE)) continue;
-        if (t->outstanding > 0) { /* it has not heard the last one yet: a reminder on top tells nothing */
+        if (!(t->flags & TOLD_SPOKE)) continue;
+        if (!t->place->now) continue; /* there is no such place any more */
+        if (t->outstanding > 0 && (t->flags & TOLD_LOUD)) { /* it has not heard the last one yet: a reminder on top tells nothing */
             note(c, i->id, "reminder skipped", note_text(c, "destination", t->place->name));
             continue;
         }
@@ -139,9 +144,18 @@ static void unpause(struct incident *i, int64_t now_ms)
     i->paused_ms = 0;
 }
 
+/* What was held while it lingered is due now, and not late. */
+static void hold_no_more(struct incident *i, int64_t now_ms)
+{
+    static const enum due held[] = { DUE_WAIT, DUE_UPDATE, DUE_REPEAT };
+    for (size_t k = 0; k < sizeof held / sizeof *held; k++)
+        if (i->due[held[k]] < now_ms) i->due[held[k]] = now_ms;
+}
+
 void incident_relapse(struct step_context *c, struct incident *i)
 {
     i->due[DUE_LINGER] = ENGINE_NEVER;
+    hold_no_more(i, c->now_ms);
     if (i->state == INCIDENT_OPEN) unpause(i, c->now_ms);
     note(c, i->id, "relapsed", STR("{}"));
     incident_touch(c->e, i);
@@ -159,7 +173,7 @@ void incident_criterion(struct step_context *c, struct incident *i, enum criteri
         incident_resolve(c, i, criterion_text(why));
         return;
     }
-    if (i->due[DUE_LINGER] != ENGINE_NEVER) return;
+    if (incident_lingers(i)) return;
     i->due[DUE_LINGER] = c->now_ms + linger_ms;
     if (i->paused_ms == 0) i->paused_ms = c->now_ms;
     i->criterion = (uint8_t)why;
@@ -214,13 +228,6 @@ void incident_open_over(struct step_context *c, struct incident *i, struct str r
 }
 
 /* --- timers --------------------------------------------------------------------------------------------------------- */
-static bool take_due(struct step_context *c, struct incident *i, enum due what)
-{
-    if (i->due[what] > c->now_ms) return false;
-    i->due[what] = ENGINE_NEVER;
-    return true;
-}
-
 static void quiet_due(struct step_context *c, struct incident *i)
 {
     char text[TIMEFMT_SIZE];
@@ -246,30 +253,40 @@ static void lapse_due(struct step_context *c, struct incident *i)
     i->state = INCIDENT_OPEN;
     c->e->stats.incidents_acknowledged--;
     c->e->stats.incidents_open++;
-    unpause(i, c->now_ms);
+    if (!incident_lingers(i)) unpause(i, c->now_ms);
     arm_repeat(i, c->now_ms);
     note(c, i->id, "snooze ended", STR("{}"));
-    incident_want_update(c, i);
+    if (i->last_told_ms == 0)
+        i->due[DUE_WAIT] = c->now_ms; /* it was put to sleep before anybody was told */
+    else
+        incident_want_update(c, i);
 }
 
+static void fire(struct step_context *c, struct incident *i, enum due what)
+{
+    if (what != DUE_STEP) i->due[what] = ENGINE_NEVER;
+    switch (what) {
+    case DUE_WAIT: incident_speak_first(c, i); break;
+    case DUE_UPDATE: update_due(c, i); break;
+    case DUE_REPEAT: repeat_due(c, i); break;
+    case DUE_LINGER: incident_resolve(c, i, criterion_text((enum criterion)i->criterion)); break;
+    case DUE_QUIET: quiet_due(c, i); break;
+    case DUE_CLEARS: clears_due(c, i); break;
+    case DUE_LAPSE: lapse_due(c, i); break;
+    case DUE_STEP: step_due(c, i); break;
+    }
+}
+
+/* In the order in which things were due: after a downtime nobody stays untold because the end is overdue, too. */
 void incident_due(struct step_context *c, struct incident *i)
 {
     incident_touch(c->e, i);
-    if (take_due(c, i, DUE_LINGER)) {
-        incident_resolve(c, i, criterion_text((enum criterion)i->criterion));
-        return;
-    }
-    if (take_due(c, i, DUE_CLEARS)) clears_due(c, i);
-    if (!i->ended && take_due(c, i, DUE_QUIET)) quiet_due(c, i);
-    if (i->ended) return;
-    if (i->due[DUE_WAIT] <= c->now_ms) incident_speak_first(c, i);
-    if (take_due(c, i, DUE_LAPSE)) lapse_due(c, i);
-    if (i->due[DUE_UPDATE] <= c->now_ms) update_due(c, i);
-    if (i->state == INCIDENT_OPEN && i->due[DUE_LINGER] == ENGINE_NEVER) {
-        while (!c->failed && i->step_next < i->step_count && i->steps[i->step_next].due_ms <= c->now_ms) step_due(c, i);
-        if (i->due[DUE_REPEAT] <= c->now_ms) repeat_due(c, i);
-    } else if (i->due[DUE_REPEAT] <= c->now_ms) {
-        i->due[DUE_REPEAT] = i->due[DUE_LINGER] != ENGINE_NEVER ? i->due[DUE_LINGER] : ENGINE_NEVER;
+    while (!c->failed && !i->ended) {
+        int64_t due_ms;
+        enum due what = incident_next(i, &due_ms);
+        if (due_ms > c->now_ms) break;
+        overdue_since(c, due_ms);
+        fire(c, i, what);
     }
     incident_rearm(c->e, i);
 }
@@ -290,7 +307,7 @@ static struct str who_why(struct step_context *c, const struct engine_input *in)
 static void acknowledge(struct step_context *c, struct incident *i, const struct engine_input *in)
 {
     bool was_open = i->state == INCIDENT_OPEN;
-    if (i->state == INCIDENT_PENDING) incident_open(c, i);
+    if (i->state == INCIDENT_PENDING) begin(c, i); /* who acknowledges before it rings knows already */
     if (i->state == INCIDENT_OPEN) {
         c->e->stats.incidents_open--;
         c->e->stats.incidents_acknowledged++;
@@ -327,6 +344,7 @@ void engine_command_step(struct step_context *c, const struct engine_input *in)
 static void told_verdict(struct step_context *c, struct incident *i, struct told *t, bool delivered)
 {
     if (t->outstanding > 0) t->outstanding--;
+    if (t->outstanding == 0) t->flags &= ~(uint32_t)TOLD_LOUD;
     if (t->outstanding == 0 && (t->flags & TOLD_DIRTY)) {
         t->flags &= ~(uint32_t)TOLD_DIRTY;
         if (delivered) incident_want_update(c, i);

@@ -100,7 +100,7 @@ static bool edits(const struct digest *d)
 
 static void say_digest(struct step_context *c, struct digest *d, bool resolved)
 {
-    if (edits(d) && d->spoke) say_as(c, d, MESSAGE_UPDATE, resolved);
+    if (edits(d) && d->spoke && d->changed) say_as(c, d, MESSAGE_UPDATE, resolved);
     if (resolved) say_as(c, d, MESSAGE_RESOLVE, true);
     else if (!edits(d) || !d->spoke) say_as(c, d, MESSAGE_DIGEST, false);
 }
@@ -156,11 +156,12 @@ void digest_due(struct step_context *c, struct digest *d)
 {
     timer_drop(c->e, &d->timer);
     if (d->open == 0) {
-        if (d->spoke || d->total > 0) say_digest(c, d, d->spoke);
+        if (!d->spoke) say_as(c, d, MESSAGE_DIGEST, true); /* all over before it could be told: told all the same */
+        say_digest(c, d, true);
         end(c->e, d);
         return;
     }
-    if (!d->changed) return;
+    if (!d->changed || (d->spoke && !d->place->now)) return; /* to a place that is gone, no more than once */
     if (d->outstanding > 0 && edits(d)) {
         timer_set(c->e, &d->timer, c->now_ms + DIGEST_EDIT_MS); /* coalesced: the newest state wins */
         return;

@@ -116,6 +116,7 @@ static void say_told(struct step_context *c, struct incident *i, struct told *t,
     *vec_push(&c->out->messages) = m;
     t->outstanding++;
     t->flags |= TOLD_SPOKE;
+    if (say->kind == MESSAGE_OPEN || say->kind == MESSAGE_REMINDER || say->kind == MESSAGE_ESCALATION) t->flags |= TOLD_LOUD;
     t->flags &= ~(uint32_t)TOLD_DIRTY;
     note_told(c, i, &m, "told");
 }

@@ -77,17 +77,49 @@ struct timer *timer_first(const struct engine *e)
     return e->heap.n ? e->heap.v[0] : NULL;
 }
 
+/* --- what an incident waits for -------------------------------------------------------------------------------- */
+bool incident_lingers(const struct incident *i)
+{
+    return i->due[DUE_LINGER] != ENGINE_NEVER;
+}
+
+/* While it lingers no message goes and escalation stands still; the latter also after an acknowledgement. */
+static int64_t due_of(const struct incident *i, enum due what)
+{
+    bool step = i->state == INCIDENT_OPEN && i->step_next < i->step_count;
+    if (incident_lingers(i) && (what == DUE_WAIT || what == DUE_UPDATE || what == DUE_REPEAT || what == DUE_STEP)) return ENGINE_NEVER;
+    if (what != DUE_STEP) return i->due[what];
+    return step ? i->steps[i->step_next].due_ms : ENGINE_NEVER;
+}
+
+enum due incident_next(const struct incident *i, int64_t *due_ms)
+{
+    /* What goes first of what is due at the same moment. */
+    static const uint8_t turns[] = { DUE_LINGER, DUE_CLEARS, DUE_QUIET, DUE_WAIT, DUE_LAPSE, DUE_UPDATE, DUE_STEP, DUE_REPEAT };
+    enum due next = DUE_LINGER;
+    *due_ms = ENGINE_NEVER;
+    for (size_t k = 0; k < sizeof turns; k++) {
+        int64_t due = due_of(i, (enum due)turns[k]);
+        if (due >= *due_ms) continue;
+        *due_ms = due;
+        next = (enum due)turns[k];
+    }
+    return next;
+}
+
 /* An incident has one place in the heap: the earliest of what it waits for. */
 void incident_rearm(struct engine *e, struct incident *i)
 {
-    int64_t due = ENGINE_NEVER;
-    bool still = i->due[DUE_LINGER] != ENGINE_NEVER || i->state == INCIDENT_ACKNOWLEDGED;
-    for (size_t k = 0; k < DUE_KINDS; k++)
-        if (i->due[k] < due) due = i->due[k];
-    /* Escalation stands still while lingering and after an acknowledgement. */
-    if (i->state == INCIDENT_OPEN && !still && i->step_next < i->step_count && i->steps[i->step_next].due_ms < due)
-        due = i->steps[i->step_next].due_ms;
-    timer_set(e, &i->timer, i->ended ? ENGINE_NEVER : due);
+    int64_t due_ms = ENGINE_NEVER;
+    if (!i->ended) incident_next(i, &due_ms);
+    timer_set(e, &i->timer, due_ms);
+}
+
+/* --- firing ------------------------------------------------------------------------------------------------------- */
+void overdue_since(struct step_context *c, int64_t due_ms)
+{
+    /* Downtime, a suspended machine. A minute is ordinary scheduling. */
+    c->overdue_ms = c->now_ms - due_ms >= 60000 ? c->now_ms - due_ms : 0;
 }
 
 int64_t engine_next_due(const struct engine *e)
@@ -98,8 +130,7 @@ int64_t engine_next_due(const struct engine *e)
 
 static void fire(struct step_context *c, struct timer *t)
 {
-    /* How late it fires: downtime, a suspended machine. A minute is ordinary scheduling. */
-    c->overdue_ms = c->now_ms - t->due_ms >= 60000 ? c->now_ms - t->due_ms : 0;
+    overdue_since(c, t->due_ms);
     switch ((enum timer_kind)t->kind) {
     case TIMER_INCIDENT: incident_due(c, (struct incident *)(void *)t); break;
     case TIMER_DIGEST: digest_due(c, (struct digest *)(void *)t); break;
