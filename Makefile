@@ -185,13 +185,18 @@ bench: ## the benchmarks, interleaved with peers; text and SVG under build/bench
 
 # --- linting --------------------------------------------------------------------------------------------------------
 LINT_SRCS = $(foreach r,$(ROOMS),$(call srcs,$(r)))
+TIDY_FLAGS = -std=gnu11 -D_GNU_SOURCE -DRUNBELL_VERSION='"$(VERSION)"' -Isrc -include base/banned.h
 lint: ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, layers and lengths
 	@sh .ci/apt-install $(BUILD_PACKAGES) $(LINT_PACKAGES)
-	$(PYTHON) tests/layers/check.py
-	shellcheck .ci/check-libs .ci/apt-install .ci/run
-	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -Isrc --suppressions-list=.cppcheck $(LINT_SRCS)
+	$(Q)$(PYTHON) tests/layers/check.py
+	$(SAY) LINT shellcheck
+	$(Q)shellcheck .ci/check-libs .ci/apt-install .ci/run deploy/make-deb
+	$(SAY) LINT cppcheck
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -Isrc --suppressions-list=.cppcheck $(LINT_SRCS)
+	$(SAY) LINT gcc -fanalyzer
 	$(AGAIN) BUILD=build/lint OPT="-O1 -g" HARDEN=-fPIE SANITIZE="-fanalyzer -Werror" lint-objects
-	printf '%s\n' $(LINT_SRCS) | xargs -P 2 -n 8 clang-tidy --quiet -- -std=gnu11 -D_GNU_SOURCE -DRUNBELL_VERSION='"$(VERSION)"' -Isrc -include base/banned.h
+	$(SAY) LINT clang-tidy
+	$(Q)printf '%s\n' $(LINT_SRCS) | xargs -P "$$(nproc)" -n 1 clang-tidy --quiet -- $(TIDY_FLAGS)
 .PHONY: lint-objects
 lint-objects: $(LIB_OBJS) $(MAIN)
 

@@ -29,7 +29,8 @@ void engine_bind_rules(struct engine *e, const struct ruleset *rules)
             if (str_eq(rules->destinations[k].name, p->name)) p->now = &rules->destinations[k];
     }
     free(e->by_index);
-    e->by_index = xcalloc(rules->rule_count, sizeof *e->by_index); // NOLINT(bugprone-sizeof-expression): elements are pointers
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
+    e->by_index = xcalloc(rules->rule_count, sizeof *e->by_index);
     for (size_t k = 0; k < rules->rule_count; k++) e->by_index[k] = engine_rule_get(e, rules->rules[k]->name);
 }
 

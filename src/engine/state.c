@@ -184,7 +184,8 @@ struct incident *incident_new(struct engine *e, struct engine_rule *r, struct pa
     *vec_push(&e->by_id) = i;
     if (e->by_id.n > 1 && e->by_id.v[e->by_id.n - 2] && e->by_id.v[e->by_id.n - 2]->id > id) {
         compact_ids(e); /* restored out of order */
-        qsort(e->by_id.v, e->by_id.n, sizeof *e->by_id.v, by_id_order); // NOLINT(bugprone-sizeof-expression): elements are pointers
+        // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
+        qsort(e->by_id.v, e->by_id.n, sizeof *e->by_id.v, by_id_order);
     }
     r->open++;
     return i;

@@ -3,8 +3,11 @@
 
 enum { OVERHEAD_BYTES = 200 }; /* of an event, for keep.size_bytes */
 
+/* Elements may be pointers, which clang-tidy takes for a wrong sizeof. */
 #define REMOVE(vec, i) \
-    (memmove(&(vec)->v[i], &(vec)->v[(i) + 1], ((vec)->n - (i)-1) * sizeof *(vec)->v), (void)(vec)->n--)
+    (memmove(&(vec)->v[i], &(vec)->v[(i) + 1], \
+             ((vec)->n - (i)-1) * sizeof *(vec)->v), /* NOLINT(bugprone-sizeof-expression) */ \
+     (void)(vec)->n--)
 
 struct purge {
     size_t left, deleted;

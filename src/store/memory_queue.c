@@ -78,6 +78,7 @@ static void find_heads(struct mem_store *s, struct str destination, struct heads
     }
     map_fini(&seen);
     arena_fini(&a);
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
     if (h->at.n) qsort(h->at.v, h->at.n, sizeof *h->at.v, by_due);
 }
 
