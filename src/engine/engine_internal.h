@@ -63,17 +63,17 @@ struct step { /* one escalation of one destination, frozen at opening */
     char *params;
     int64_t after_ms;
 };
-struct incident {
+struct incident { /* by the 100,000: its key lies behind it, and one run needs no list */
     struct timer timer; /* due_ms = least of due[] and the next step */
     uint64_t id;
     struct engine_rule *rule;
     struct part *part;
-    struct str key;            /* heap */
+    struct str key;
     struct incident *sibling;  /* next with the same identity, when by holds outcome fields */
     int64_t first_ms, opened_ms, last_hit_ms, last_event_ms, last_told_ms, paused_ms, due[DUE_KINDS];
     struct told *told;
     struct step *steps;        /* by due_ms; the first step_next are done */
-    uint64_t *runs;            /* hashes of distinct runs, at most limits.runs_per_incident */
+    union { uint64_t one, *many; } runs; /* hashes of distinct runs, runs_kept of them: see incident_runs() */
     char *detail;              /* last hit; NULL = paged out */
     char *first_run, *last_run; /* NULL: none, or equal to key */
     uint32_t detail_bytes, key_hash, identity_hash;
@@ -189,6 +189,11 @@ void incident_forget(struct engine *e, struct incident *i); /* out of every inde
 void incident_free(struct engine *e, struct incident *i);
 void incident_touch(struct engine *e, struct incident *i);
 bool incident_add_run(struct engine *e, struct incident *i, struct str run); /* true: not seen before */
+void incident_keep_run(struct incident *i, uint64_t hash);
+static inline const uint64_t *incident_runs(const struct incident *i)
+{
+    return i->runs_kept > 1 ? i->runs.many : &i->runs.one;
+}
 bool incident_has_run(const struct incident *i, struct str run);
 struct str incident_last_run(const struct incident *i);
 struct str incident_first_run(const struct incident *i);

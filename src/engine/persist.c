@@ -75,7 +75,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     json_field_opt(w, "run", str_c(i->last_run));
     json_put_key(w, STR("runs"));
     json_array_begin(w);
-    for (size_t k = 0; k < i->runs_kept; k++) json_put_i64(w, (int64_t)i->runs[k]);
+    for (size_t k = 0; k < i->runs_kept; k++) json_put_i64(w, (int64_t)incident_runs(i)[k]);
     json_array_end(w);
     json_object_end(w);
 }
@@ -299,12 +299,8 @@ static void restore_steps(struct engine *e, struct incident *i, struct json list
 
 static void restore_runs(struct incident *i, struct json list)
 {
-    size_t n = json_count(list), cap = 1;
-    if (n == 0) return;
-    while (cap < n) cap *= 2;
-    i->runs = xmalloc(cap * sizeof *i->runs);
     for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v))
-        i->runs[i->runs_kept++] = (uint64_t)i64_or(v, 0);
+        incident_keep_run(i, (uint64_t)i64_or(v, 0));
 }
 
 static void count_state(struct engine *e, const struct incident *i)

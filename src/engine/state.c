@@ -168,10 +168,9 @@ void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash)
 
 struct incident *incident_new(struct engine *e, struct engine_rule *r, struct part *p, struct str key, struct str identity, uint64_t id)
 {
-    struct incident *i = xcalloc(1, sizeof *i);
-    char *text = xmalloc(key.n + 1);
+    struct incident *i = xcalloc(1, sizeof *i + key.n + 1);
+    char *text = (char *)(i + 1);
     if (key.n) memcpy(text, key.p, key.n);
-    text[key.n] = '\0';
     i->timer = (struct timer){ ENGINE_NEVER, id, 0, TIMER_INCIDENT };
     i->id = id;
     i->rule = r;
@@ -225,11 +224,10 @@ void incident_free(struct engine *e, struct incident *i)
     for (size_t k = 0; k < i->step_count; k++) free(i->steps[k].params);
     free(i->told);
     free(i->steps);
-    free(i->runs);
+    if (i->runs_kept > 1) free(i->runs.many);
     free(i->detail);
     free(i->first_run);
     free(i->last_run);
-    free((char *)(uintptr_t)i->key.p);
     free(i);
 }
 
@@ -243,10 +241,27 @@ void incident_touch(struct engine *e, struct incident *i)
 /* --- runs of an incident -------------------------------------------------------------------------------------- */
 bool incident_has_run(const struct incident *i, struct str run)
 {
-    uint64_t h = str_hash_stable(run);
+    const uint64_t h = str_hash_stable(run), *runs = incident_runs(i);
     for (size_t k = i->runs_kept; k-- > 0;)
-        if (i->runs[k] == h) return true;
+        if (runs[k] == h) return true;
     return false;
+}
+
+void incident_keep_run(struct incident *i, uint64_t hash)
+{
+    uint64_t first = i->runs.one;
+    if (i->runs_kept == 0) {
+        i->runs.one = hash;
+        i->runs_kept = 1;
+        return;
+    }
+    if (i->runs_kept == 1) {
+        i->runs.many = xmalloc(2 * sizeof hash);
+        i->runs.many[0] = first;
+    } else if ((i->runs_kept & (i->runs_kept - 1)) == 0) { /* grows at powers of two */
+        i->runs.many = xrealloc(i->runs.many, (size_t)i->runs_kept * 2 * sizeof hash);
+    }
+    i->runs.many[i->runs_kept++] = hash;
 }
 
 bool incident_add_run(struct engine *e, struct incident *i, struct str run)
@@ -254,11 +269,7 @@ bool incident_add_run(struct engine *e, struct incident *i, struct str run)
     if (incident_has_run(i, run)) return false;
     i->run_count++;
     if (i->runs_kept >= e->limits.runs_per_incident) return true; /* counted, not remembered */
-    if ((i->runs_kept & (i->runs_kept - 1)) == 0) { /* grows at powers of two */
-        size_t cap = i->runs_kept ? (size_t)i->runs_kept * 2 : 1;
-        i->runs = xrealloc(i->runs, cap * sizeof *i->runs);
-    }
-    i->runs[i->runs_kept++] = str_hash_stable(run);
+    incident_keep_run(i, str_hash_stable(run));
     return true;
 }
 

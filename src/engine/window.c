@@ -161,13 +161,10 @@ void window_runs(const struct window *w, struct incident *i, struct engine *e)
         bool seen = false;
         if (w->entries.v[k].event_ms <= newest - c->window_ms) continue;
         i->hits++;
-        for (size_t r = 0; r < i->runs_kept && !seen; r++) seen = i->runs[r] == w->entries.v[k].run;
+        for (size_t r = 0; r < i->runs_kept && !seen; r++) seen = incident_runs(i)[r] == w->entries.v[k].run;
         if (seen) continue;
         i->run_count++;
-        if (i->runs_kept >= e->limits.runs_per_incident) continue;
-        if ((i->runs_kept & (i->runs_kept - 1)) == 0)
-            i->runs = xrealloc(i->runs, (i->runs_kept ? (size_t)i->runs_kept * 2 : 1) * sizeof *i->runs);
-        i->runs[i->runs_kept++] = w->entries.v[k].run;
+        if (i->runs_kept < e->limits.runs_per_incident) incident_keep_run(i, w->entries.v[k].run);
     }
 }
 

@@ -81,6 +81,10 @@ static void housekeeping(struct pipeline *p, bool idle)
     if (p->store->ops->upkeep_due(p->store) || idle)
         if (p->store->ops->upkeep(p->store, idle, &err) < 0)
             log_write_limited(&once, 5000, LOG_WARN, "store.upkeep_failed", LOG_FIELDS(LOG_E(&err)));
+    if (idle && p->stats.commits - p->given_back >= GIVE_BACK_COMMITS) {
+        mem_give_back();
+        p->given_back = p->stats.commits;
+    }
     if (p->now_ms < p->next_purge_ms) return;
     if (p->store->ops->purge(p->store, &keep, p->now_ms, PURGE_ROWS, &deleted, &err) < 0)
         log_warn("store.purge_failed", LOG_E(&err));

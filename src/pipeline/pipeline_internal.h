@@ -14,8 +14,9 @@ enum {
     BATCH_BYTES = 4 << 20,
     ROW_CEILING = 8 << 20,
     ROW_KEEP_BYTES = 64 << 10,   /* a row buffer that grew beyond this is given back */
-    DETAIL_KEEP_BYTES = 4 << 20, /* incident details kept in memory; the rest is paged in when needed */
+    DETAIL_KEEP_BYTES = 2 << 20, /* incident details kept in memory; the rest is paged in when needed */
     IDLE_MS = 250,               /* quiet that long: time for housekeeping */
+    GIVE_BACK_COMMITS = 16,      /* so many since memory was last given back make it worth doing again */
     PURGE_EVERY_MS = 60000,
     PURGE_ROWS = 500,
     HEAL_EVERY_MS = 1000,        /* after a failed commit: how often the store is tried again */
@@ -89,6 +90,7 @@ struct pipeline {
     struct map source_starts;    /* source name -> int64_t */
     bool engine_stale;           /* a failed commit: rebuild from the store before the next batch */
     size_t idle_rounds;
+    uint64_t given_back;         /* stats.commits then */
 
     pthread_mutex_t lock;        /* guards what follows */
     struct config *config;

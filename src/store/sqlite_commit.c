@@ -251,6 +251,7 @@ int sq_upkeep(struct store *store, bool idle, struct err *err)
         s->sync_failed = err->code == ERR_UNCERTAIN;
         return -1;
     }
+    if (idle) sqlite3_db_release_memory(s->db); /* what a rush filled the cache with */
     if (rc == SQLITE_OK && log >= 0) {
         s->log_pages = log;
         s->log_copied = copied;
