@@ -163,7 +163,7 @@ struct http {
     uint64_t generation;
     bool log_requests;
     struct http_backend backend;
-    bool attached, draining;
+    bool attached, draining, closing; /* closing: nothing may be suspended any more */
     struct http_conn *conns;
     size_t conn_count;
     struct map peers;

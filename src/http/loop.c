@@ -222,6 +222,7 @@ static void *loop_main(void *arg)
         MHD_quiesce_daemon(h->mhd);
         close_listener(h);
     }
+    h->closing = true;
     http_readers_stop(&h->readers);
     take_finished(h);
     let_go(h);

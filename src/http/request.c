@@ -311,6 +311,10 @@ static enum MHD_Result complete(struct http_request *r)
         route->handle(r, NULL);
         return http_answer(r);
     }
+    if (r->http->closing) {
+        http_busy(r, "stopping");
+        return http_answer(r);
+    }
     if (route->where == HTTP_WRITE) {
         fill_work(r);
         if (route->prepare(r) < 0) return http_answer(r);
