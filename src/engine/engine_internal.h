@@ -202,13 +202,17 @@ uint32_t key_hash(const struct engine_rule *r, const struct part *p, struct str 
 /* window.c */
 struct window *window_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
 struct window *window_get(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
-/* The best count of any window that holds the entry; known: a fuller report of an entry that may be there. */
-int64_t window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run, bool known);
-int64_t window_count(const struct window *w, const struct rule_condition *c, int64_t until_ms, bool *holds_until, int64_t *clears_ms);
-void window_runs(const struct window *w, struct incident *i, struct engine *e);
+void window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run);
+struct window_span { size_t from, to; int64_t count; }; /* entries, and what the rule counts of them */
+/* The fullest window of the rule's length that holds event_ms. */
+struct window_span window_best(const struct window *w, int64_t event_ms);
+/* Does the condition hold in the window that ends now? *clears_ms: when, without more hits, it no longer will. */
+bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms);
+void window_runs(const struct window *w, struct window_span span, struct incident *i, struct engine *e);
 void window_drop(struct engine *e, struct window *w);
 struct str window_cell_key(struct arena *a, const struct window *w);
 /* hit.c */
+void incident_arm_clears(struct step_context *c, struct incident *i);
 void engine_event(struct step_context *c, const struct engine_input *in);
 /* life.c: the life of an incident */
 void incident_open(struct step_context *c, struct incident *i);
@@ -217,6 +221,8 @@ void incident_speak_first(struct step_context *c, struct incident *i);
 void incident_open_over(struct step_context *c, struct incident *i, struct str reason);
 void incident_criterion(struct step_context *c, struct incident *i, enum criterion why); /* linger, then resolve */
 void incident_relapse(struct step_context *c, struct incident *i);
+void incident_arm_quiet(struct incident *i);
+int64_t incident_repeat_wait(const struct incident *i); /* before the next reminder; 0 = there is none */
 void incident_resolve(struct step_context *c, struct incident *i, struct str reason);
 void incident_due(struct step_context *c, struct incident *i);
 void incident_want_update(struct step_context *c, struct incident *i);

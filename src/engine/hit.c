@@ -7,6 +7,8 @@ struct hit {
     struct engine_rule *rule;
     const struct engine_input *in;
     bool fuller;
+    struct rule_key *counted; /* of a fuller report: the keys under which the thinner one was a hit already */
+    size_t counted_count;
 };
 
 static struct part *part_of(struct step_context *c, const struct rule_subject *s)
@@ -14,21 +16,25 @@ static struct part *part_of(struct step_context *c, const struct rule_subject *s
     return part_get(c->e, s->run->project, s->run->env);
 }
 
+/* What is known of the last hit, from this report. */
+static void take_details(struct step_context *c, struct incident *i, const struct hit *h)
+{
+    struct rule_subject *s = h->subject;
+    if (s->transition->event_ms < i->last_event_ms && i->hits > 1) return;
+    i->last_event_ms = s->transition->event_ms;
+    i->last_state = (uint8_t)s->transition->state;
+    incident_set_last_run(i, s->run->id);
+    detail_set(c, i, s, h->in->u.event.dashboard);
+}
+
 /* Joins the hit to an incident that is there already. */
 static void join(struct step_context *c, struct incident *i, const struct hit *h)
 {
-    struct rule_subject *s = h->subject;
-    bool again = h->fuller && incident_has_run(i, s->run->id);
-    incident_add_run(c->e, i, s->run->id);
-    if (!again) i->hits++;
+    incident_add_run(c->e, i, h->subject->run->id);
+    i->hits++;
     i->successes = 0;
     i->last_hit_ms = c->now_ms;
-    if (s->transition->event_ms >= i->last_event_ms || i->hits == 1) {
-        i->last_event_ms = s->transition->event_ms;
-        i->last_state = (uint8_t)s->transition->state;
-        incident_set_last_run(i, s->run->id);
-        detail_set(c, i, s, h->in->u.event.dashboard);
-    }
+    take_details(c, i, h);
     incident_touch(c->e, i);
 }
 
@@ -49,29 +55,20 @@ static void note_hit(struct step_context *c, const struct incident *i, const str
     note(c, i->id, "hit", json_draft_end(&d, c->out->arena));
 }
 
-static void arm_quiet(struct incident *i)
-{
-    const struct rule *r = i->rule->now;
-    for (size_t k = 0; k < r->resolve_count; k++)
-        if (r->resolve[k].kind == RULE_QUIET) i->due[DUE_QUIET] = i->last_hit_ms + r->resolve[k].quiet_ms;
-}
-
-static void arm_clears(struct step_context *c, struct incident *i)
+void incident_arm_clears(struct step_context *c, struct incident *i)
 {
     const struct rule *r = i->rule->now;
     struct window *w = window_find(c->e, i->rule, i->part, i->key);
-    bool holds;
     int64_t clears_ms;
     if (r->condition.kind != RULE_COUNT || !w) return;
     for (size_t k = 0; k < r->resolve_count; k++) {
         if (r->resolve[k].kind != RULE_CLEARS) continue;
-        window_count(w, &r->condition, c->now_ms, &holds, &clears_ms);
+        window_holds(w, c->now_ms, &clears_ms);
         i->due[DUE_CLEARS] = clears_ms > c->now_ms ? clears_ms : c->now_ms;
     }
 }
 
-static struct incident *start(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key,
-                              const struct window *w)
+static struct incident *start(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key)
 {
     const struct rule *r = h->rule->now;
     uint64_t id = id_next(&c->e->ids, c->now_ms);
@@ -79,19 +76,35 @@ static struct incident *start(struct step_context *c, struct hit *h, struct part
     i->state = INCIDENT_PENDING;
     i->first_ms = c->now_ms;
     c->e->stats.incidents_pending++;
-    if (w) window_runs(w, i, c->e);
-    if (w && i->hits) i->hits--; /* join counts this hit again */
     return i;
 }
 
-/* 1 the condition holds (or there is none), 0 it does not yet. *w = the window, when there is one. */
-static bool condition_holds(struct step_context *c, const struct hit *h, struct part *p, struct str key, struct window **w)
+/* The incident that this hit joins or starts; NULL while the condition does not hold. */
+static struct incident *incident_of(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key, struct incident *i)
 {
-    const struct rule *r = h->rule->now;
-    *w = NULL;
-    if (r->condition.kind == RULE_EVERY_HIT) return true;
-    *w = window_get(c->e, h->rule, p, key);
-    return window_add(c->e, *w, h->subject->transition->event_ms, h->subject->run->id, h->fuller) >= r->condition.n;
+    const struct rule_condition *condition = &h->rule->now->condition;
+    int64_t event_ms = h->subject->transition->event_ms;
+    struct window_span best;
+    struct window *w;
+    if (condition->kind == RULE_EVERY_HIT) return i ? i : start(c, h, p, key);
+    w = window_get(c->e, h->rule, p, key->key);
+    window_add(c->e, w, event_ms, h->subject->run->id);
+    if (i) return i; /* it absorbs further hits, whatever the window says */
+    best = window_best(w, event_ms);
+    if (best.count < condition->n) return NULL;
+    i = start(c, h, p, key);
+    window_runs(w, best, i, c->e);
+    i->hits--; /* join counts this hit */
+    return i;
+}
+
+/* A condition that cleared must hold again; a success is undone by any hit. */
+static bool relapses(struct step_context *c, const struct incident *i)
+{
+    struct window *w = window_find(c->e, i->rule, i->part, i->key);
+    int64_t clears_ms;
+    if (!incident_lingers(i)) return false;
+    return i->criterion != BY_CLEARING || (w && window_holds(w, c->now_ms, &clears_ms));
 }
 
 /* A late hit of a run that is known to have succeeded since, and nobody else's trouble. */
@@ -106,28 +119,52 @@ static void open_hit(struct step_context *c, const struct hit *h, struct inciden
     else incident_open(c, i);
 }
 
-static void hit_key(struct step_context *c, struct hit *h, struct part *p, struct rule_key *key)
+/* Over the bound of keys, hits of keys that are not known yet join one incident. It is nobody's in particular: no
+ * single success ends it. */
+static struct incident *find(struct step_context *c, const struct hit *h, struct part *p, struct rule_key *key)
 {
     struct incident *i = incident_find(c->e, h->rule, p, key->key);
-    struct window *w;
-    bool holds, was_new;
-    if (!i && h->rule->open + h->rule->windows >= c->e->limits.keys_per_rule) {
-        c->e->stats.collapsed_keys++;
-        key->key = STR("(overflow)");
-        i = incident_find(c->e, h->rule, p, key->key);
+    if (i || h->rule->open + h->rule->windows < c->e->limits.keys_per_rule) return i;
+    if (window_find(c->e, h->rule, p, key->key)) return NULL;
+    c->e->stats.collapsed_keys++;
+    *key = (struct rule_key){ STR("(overflow)"), STR_NONE, STR_NONE };
+    return incident_find(c->e, h->rule, p, key->key);
+}
+
+static bool was_counted(const struct hit *h, struct str key)
+{
+    for (size_t k = 0; k < h->counted_count; k++)
+        if (str_eq(h->counted[k].key, key)) return true;
+    return false;
+}
+
+/* Another report of a hit that was counted: it may only know more. */
+static void refresh(struct step_context *c, const struct hit *h, struct incident *i)
+{
+    if (!i || !incident_has_run(i, h->subject->run->id)) return;
+    take_details(c, i, h);
+    incident_want_update(c, i);
+    incident_rearm(c->e, i);
+}
+
+static void hit_key(struct step_context *c, struct hit *h, struct part *p, struct rule_key *key)
+{
+    struct incident *there, *i;
+    if (was_counted(h, key->key)) {
+        refresh(c, h, incident_find(c->e, h->rule, p, key->key));
+        return;
     }
-    holds = condition_holds(c, h, p, key->key, &w);
-    if (!i && !holds) return;
-    was_new = i == NULL;
-    if (was_new) i = start(c, h, p, key, w);
+    there = find(c, h, p, key);
+    i = incident_of(c, h, p, key, there);
+    if (!i) return;
     join(c, i, h);
     note_hit(c, i, h);
-    arm_quiet(i);
-    arm_clears(c, i);
-    if (i->due[DUE_LINGER] != ENGINE_NEVER) incident_relapse(c, i);
+    incident_arm_quiet(i);
+    incident_arm_clears(c, i);
+    if (relapses(c, i)) incident_relapse(c, i);
     if (i->state == INCIDENT_PENDING) {
         if ((int64_t)i->run_count >= h->rule->now->at_least) open_hit(c, h, i);
-    } else if (!was_new) {
+    } else if (there) {
         incident_want_update(c, i);
     }
     if (!i->ended) incident_rearm(c->e, i);
@@ -142,6 +179,48 @@ static void hit_rule(struct step_context *c, struct hit *h)
     for (size_t k = 0; k < n && !c->failed; k++) hit_key(c, h, p, &keys[k]);
 }
 
+/* What a report told before it gained these fields. */
+static struct run thinner(const struct run *full, uint32_t gained)
+{
+    struct run r = *full;
+    const struct { uint32_t bit; struct str *text; } texts[] = {
+        { RUN_HAS_TASK, &r.task },       { RUN_HAS_VERSION, &r.version }, { RUN_HAS_QUEUE, &r.queue },       { RUN_HAS_ROOT, &r.root },
+        { RUN_HAS_PARENT, &r.parent },   { RUN_HAS_MACHINE, &r.machine }, { RUN_HAS_REGION, &r.region },
+        { RUN_HAS_SCHEDULE, &r.schedule }, { RUN_HAS_BATCH, &r.batch },
+    };
+    const struct { uint32_t bit; int64_t *ms; } times[] = {
+        { RUN_HAS_CREATED, &r.created_ms }, { RUN_HAS_STARTED, &r.started_ms }, { RUN_HAS_FINISHED, &r.finished_ms }, { RUN_HAS_DELAYED, &r.delayed_ms },
+    };
+    r.present &= ~gained;
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (gained & texts[k].bit) *texts[k].text = STR_NONE;
+    for (size_t k = 0; k < sizeof times / sizeof *times; k++)
+        if (gained & times[k].bit) *times[k].ms = RUN_TIME_NONE;
+    if (gained & RUN_HAS_FINISHED) r.duration_ms = RUN_TIME_NONE;
+    if (gained & RUN_HAS_TAGS) r.tag_count = 0;
+    if (gained & RUN_HAS_TEST) r.test = false;
+    if (gained & RUN_HAS_ATTEMPT) r.attempt = 0;
+    if (gained & RUN_HAS_ERROR) r.error = (struct run_error){ 0 };
+    if (gained & RUN_HAS_METADATA) r.metadata = (struct json){ 0 };
+    if ((gained & RUN_HAS_STATE) && (run_state_class(r.state) & RUN_CLASS_FAILED)) r.state = RUN_FAILED; /* "in some way" */
+    return r;
+}
+
+/* A fuller report is no second hit of a rule that the thinner one hit: under which keys did it? */
+static size_t counted_keys(const struct rule *r, const struct rule_subject *s, struct rule_key *out)
+{
+    const struct transition *t = s->transition;
+    struct run before = thinner(s->run, t->gained);
+    struct transition then = *t;
+    struct rule_subject subject;
+    if (!t->derived && t->state != RUN_REATTEMPTING) {
+        then.state = before.state;
+        then.attempt = before.attempt;
+    }
+    rule_subject_init(&subject, s->arena, &before, &then, s->arrival_ms);
+    return rule_matches(r, &subject) ? rule_keys(r, &subject, out, KEYS_PER_HIT) : 0;
+}
+
 static void all_hits(struct step_context *c, const struct engine_input *in, struct rule_subject *s)
 {
     const struct transition *t = in->u.event.transition;
@@ -149,9 +228,11 @@ static void all_hits(struct step_context *c, const struct engine_input *in, stru
     size_t n = ruleset_candidates(c->e->rules, s, &c->e->scratch, &candidates);
     for (size_t k = 0; k < n && !c->failed; k++) {
         const struct rule *r = c->e->rules->rules[candidates[k]];
-        struct hit h = { s, c->e->by_index[candidates[k]], in, t->kind == TRANSITION_FULLER };
-        if (h.fuller && !(r->reads & t->gained)) continue;
-        if (rule_matches(r, s)) hit_rule(c, &h);
+        struct rule_key counted[KEYS_PER_HIT];
+        struct hit h = { s, c->e->by_index[candidates[k]], in, t->kind == TRANSITION_FULLER, counted, 0 };
+        if ((h.fuller && !(r->reads & t->gained)) || !rule_matches(r, s)) continue;
+        if (h.fuller) h.counted_count = counted_keys(r, s, counted);
+        hit_rule(c, &h);
     }
 }
 
@@ -189,6 +270,7 @@ static void run_ended(struct step_context *c, struct incident *i, const struct r
     }
     if (i->last_state == (uint8_t)s->transition->state) return; /* it was the hit itself */
     i->last_state = (uint8_t)s->transition->state;
+    incident_arm_quiet(i);
     i->due[DUE_REPEAT] = ENGINE_NEVER;
     i->repeat_next = UINT16_MAX; /* no more of them */
     note(c, i->id, "run ended", note_text(c, "state", name));
@@ -197,24 +279,37 @@ static void run_ended(struct step_context *c, struct incident *i, const struct r
     incident_rearm(c->e, i);
 }
 
+/* Successes are counted in a row: a failure that is no hit of the rule breaks it, too. */
+static void row_broken(struct step_context *c, struct incident *i)
+{
+    if (i->successes == 0) return;
+    i->successes = 0;
+    incident_touch(c->e, i);
+}
+
+/* The incidents of one key that a finished run speaks of: the one with that key, or all with its identity. */
+static void after_key(struct step_context *c, struct engine_rule *r, struct part *p, const struct rule_key *key, struct rule_subject *s)
+{
+    bool success = run_state_class(s->transition->state) & RUN_CLASS_SUCCESS;
+    struct incident *i = r->now->by_identity ? incident_find(c->e, r, p, key->key) : incident_first_by_identity(c->e, r, p, key->identity), *next;
+    for (; i && !c->failed; i = next) {
+        next = i->sibling;
+        if (success)
+            success_for(c, i, s);
+        else if (run_state_class(s->transition->state) & RUN_CLASS_FAILED)
+            row_broken(c, i);
+    }
+}
+
 static void after_rule(struct step_context *c, struct engine_rule *r, struct rule_subject *s, bool success)
 {
     struct rule_key keys[KEYS_PER_HIT];
     struct part *p = part_of(c, s);
     size_t n = rule_keys(r->now, s, keys, KEYS_PER_HIT);
     for (size_t k = 0; k < n && !c->failed; k++) {
-        struct incident *i, *next;
-        if (!success) {
-            i = incident_find(c->e, r, p, keys[k].key);
-            if (i) run_ended(c, i, s);
-            continue;
-        }
-        i = r->now->by_identity ? incident_find(c->e, r, p, keys[k].key)
-                                : incident_first_by_identity(c->e, r, p, keys[k].identity);
-        for (; i && !c->failed; i = next) {
-            next = i->sibling;
-            success_for(c, i, s);
-        }
+        struct incident *own = success || !r->now->by_run ? NULL : incident_find(c->e, r, p, keys[k].key);
+        after_key(c, r, p, &keys[k], s);
+        if (own) run_ended(c, own, s);
     }
 }
 
@@ -229,8 +324,8 @@ static void all_ends(struct step_context *c, const struct engine_input *in, stru
     n = ruleset_success_candidates(c->e->rules, s, &c->e->success_scratch, &candidates);
     for (size_t k = 0; k < n && !c->failed; k++) {
         struct engine_rule *r = c->e->by_index[candidates[k]];
-        if (r->open == 0 || !(success || r->now->by_run) || !rule_in_population(r->now, s)) continue;
-        after_rule(c, r, s, success);
+        if (r->open == 0 || !(success || r->now->by_run || successes_wanted(r->now) > 1)) continue;
+        if (rule_in_population(r->now, s)) after_rule(c, r, s, success);
     }
 }
 

@@ -4,6 +4,8 @@
 #include "base/timefmt.h"
 #include "engine/engine_internal.h"
 
+enum { RUN_ENDED_QUIET_MS = 86400000 };
+
 /* --- opening --------------------------------------------------------------------------------------------------- */
 static int by_due(const void *a, const void *b)
 {
@@ -33,14 +35,18 @@ static void freeze_steps(struct step_context *c, struct incident *i)
     qsort(i->steps, n, sizeof *i->steps, by_due);
 }
 
-static void arm_repeat(struct incident *i, int64_t from_ms)
+int64_t incident_repeat_wait(const struct incident *i)
 {
     const struct rule *r = i->rule->now;
     size_t k = i->repeat_next;
-    i->due[DUE_REPEAT] = ENGINE_NEVER;
-    if (r->repeat_count == 0 || k == UINT16_MAX) return;
-    if (k >= r->repeat_count) k = r->repeat_count - 1;
-    i->due[DUE_REPEAT] = from_ms + r->repeat_ms[k];
+    if (r->repeat_count == 0 || k == UINT16_MAX) return 0;
+    return r->repeat_ms[k < r->repeat_count ? k : r->repeat_count - 1];
+}
+
+static void arm_repeat(struct incident *i, int64_t from_ms)
+{
+    int64_t wait_ms = incident_repeat_wait(i);
+    i->due[DUE_REPEAT] = wait_ms > 0 ? from_ms + wait_ms : ENGINE_NEVER;
 }
 
 /* Open, and nobody told yet. */
@@ -228,6 +234,19 @@ void incident_open_over(struct step_context *c, struct incident *i, struct str r
 }
 
 /* --- timers --------------------------------------------------------------------------------------------------------- */
+void incident_arm_quiet(struct incident *i)
+{
+    const struct rule *r = i->rule->now;
+    bool ended = r->by_run && (run_state_class((enum run_state)i->last_state) & RUN_CLASS_FINISHED), by_hand = false;
+    int64_t quiet_ms = 0;
+    for (size_t k = 0; k < r->resolve_count; k++) {
+        if (r->resolve[k].kind == RULE_QUIET) quiet_ms = r->resolve[k].quiet_ms;
+        by_hand |= r->resolve[k].kind == RULE_MANUAL;
+    }
+    if (quiet_ms == 0 && ended && !by_hand) quiet_ms = RUN_ENDED_QUIET_MS; /* nothing else will ever be heard of this run */
+    i->due[DUE_QUIET] = quiet_ms > 0 ? i->last_hit_ms + quiet_ms : ENGINE_NEVER;
+}
+
 static void quiet_due(struct step_context *c, struct incident *i)
 {
     char text[TIMEFMT_SIZE];
@@ -238,11 +257,8 @@ static void quiet_due(struct step_context *c, struct incident *i)
 static void clears_due(struct step_context *c, struct incident *i)
 {
     struct window *w = window_find(c->e, i->rule, i->part, i->key);
-    const struct rule *r = i->rule->now;
-    bool holds = false;
-    int64_t clears_ms = c->now_ms;
-    if (w && r->condition.kind == RULE_COUNT) window_count(w, &r->condition, c->now_ms, &holds, &clears_ms);
-    if (holds)
+    int64_t clears_ms;
+    if (w && i->rule->now->condition.kind == RULE_COUNT && window_holds(w, c->now_ms, &clears_ms))
         i->due[DUE_CLEARS] = clears_ms;
     else
         incident_criterion(c, i, BY_CLEARING);

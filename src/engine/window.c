@@ -82,50 +82,87 @@ static void insert(struct window *w, struct window_entry entry)
     w->entries.v[at] = entry;
 }
 
-static int64_t count_between(const struct window *w, size_t from, size_t to, bool of_runs)
+/* --- counting -------------------------------------------------------------------------------------------------- */
+/* How often each run stands in a stretch of entries that moves on, and how many different ones there are. */
+struct tally {
+    uint64_t *runs; /* 0 = free */
+    uint32_t *times;
+    size_t mask;
+    int64_t distinct;
+};
+
+static void tally_init(struct tally *t, size_t entries)
 {
-    int64_t n = 0;
-    if (!of_runs) return (int64_t)(to - from);
-    for (size_t i = from; i < to; i++) { /* windows are short: quadratic on purpose, no second structure */
-        bool seen = false;
-        for (size_t k = from; k < i && !seen; k++) seen = w->entries.v[k].run == w->entries.v[i].run;
-        n += !seen;
-    }
-    return n;
+    size_t cap = 16;
+    while (cap < entries * 2) cap *= 2;
+    *t = (struct tally){ xcalloc(cap, sizeof *t->runs), xcalloc(cap, sizeof *t->times), cap - 1, 0 };
 }
 
-/* The largest count of any window of the rule's length that holds the entry at event_ms. */
-static int64_t best_count(const struct window *w, const struct rule_condition *c, int64_t event_ms)
+static void tally_fini(struct tally *t)
 {
-    int64_t best = 0;
-    for (size_t from = 0; from < w->entries.n; from++) {
-        int64_t start = w->entries.v[from].event_ms, n;
-        size_t to = from;
-        if (start > event_ms) break;
-        if (start <= event_ms - c->window_ms) continue; /* (start, start + window] would end before it */
-        while (to < w->entries.n && w->entries.v[to].event_ms < start + c->window_ms) to++;
-        n = count_between(w, from, to, c->of_runs);
-        if (n > best) best = n;
+    free(t->runs);
+    free(t->times);
+}
+
+static uint32_t *tally_of(struct tally *t, uint64_t run)
+{
+    size_t at;
+    if (run == 0) run = 1;
+    for (at = run & t->mask; t->runs[at] && t->runs[at] != run; at = (at + 1) & t->mask) {}
+    t->runs[at] = run;
+    return &t->times[at];
+}
+
+static void tally_add(struct tally *t, uint64_t run)
+{
+    t->distinct += (*tally_of(t, run))++ == 0;
+}
+
+static void tally_remove(struct tally *t, uint64_t run)
+{
+    t->distinct -= --*tally_of(t, run) == 0;
+}
+
+/* The first entry behind until_ms. */
+static size_t behind(const struct window *w, int64_t until_ms)
+{
+    size_t low = 0, high = w->entries.n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (w->entries.v[mid].event_ms <= until_ms) low = mid + 1;
+        else high = mid;
     }
+    return low;
+}
+
+/* Of all windows of the rule's length that begin at an entry and hold event_ms, the fullest. */
+struct window_span window_best(const struct window *w, int64_t event_ms)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    struct window_span best = { 0, 0, 0 };
+    struct tally t;
+    size_t from = behind(w, event_ms - c->window_ms), to = from;
+    tally_init(&t, w->entries.n - from);
+    for (; from < w->entries.n && w->entries.v[from].event_ms <= event_ms; from++) {
+        int64_t n;
+        for (; to < w->entries.n && w->entries.v[to].event_ms < w->entries.v[from].event_ms + c->window_ms; to++)
+            tally_add(&t, w->entries.v[to].run);
+        n = c->of_runs ? t.distinct : (int64_t)(to - from);
+        if (n > best.count) best = (struct window_span){ from, to, n };
+        tally_remove(&t, w->entries.v[from].run);
+    }
+    tally_fini(&t);
     return best;
 }
 
-static bool has_entry(const struct window *w, struct window_entry x)
-{
-    for (size_t i = 0; i < w->entries.n; i++)
-        if (w->entries.v[i].event_ms == x.event_ms && w->entries.v[i].run == x.run) return true;
-    return false;
-}
-
-int64_t window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run, bool known)
+void window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run)
 {
     const struct rule_condition *c = &w->rule->now->condition;
-    struct window_entry entry = { event_ms, str_hash_stable(run) };
     int64_t over_ms;
-    if (known && has_entry(w, entry)) return best_count(w, c, event_ms);
-    insert(w, entry);
+    size_t most = (size_t)c->n > e->limits.window_entries ? (size_t)c->n : e->limits.window_entries;
+    insert(w, (struct window_entry){ event_ms, str_hash_stable(run) });
     drop_old(w, c->window_ms);
-    if (w->entries.n > e->limits.window_entries) { /* over the bound: the oldest collapses into a counter */
+    if (w->entries.n > most) { /* over the bound: the oldest collapses into a counter */
         memmove(w->entries.v, w->entries.v + 1, (w->entries.n - 1) * sizeof *w->entries.v);
         w->entries.n--;
         w->collapsed++;
@@ -135,36 +172,45 @@ int64_t window_add(struct engine *e, struct window *w, int64_t event_ms, struct 
     over_ms = w->entries.v[w->entries.n - 1].event_ms;
     if (over_ms < e->now_ms) over_ms = e->now_ms; /* late events count among themselves, too */
     timer_set(e, &w->timer, over_ms + c->window_ms + LATE_MS);
-    return best_count(w, c, event_ms);
 }
 
-/* Count in the window ending at until_ms; *clears_ms: when, with no more hits, it falls below n. */
-int64_t window_count(const struct window *w, const struct rule_condition *c, int64_t until_ms, bool *holds, int64_t *clears_ms)
+bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms)
 {
-    size_t from = 0;
-    int64_t n;
-    *clears_ms = until_ms;
-    while (from < w->entries.n && w->entries.v[from].event_ms <= until_ms - c->window_ms) from++;
-    n = count_between(w, from, w->entries.n, c->of_runs);
-    *holds = n >= c->n;
-    for (size_t k = from; k < w->entries.n && count_between(w, k, w->entries.n, c->of_runs) >= c->n; k++)
-        *clears_ms = w->entries.v[k].event_ms + c->window_ms;
-    return n;
+    const struct rule_condition *c = &w->rule->now->condition;
+    size_t from = behind(w, now_ms - c->window_ms), at = w->entries.n;
+    int64_t n = 0;
+    struct tally t;
+    *clears_ms = now_ms;
+    if ((int64_t)(at - from) < c->n) return false;
+    tally_init(&t, c->of_runs ? at - from : 0);
+    while (at > from && n < c->n) { /* from the newest back: the one that makes it n leaves last */
+        at--;
+        if (c->of_runs) tally_add(&t, w->entries.v[at].run);
+        n = c->of_runs ? t.distinct : n + 1;
+    }
+    tally_fini(&t);
+    if (n < c->n) return false;
+    *clears_ms = w->entries.v[at].event_ms + c->window_ms;
+    return true;
+}
+
+static bool keeps_run(const struct incident *i, uint64_t run)
+{
+    const uint64_t *runs = incident_runs(i);
+    for (size_t k = i->runs_kept; k-- > 0;)
+        if (runs[k] == run) return true;
+    return false;
 }
 
 /* An incident that opens by a window takes its runs over: they are what it is about. */
-void window_runs(const struct window *w, struct incident *i, struct engine *e)
+void window_runs(const struct window *w, struct window_span span, struct incident *i, struct engine *e)
 {
-    const struct rule_condition *c = &w->rule->now->condition;
-    int64_t newest = w->entries.v[w->entries.n - 1].event_ms;
-    for (size_t k = 0; k < w->entries.n; k++) {
-        bool seen = false;
-        if (w->entries.v[k].event_ms <= newest - c->window_ms) continue;
+    for (size_t k = span.from; k < span.to; k++) {
+        uint64_t run = w->entries.v[k].run;
         i->hits++;
-        for (size_t r = 0; r < i->runs_kept && !seen; r++) seen = incident_runs(i)[r] == w->entries.v[k].run;
-        if (seen) continue;
+        if (keeps_run(i, run)) continue;
         i->run_count++;
-        if (i->runs_kept < e->limits.runs_per_incident) incident_keep_run(i, w->entries.v[k].run);
+        if (i->runs_kept < e->limits.runs_per_incident) incident_keep_run(i, run);
     }
 }
 

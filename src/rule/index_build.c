@@ -230,8 +230,10 @@ static void build_end(struct build *b)
     vec_free(&b->slots);
 }
 
-static bool counts_successes(const struct rule *r)
+/* Whose incidents does the end of a run concern? One that is keyed by the run follows it to the end. */
+static bool hears_of_ends(const struct rule *r)
 {
+    if (r->by_run) return true;
     for (size_t i = 0; i < r->resolve_count; i++)
         if (r->resolve[i].kind == RULE_SUCCESS) return true;
     return false;
@@ -244,7 +246,7 @@ void index_build(struct arena *a, struct ruleset *rs)
     for (size_t i = 0; i < rs->rule_count; i++) {
         struct rule *r = rs->rules[i];
         add_rule(&hits, r, r->when);
-        if (counts_successes(r)) add_rule(&successes, r, r->population);
+        if (hears_of_ends(r)) add_rule(&successes, r, r->population);
         (void)map_put(&index->names, r->name, r);
     }
     build_end(&hits);

@@ -145,7 +145,8 @@ struct rule_scratch { uint64_t *seen; size_t words; uint32_t *list; size_t list_
 void rule_scratch_fini(struct rule_scratch *s);
 size_t ruleset_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
                           const uint32_t **indexes);
-/* The same over populations, only rules whose resolve counts successes. */
+/* The same over populations, only rules whose resolve counts successes or whose incidents are keyed by run: those
+ * that the end of a run concerns. */
 size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject *s,
                                   struct rule_scratch *scratch, const uint32_t **indexes);
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
