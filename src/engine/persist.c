@@ -175,8 +175,10 @@ static void collect_incident(struct engine *e, struct incident *i, struct engine
         struct err err;
         struct step_context c = { .e = e, .out = &scratch, .now_ms = e->now_ms, .err = &err };
         struct detail d;
+        uint64_t failures = e->stats.template_failures; /* counted where it is told */
         row.detail = str_dup(out->arena, (struct str){ i->detail, i->detail_bytes });
         row.title = content_title(&c, i);
+        e->stats.template_failures = failures;
         if (detail_get(&c, i, &d) == 0) {
             row.task = d.run.task.p ? d.run.task : STR("");
             row.last_run = d.run.id;

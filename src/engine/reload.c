@@ -75,6 +75,43 @@ static void settle(struct step_context *c, const struct ruleset *after)
     }
 }
 
+/* --- other settings of rules that go on ------------------------------------------------------------------------- */
+/* Between a due time and the moment it counts from (-1), and back under the settings of now (+1). */
+static void turn_waits(struct incident *i, int sign)
+{
+    if (i->due[DUE_REPEAT] != ENGINE_NEVER) i->due[DUE_REPEAT] += sign * incident_repeat_wait(i);
+    if (incident_lingers(i)) i->due[DUE_LINGER] += sign * i->rule->now->linger_ms;
+}
+
+static bool clears(const struct rule *r)
+{
+    for (size_t k = 0; k < r->resolve_count; k++)
+        if (r->resolve[k].kind == RULE_CLEARS) return true;
+    return false;
+}
+
+static void apply_settings(struct step_context *c, struct incident *i)
+{
+    const struct rule *r = i->rule->now;
+    int64_t wait_due = i->opened_ms + r->wait_ms;
+    incident_arm_quiet(i);
+    if (!clears(r)) i->due[DUE_CLEARS] = ENGINE_NEVER;
+    else if (i->due[DUE_CLEARS] == ENGINE_NEVER && !incident_lingers(i)) incident_arm_clears(c, i);
+    if (i->due[DUE_WAIT] != ENGINE_NEVER && i->due[DUE_WAIT] != wait_due && i->last_told_ms == 0)
+        i->due[DUE_WAIT] = wait_due > c->now_ms ? wait_due : c->now_ms;
+    if (incident_repeat_wait(i) == 0) i->due[DUE_REPEAT] = ENGINE_NEVER;
+    else if (i->state == INCIDENT_OPEN && i->due[DUE_REPEAT] == ENGINE_NEVER) i->due[DUE_REPEAT] = c->now_ms + incident_repeat_wait(i);
+    if (i->state == INCIDENT_PENDING && (int64_t)i->run_count >= r->at_least) incident_open(c, i);
+    if (!i->ended) incident_rearm(c->e, i);
+}
+
+/* A shorter wait may be over already: that is now, and not late. */
+static void not_late(struct incident *i, int64_t now_ms)
+{
+    if (i->due[DUE_REPEAT] < now_ms) i->due[DUE_REPEAT] = now_ms;
+    if (i->due[DUE_LINGER] < now_ms) i->due[DUE_LINGER] = now_ms;
+}
+
 static struct step_context context(struct engine *e, int64_t now_ms, struct engine_output *out, struct err *err)
 {
     if (now_ms > e->now_ms) e->now_ms = now_ms;
@@ -86,10 +123,17 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
     struct step_context c = context(e, now_ms, out, err);
     settle(&c, rules);
     if (c.failed) return -1;
-    engine_bind_rules(e, rules);
     for (size_t k = 0; k < e->by_id.n; k++)
-        if (e->by_id.v[k]) incident_rearm(e, e->by_id.v[k]);
-    return 0;
+        if (e->by_id.v[k]) turn_waits(e->by_id.v[k], -1);
+    engine_bind_rules(e, rules);
+    for (size_t k = 0; k < e->by_id.n && !c.failed; k++) {
+        struct incident *i = e->by_id.v[k];
+        if (!i) continue;
+        turn_waits(i, 1);
+        not_late(i, c.now_ms);
+        apply_settings(&c, i);
+    }
+    return c.failed ? -1 : 0;
 }
 
 int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out, struct err *err)
@@ -104,7 +148,7 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
         if (other || i->rule->gone)
             *vec_push(&ids) = i->id;
         else
-            incident_rearm(e, i);
+            apply_settings(&c, i);
     }
     resolve_all(&c, ids.v, ids.n, e->rules);
     vec_free(&ids);
