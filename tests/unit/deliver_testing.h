@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "config_testing.h"
 #include "deliver/deliver_internal.h"
 
 #define COUNT(x) (sizeof(x) / sizeof *(x))
@@ -16,25 +17,8 @@
 /* A configuration with these destinations: lines of YAML, indented by two. */
 static inline struct config *bench_config(const char *destinations)
 {
-    char path[] = "/tmp/runbell-deliver-XXXXXX";
     struct arena a = { 0 };
-    struct diags d;
-    struct config *c;
-    struct strbuf text;
-    int fd = mkstemp(path);
-    FILE *f = fdopen(fd, "w");
-    assert_non_null(f);
-    fprintf(f, "version: 1\ndestinations:\n%s", destinations);
-    fclose(f);
-    diags_init(&d, &a);
-    c = config_load(path, false, &d);
-    unlink(path);
-    if (!c) {
-        strbuf_init(&text, 1 << 20);
-        diags_print(&d, &text, false);
-        fail_msg("%s", text.p);
-    }
-    diags_fini(&d);
+    struct config *c = config_of(str_printf(&a, "version: 1\ndestinations:\n%s", destinations).p);
     arena_fini(&a);
     return c;
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "config_testing.h"
 #include "http/http.h"
 
 #define COUNT_OF(t) (sizeof(t) / sizeof *(t))
@@ -238,15 +239,11 @@ static int reader_run(struct store_reader *r, struct arena *a, struct str projec
 {
     struct run_seen seen = { .event_ms = 1000, .state = RUN_CRASHED, .event_id = 5 };
     struct run_known known = { .exists = true, .seen = &seen, .seen_count = 1, .task = STR("render") };
-    struct json_writer w;
-    struct strbuf b;
+    struct json_draft d;
     (void)r, (void)project, (void)env, (void)max, (void)err;
     *n = str_eq_c(run, "run_known");
-    strbuf_init(&b, 4096);
-    json_writer_init(&w, &b);
-    run_known_write(&known, &w);
-    out[0] = (struct store_run){ STR("default"), STR("prod"), run, str_dup(a, strbuf_view(&b)), 1000, 5 };
-    strbuf_fini(&b);
+    run_known_write(&known, json_draft_begin(&d, 4096));
+    out[0] = (struct store_run){ STR("default"), STR("prod"), run, json_draft_end(&d, a), 1000, 5 };
     return 0;
 }
 
@@ -310,25 +307,6 @@ struct server {
     struct config *config;
     int port;
 };
-
-USED static struct config *config_of(const char *yaml)
-{
-    char path[] = "/tmp/runbell-test-XXXXXX";
-    struct arena a = { 0 };
-    struct diags d;
-    struct config *c;
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, yaml, strlen(yaml)), (ssize_t)strlen(yaml));
-    close(fd);
-    diags_init(&d, &a);
-    c = config_load(path, false, &d);
-    unlink(path);
-    if (!c) fail_msg("the test's configuration: " STR_FMT, STR_ARG(d.items.v[0].text));
-    diags_fini(&d);
-    arena_fini(&a);
-    return c;
-}
 
 #define YAML_TAIL "destinations:\n  ops: {type: console}\n" \
     "rules:\n  any-crash:\n    when: {status: CRASHED}\n    notify: ops\n"

@@ -117,15 +117,9 @@ static inline struct message bench_message(enum message_kind kind)
 
 static inline struct json bench_stored(struct arena *a, const struct message *m)
 {
-    struct strbuf text;
-    struct json_writer w;
-    struct str copy;
-    strbuf_init(&text, 4 << 20);
-    json_writer_init(&w, &text);
-    message_write(m, &w);
-    copy = str_dup(a, strbuf_view(&text));
-    strbuf_fini(&text);
-    return bench_json(a, copy);
+    struct json_draft d;
+    message_write(m, json_draft_begin(&d, 4 << 20));
+    return bench_json(a, json_draft_end(&d, a));
 }
 
 static const struct notify_attempt bench_attempt = {

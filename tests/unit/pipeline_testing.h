@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "base/id.h"
+#include "config_testing.h"
 #include "pipeline/pipeline_internal.h"
 #include "source/webhook.h"
 
@@ -199,33 +200,17 @@ struct world {
 /* yaml: destinations, rules and what else is wanted; every "PORT" in it becomes the sink's. */
 static inline struct config *world_config(struct world *w, const char *yaml)
 {
-    char path[] = "/tmp/runbell-pipeline-XXXXXX";
-    struct arena a = { 0 };
-    struct diags d;
-    struct config *c;
     struct strbuf text;
-    FILE *f = fdopen(mkstemp(path), "w");
-    assert_non_null(f);
-    fprintf(f, "version: 1\nsources: {push: {type: webhook}}\n");
-    for (const char *at = yaml; *at; at++) {
-        if (strncmp(at, "PORT", 4) != 0) {
-            fputc(*at, f);
-            continue;
-        }
-        fprintf(f, "%d", w->sink->port);
-        at += 3;
+    struct config *c;
+    strbuf_init(&text, 1 << 20);
+    strbuf_c(&text, "version: 1\nsources: {push: {type: webhook}}\n");
+    for (const char *port; (port = strstr(yaml, "PORT")); yaml = port + 4) {
+        strbuf_add(&text, yaml, (size_t)(port - yaml));
+        strbuf_printf(&text, "%d", w->sink->port);
     }
-    fclose(f);
-    diags_init(&d, &a);
-    c = config_load(path, false, &d);
-    unlink(path);
-    if (!c) {
-        strbuf_init(&text, 1 << 20);
-        diags_print(&d, &text, false);
-        fail_msg("%s", text.p);
-    }
-    diags_fini(&d);
-    arena_fini(&a);
+    strbuf_c(&text, yaml);
+    c = config_of(text.p);
+    strbuf_fini(&text);
     return c;
 }
 

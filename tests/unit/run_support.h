@@ -55,16 +55,10 @@ static inline struct run decode_text(struct arena *a, const char *text)
 
 static inline struct str write_run(struct arena *a, const struct run *r)
 {
-    struct strbuf out;
-    struct json_writer w;
-    struct str copy;
-    strbuf_init(&out, 1 << 20);
-    json_writer_init(&w, &out);
-    run_write(r, &w);
-    assert_true(strbuf_ok(&out));
-    copy = str_dup(a, strbuf_view(&out));
-    strbuf_fini(&out);
-    return copy;
+    struct json_draft d;
+    run_write(r, json_draft_begin(&d, 1 << 20));
+    assert_true(strbuf_ok(&d.text));
+    return json_draft_end(&d, a);
 }
 
 /* want: a ' in it stands for either quote; NULL wants absence. */
@@ -83,16 +77,10 @@ enum { START_S = 0, ARRIVAL_S = 100000 }; /* seconds after BASE: the source's st
 
 static inline struct str write_known(struct arena *a, const struct run_known *k)
 {
-    struct strbuf out;
-    struct json_writer w;
-    struct str copy;
-    strbuf_init(&out, 1 << 20);
-    json_writer_init(&w, &out);
-    run_known_write(k, &w);
-    assert_true(strbuf_ok(&out));
-    copy = str_dup(a, strbuf_view(&out));
-    strbuf_fini(&out);
-    return copy;
+    struct json_draft d;
+    run_known_write(k, json_draft_begin(&d, 1 << 20));
+    assert_true(strbuf_ok(&d.text));
+    return json_draft_end(&d, a);
 }
 
 static inline void store_and_load(struct arena *a, struct run_known *k)

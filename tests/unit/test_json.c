@@ -365,6 +365,22 @@ static void ceiling_is_reported(void **state)
     strbuf_fini(&out);
 }
 
+static void a_draft_outlives_its_writer(void **state)
+{
+    struct json_draft d;
+    struct arena a = { 0 };
+    struct str text;
+    (void)state;
+    json_put_str(json_draft_begin(&d, 8), STR("12345"));
+    assert_true(strbuf_ok(&d.text));
+    text = json_draft_end(&d, &a);
+    assert_true(str_eq_c(text, "\"12345\""));
+    json_put_str(json_draft_begin(&d, 8), STR("1234567"));
+    assert_false(strbuf_ok(&d.text));
+    json_draft_end(&d, &a);
+    arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +398,7 @@ int main(void)
         cmocka_unit_test_teardown(writes_numbers, clean),
         cmocka_unit_test_teardown(big_ids_survive, clean),
         cmocka_unit_test_teardown(ceiling_is_reported, clean),
+        cmocka_unit_test(a_draft_outlives_its_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,15 +21,9 @@ static struct json parse(struct arena *a, struct str text)
 
 static struct str stored(struct arena *a, const struct message *m)
 {
-    struct strbuf b;
-    struct json_writer w;
-    struct str out;
-    strbuf_init(&b, 1 << 20);
-    json_writer_init(&w, &b);
-    message_write(m, &w);
-    out = str_dup(a, strbuf_view(&b));
-    strbuf_fini(&b);
-    return out;
+    struct json_draft d;
+    message_write(m, json_draft_begin(&d, 1 << 20));
+    return json_draft_end(&d, a);
 }
 
 static void same(struct str got, const char *want)
