@@ -177,6 +177,8 @@ bool incident_lingers(const struct incident *i);
 void overdue_since(struct step_context *c, int64_t due_ms);
 void engine_tick(struct step_context *c);
 /* state.c */
+/* A name of several parts, "a/b/c": what is in a part can neither pass for a border nor end the text. */
+struct str name_joined(struct arena *a, const struct str *parts, size_t n);
 struct part *part_get(struct engine *e, struct str project, struct str env);
 struct place *place_get(struct engine *e, struct str name);
 struct engine_rule *engine_rule_get(struct engine *e, struct str name);

@@ -21,9 +21,8 @@ struct limit_window *limit_window_get(struct engine *e, struct str name)
 static struct str limit_name(struct step_context *c, const struct incident *i, const struct place *place)
 {
     const struct rule *r = i->rule->now;
-    struct str rule = r->own_limit ? r->name : STR("");
-    return str_printf(c->out->arena, STR_FMT "/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(place->name),
-                      STR_ARG(i->part->project), STR_ARG(i->part->env), STR_ARG(rule));
+    const struct str parts[] = { place->name, i->part->project, i->part->env, r->own_limit ? r->name : STR("") };
+    return name_joined(c->out->arena, parts, 4);
 }
 
 bool limit_passes(struct step_context *c, struct incident *i, struct place *place)

@@ -5,23 +5,47 @@
 #include "engine/engine_internal.h"
 
 /* --- interning -------------------------------------------------------------------------------------------- */
+struct str name_joined(struct arena *a, const struct str *parts, size_t n)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t room = 1, at = 0;
+    char *p;
+    for (size_t k = 0; k < n; k++) room += 3 * parts[k].n + 1;
+    p = arena_alloc(a, room);
+    for (size_t k = 0; k < n; k++) {
+        if (k > 0) p[at++] = '/';
+        for (size_t i = 0; i < parts[k].n; i++) {
+            unsigned char c = (unsigned char)parts[k].p[i];
+            if (c >= 0x20 && c != '/' && c != '%') {
+                p[at++] = (char)c;
+                continue;
+            }
+            p[at++] = '%';
+            p[at++] = hex[c >> 4];
+            p[at++] = hex[c & 15];
+        }
+    }
+    p[at] = '\0';
+    return (struct str){ p, at };
+}
+
 struct part *part_get(struct engine *e, struct str project, struct str env)
 {
     char text[512];
     struct str name;
     struct part *p;
-    size_t n = project.n + 1 + env.n;
+    size_t length = project.n, n = sizeof length + project.n + env.n; /* with the length in front no two pairs look alike */
     char *full = n <= sizeof text ? text : xmalloc(n);
-    memcpy(full, project.p ? project.p : "", project.n);
-    full[project.n] = '\0'; /* cannot be part of a name, so no two pairs collide */
-    memcpy(full + project.n + 1, env.p ? env.p : "", env.n);
+    memcpy(full, &length, sizeof length);
+    memcpy(full + sizeof length, project.p ? project.p : "", project.n);
+    memcpy(full + sizeof length + project.n, env.p ? env.p : "", env.n);
     name = (struct str){ full, n };
     p = map_get(&e->parts, name);
     if (!p) {
         struct str kept = str_dup(&e->names, name);
         p = ARENA_NEW(&e->names, struct part);
-        p->project = str_sub(kept, 0, project.n);
-        p->env = str_sub(kept, project.n + 1, env.n);
+        p->project = str_sub(kept, sizeof length, project.n);
+        p->env = str_sub(kept, sizeof length + project.n, env.n);
         map_put(&e->parts, kept, p);
     }
     if (full != text) free(full);

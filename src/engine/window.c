@@ -216,8 +216,8 @@ void window_runs(const struct window *w, struct window_span span, struct inciden
 
 struct str window_cell_key(struct arena *a, const struct window *w)
 {
-    return str_printf(a, "w/" STR_FMT "/" STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(w->rule->name),
-                      STR_ARG(w->part->project), STR_ARG(w->part->env), STR_ARG(w->key));
+    const struct str parts[] = { STR("w"), w->rule->name, w->part->project, w->part->env, w->key };
+    return name_joined(a, parts, 5);
 }
 
 void window_drop(struct engine *e, struct window *w)
