@@ -95,6 +95,14 @@ static int get(struct demo *d, const char *path, struct json *answer)
     return 0;
 }
 
+static bool somebody_answers(struct demo *d)
+{
+    struct json answer;
+    struct err err;
+    int status;
+    return client_request(&d->client, "GET", "/healthz", STR_NONE, &status, &answer, &err) == 0;
+}
+
 static bool server_gone(struct demo *d)
 {
     if (d->server <= 0 || waitpid(d->server, NULL, WNOHANG) != d->server) return false;
@@ -264,6 +272,10 @@ static int run(struct demo *d, bool leave)
         return EXIT_UNREACHED;
     }
     if (client_open(&d->client, url, NULL, &err) < 0) return EXIT_UNREACHED;
+    if (somebody_answers(d)) {
+        fprintf(stderr, "runbell demo: something listens on %s already; try --listen 127.0.0.1:8485\n", d->listen);
+        return EXIT_WRONG;
+    }
     start_server(d);
     if (wait_ready(d) < 0) {
         fprintf(stderr, "runbell demo: the server did not start on %s (is the address taken? try --listen 127.0.0.1:8485):\n", d->listen);

@@ -218,13 +218,19 @@ void outbox_push_new(struct pipeline *p)
     }
 }
 
+void outbox_healed(struct pipeline *p, struct str destination)
+{
+    struct place_state *s = place_of(p, destination);
+    s->healed = s->backlog = true;
+}
+
 static void top_up(struct pipeline *p, struct str name)
 {
     struct place_state *s = place_of(p, name);
     size_t room = deliver_room(p->deliver, name), n;
     size_t want = (room < TOP_UP ? room : TOP_UP) + s->on_the_way;
     struct store_delivery *due;
-    int64_t next_ms = ENGINE_NEVER;
+    int64_t next_ms = ENGINE_NEVER, until_ms = p->now_ms + (s->healed ? HEALED_AHEAD_MS : 0);
     struct err err;
     if (room == 0) {
         s->backlog = true;
@@ -232,12 +238,13 @@ static void top_up(struct pipeline *p, struct str name)
     }
     due = ARENA_ARRAY(&p->batch_arena, struct store_delivery, want);
     n = want;
-    if (p->store->ops->due_deliveries(p->store, &p->batch_arena, name, p->now_ms, want, due, &n, &next_ms, &err) < 0) {
+    if (p->store->ops->due_deliveries(p->store, &p->batch_arena, name, until_ms, want, due, &n, &next_ms, &err) < 0) {
         log_error("outbox.read_failed", LOG_E(&err));
         next_ms = p->now_ms + HEAL_EVERY_MS;
         n = 0;
     }
     s->backlog = n == want;
+    s->healed &= s->backlog; /* until all that waited was taken */
     for (size_t k = 0; k < n; k++)
         if (!push(p, &due[k])) break;
     if (next_ms < p->next_delivery_ms) p->next_delivery_ms = next_ms;

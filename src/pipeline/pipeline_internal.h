@@ -20,6 +20,7 @@ enum {
     PURGE_EVERY_MS = 60000,
     PURGE_ROWS = 500,
     HEAL_EVERY_MS = 1000,        /* after a failed commit: how often the store is tried again */
+    HEALED_AHEAD_MS = 600000,    /* further than any breaker and backoff puts off */
     TOP_UP = 64                  /* due deliveries fetched for a destination at once */
 };
 
@@ -49,6 +50,7 @@ struct place_state { /* of one destination, by name */
     struct str name;
     size_t on_the_way;
     bool backlog; /* the store holds due deliveries that had no room */
+    bool healed;  /* its breaker has closed: what was put off until a later try may go now */
 };
 
 struct pipeline {
@@ -128,6 +130,7 @@ void outbox_verdict(struct pipeline *p, const struct deliver_result *r); /* -> a
 void outbox_release(struct pipeline *p, const struct deliver_result *r); /* its lane is free again */
 void outbox_push_new(struct pipeline *p);                /* after the commit: heads of the batch's lanes */
 void outbox_push_lane(struct pipeline *p, struct str destination, struct str lane);
+void outbox_healed(struct pipeline *p, struct str destination);
 void outbox_top_up(struct pipeline *p, bool all);        /* due ones from the store */
 void outbox_fini(struct pipeline *p);
 int outbox_drill(struct pipeline *p, struct pipeline_request *r);

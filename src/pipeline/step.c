@@ -48,7 +48,10 @@ static int step_verdict(struct pipeline *p, const struct verdict_item *v, struct
 
 static int step_health(struct pipeline *p, const struct deliver_health *h, struct err *err)
 {
-    if (!h->open) return 0;
+    if (!h->open) {
+        outbox_healed(p, h->destination);
+        return 0;
+    }
     return step_fault(p, str_printf(&p->batch_arena, "breaker/" STR_FMT, STR_ARG(h->destination)),
                       str_printf(&p->batch_arena, "Destination " STR_FMT " is failing: its messages wait", STR_ARG(h->destination)),
                       h->reason, err);
