@@ -196,7 +196,7 @@ lint: ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, layers and lengths
 	$(SAY) LINT gcc -fanalyzer
 	$(AGAIN) BUILD=build/lint OPT="-O1 -g" HARDEN=-fPIE SANITIZE="-fanalyzer -Werror" lint-objects
 	$(SAY) LINT clang-tidy
-	$(Q)printf '%s\n' $(LINT_SRCS) | xargs -P "$$(nproc)" -n 1 clang-tidy --quiet -- $(TIDY_FLAGS)
+	$(Q)printf '%s\n' $(LINT_SRCS) | xargs -P "$$(nproc)" -I{} clang-tidy --quiet {} -- $(TIDY_FLAGS)
 .PHONY: lint-objects
 lint-objects: $(LIB_OBJS) $(MAIN)
 
