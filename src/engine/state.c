@@ -182,12 +182,15 @@ void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash)
     struct wanted w = { i->rule, i->part, STR_NONE, hash };
     struct incident *first = index_find(&e->incident_identities, hash, same_identity, &w);
     i->identity_hash = hash;
-    if (first) {
-        i->sibling = first->sibling;
-        first->sibling = i;
-    } else {
+    if (!first || first->id < i->id) { /* the youngest leads, so that the order is the same however it came to be */
+        if (first) index_remove(&e->incident_identities, hash, first);
+        i->sibling = first;
         index_put(&e->incident_identities, hash, i, hash_of_identity);
+        return;
     }
+    while (first->sibling && first->sibling->id > i->id) first = first->sibling;
+    i->sibling = first->sibling;
+    first->sibling = i;
 }
 
 struct incident *incident_new(struct engine *e, struct engine_rule *r, struct part *p, struct str key, struct str identity, uint64_t id)

@@ -410,12 +410,17 @@ static void test_reload_keeps_what_is_unchanged(void **state)
     bench_close(&b);
 }
 
-/* A random life: the same inputs give the same outputs; with a restart after every step, too. */
-static void random_life(struct bench *b, uint64_t seed, bool restarts)
+enum way { PLAIN, RESTARTS, TRIMS, WAYS };
+
+/* A random life: the same inputs give the same outputs; with a restart after every step, too, and with every detail
+ * paged out after every step. */
+static void random_life(struct bench *b, uint64_t seed, enum way way)
 {
+    static const char *const errors[] = { "something 12 broke", "disk full", "no such host", "timeout" };
     struct rng rng;
     rng_seed(&rng, seed);
     int64_t at = 0;
+    b->trim_always = way == TRIMS;
     for (int k = 0; k < 300; k++) {
         enum run_state states[] = { RUN_FAILED, RUN_CRASHED, RUN_COMPLETED, RUN_REATTEMPTING, RUN_TIMED_OUT, RUN_CANCELED };
         struct report r = { .state = states[rng_below(&rng, 6)], .at_ms = at };
@@ -426,10 +431,16 @@ static void random_life(struct bench *b, uint64_t seed, bool restarts)
         r.task = str_dup_c(&b->a, str_c(task));
         r.attempt = (int64_t)rng_below(&rng, 5) + 1;
         r.started_ms = at > 100 ? at - (int64_t)rng_below(&rng, 60000) : 0;
-        r.error = "something 12 broke";
+        if (rng_below(&rng, 5) == 0) r.event_ms = at - (int64_t)rng_below(&rng, HOUR) - 1; /* late */
+        r.error = errors[rng_below(&rng, 4)];
+        r.tags[0] = rng_below(&rng, 2) ? "eu" : "us";
+        if (rng_below(&rng, 2)) r.tags[1] = "vip";
+        r.gained = rng_below(&rng, 8) == 0 ? RUN_HAS_ERROR : 0;
+        r.since_succeeded = r.event_ms && rng_below(&rng, 4) == 0;
         report(b, r);
         if (rng_below(&rng, 20) == 0 && b->rows.n) command(b, ENGINE_ACK, b->rows.v[rng_below(&rng, b->rows.n)].id, 0);
-        if (restarts) restart(b, b->rules);
+        if (rng_below(&rng, 20) == 0 && b->rows.n) command(b, ENGINE_SNOOZE, b->rows.v[rng_below(&rng, b->rows.n)].id, 20 * MINUTE);
+        if (way == RESTARTS) restart(b, b->rules);
         at += (int64_t)rng_below(&rng, 10 * MINUTE);
     }
     until(b, at + 48 * HOUR);
@@ -438,25 +449,38 @@ static void random_life(struct bench *b, uint64_t seed, bool restarts)
 #define ZOO "rules:\n  a:\n    when: {status: failed}\n    notify: [chat, pager]\n    escalate: {10m: hook}\n    repeat: 1h\n    limit: 5 per 10m\n" \
             "  b:\n    when: {status: REATTEMPTING}\n    count: 3 in 30m\n    by: run\n    notify: hook\n    escalate: {15m: pager}\n" \
             "  c:\n    when: {status: [FAILED, CRASHED]}\n    count: 4 runs in 1h\n    resolve: clears\n    notify: chat\n" \
-            "  d:\n    when: {status: failed}\n    by: [task, error.fingerprint]\n    wait: 5m\n    at_least: 2\n    resolve: [2 successes, 2h quiet]\n    notify: chat\n"
+            "  d:\n    when: {status: failed}\n    by: [task, error.fingerprint]\n    wait: 5m\n    at_least: 2\n    resolve: [2 successes, 2h quiet]\n    notify: chat\n" \
+            "  e:\n    when: {status: failed}\n    by: [tags, error.message]\n    notify: {to: hook}\n    linger: 20m\n    message: {title: \"{{error.message}}\"}\n"
+
+static void assert_same(const struct bench *a, const struct bench *b, uint64_t seed, const char *what)
+{
+    struct str x = strbuf_view(&a->transcript), y = strbuf_view(&b->transcript);
+    size_t at = 0, line = 0;
+    if (str_eq(x, y)) return;
+    for (; at < x.n && at < y.n && x.p[at] == y.p[at]; at++)
+        if (x.p[at] == '\n') line = at + 1;
+    fail_msg("seed %llu, %s:\n%.300s\n%.300s", (unsigned long long)seed, what, x.p + line, y.p + line);
+}
 
 static void test_same_inputs_same_outputs(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct bench a, b, c;
-        bench_open(&a, ZOO);
-        bench_open(&b, ZOO);
-        bench_open(&c, ZOO);
-        random_life(&a, seed, false);
-        random_life(&b, seed, false);
-        random_life(&c, seed, true);
-        assert_true(a.transcript.n > 1000);
-        if (!str_eq(strbuf_view(&a.transcript), strbuf_view(&b.transcript))) fail_msg("seed %llu: two runs differ", (unsigned long long)seed);
-        if (!str_eq(strbuf_view(&a.transcript), strbuf_view(&c.transcript))) fail_msg("seed %llu: a run with restarts differs", (unsigned long long)seed);
-        bench_close(&a);
-        bench_close(&b);
-        bench_close(&c);
+        struct bench again, b[WAYS];
+        bench_open(&again, ZOO);
+        random_life(&again, seed, PLAIN);
+        for (enum way w = PLAIN; w < WAYS; w++) {
+            bench_open(&b[w], ZOO);
+            random_life(&b[w], seed, w);
+        }
+        assert_true(again.transcript.n > 1000);
+        assert_int_equal(b[PLAIN].paged_in, 0);
+        assert_true(b[TRIMS].paged_in > 100);
+        assert_same(&b[PLAIN], &again, seed, "once more");
+        assert_same(&b[PLAIN], &b[RESTARTS], seed, "with restarts");
+        assert_same(&b[PLAIN], &b[TRIMS], seed, "with details paged out");
+        for (enum way w = PLAIN; w < WAYS; w++) bench_close(&b[w]);
+        bench_close(&again);
     }
 }
 
