@@ -55,7 +55,7 @@ class Request:
     def __init__(self, path, headers, raw):
         self.path, self.headers, self.raw = path, headers, raw
         self.at, self.wall = time.monotonic(), time.time()
-        self.fault, self.status = None, None
+        self.fault, self.status, self.answered = None, None, b""
         try:
             self.body = json.loads(raw)
         except ValueError:
@@ -133,11 +133,15 @@ class Receiver:
         """Of those, the ones answered without a fault and with 2xx."""
         return [one for one in self.to(path) if not one.fault and one.status and one.status < 300]
 
+    def _done(self, method):
+        """Slack says no with 200 and "ok": false."""
+        return [one for one in self.taken(f"/api/{method}") if json.loads(one.answered).get("ok")]
+
     def posts(self):
-        return self.taken("/api/chat.postMessage")
+        return self._done("chat.postMessage")
 
     def updates(self):
-        return self.taken("/api/chat.update")
+        return self._done("chat.update")
 
     def fault(self, path, mode="status", times=None, **how):
         one = Fault(path, mode, times, **how)
@@ -323,7 +327,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._reply(request, *receiver.answer(request))
 
     def _reply(self, request, status, headers, body):
-        request.status = status
+        request.status, request.answered = status, body
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
