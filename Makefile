@@ -193,7 +193,7 @@ lint: ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, layers and lengths
 	$(Q)shellcheck .ci/check-libs .ci/apt-install .ci/run deploy/make-deb
 	$(SAY) LINT cppcheck
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr -Isrc --suppressions-list=.cppcheck $(LINT_SRCS)
-	$(SAY) LINT gcc -fanalyzer
+	$(SAY) LINT 'gcc -fanalyzer'
 	$(AGAIN) BUILD=build/lint OPT="-O1 -g" HARDEN=-fPIE SANITIZE="-fanalyzer -Werror" lint-objects
 	$(SAY) LINT clang-tidy
 	$(Q)printf '%s\n' $(LINT_SRCS) | xargs -P "$$(nproc)" -I{} clang-tidy --quiet {} -- $(TIDY_FLAGS)

@@ -12,6 +12,22 @@ struct json_writer http_json(struct http_request *r, unsigned status)
     return w;
 }
 
+struct json_writer http_list(struct http_request *r)
+{
+    struct json_writer w = http_json(r, MHD_HTTP_OK);
+    json_object_begin(&w);
+    json_put_key(&w, STR("data"));
+    json_array_begin(&w);
+    return w;
+}
+
+void http_list_end(struct json_writer *w, const char *prefix, uint64_t next)
+{
+    json_array_end(w);
+    http_put_id(w, "next", prefix, next);
+    json_object_end(w);
+}
+
 void http_text(struct http_request *r, unsigned status, const char *content_type)
 {
     strbuf_clear(&r->out);

@@ -45,14 +45,10 @@ static void put_rule(struct json_writer *w, const struct ruleset *rs, const stru
 void api_rules(struct http_request *r, struct store_reader *s)
 {
     const struct ruleset *rs = r->config->rules;
-    struct json_writer w = http_json(r, MHD_HTTP_OK);
+    struct json_writer w = http_list(r);
     (void)s;
-    json_object_begin(&w);
-    json_put_key(&w, STR("data"));
-    json_array_begin(&w);
     for (size_t i = 0; rs && i < rs->rule_count; i++) put_rule(&w, rs, rs->rules[i]);
-    json_array_end(&w);
-    json_object_end(&w);
+    http_list_end(&w, NULL, 0);
 }
 
 static struct http_source_stats stats_of(struct http *h, struct str name)
@@ -84,14 +80,10 @@ static void put_source(struct json_writer *w, struct http *h, const struct confi
 
 void api_sources(struct http_request *r, struct store_reader *s)
 {
-    struct json_writer w = http_json(r, MHD_HTTP_OK);
+    struct json_writer w = http_list(r);
     (void)s;
-    json_object_begin(&w);
-    json_put_key(&w, STR("data"));
-    json_array_begin(&w);
     for (size_t i = 0; i < r->config->source_count; i++) put_source(&w, r->http, &r->config->sources[i]);
-    json_array_end(&w);
-    json_object_end(&w);
+    http_list_end(&w, NULL, 0);
 }
 
 void api_destinations(struct http_request *r, struct store_reader *s)

@@ -56,18 +56,13 @@ void api_incidents(struct http_request *r, struct store_reader *s)
         http_store_failed(r, &err);
         return;
     }
-    struct json_writer w = http_json(r, MHD_HTTP_OK);
-    json_object_begin(&w);
-    json_put_key(&w, STR("data"));
-    json_array_begin(&w);
+    struct json_writer w = http_list(r);
     for (size_t i = 0; i < n && i < page.limit; i++) {
         json_object_begin(&w);
         put_row(&w, &rows[i]);
         json_object_end(&w);
     }
-    json_array_end(&w);
-    if (n > page.limit) http_put_id(&w, "next", "inc", rows[page.limit - 1].id);
-    json_object_end(&w);
+    http_list_end(&w, "inc", n > page.limit ? rows[page.limit - 1].id : 0);
 }
 
 static int put_timeline(struct http_request *r, struct store_reader *s, uint64_t id, struct json_writer *w,

@@ -139,10 +139,7 @@ void api_rejected(struct http_request *r, struct store_reader *s)
         http_store_failed(r, &err);
         return;
     }
-    w = http_json(r, MHD_HTTP_OK);
-    json_object_begin(&w);
-    json_put_key(&w, STR("data"));
-    json_array_begin(&w);
+    w = http_list(r);
     for (size_t i = 0; i < n && i < page.limit; i++) {
         json_object_begin(&w);
         http_put_id(&w, "id", "rej", rows[i].id);
@@ -152,7 +149,5 @@ void api_rejected(struct http_request *r, struct store_reader *s)
         json_field_str(&w, "body", rows[i].body);
         json_object_end(&w);
     }
-    json_array_end(&w);
-    if (n > page.limit) http_put_id(&w, "next", "rej", rows[page.limit - 1].id);
-    json_object_end(&w);
+    http_list_end(&w, "rej", n > page.limit ? rows[page.limit - 1].id : 0);
 }

@@ -122,6 +122,9 @@ bool http_auth_api(struct http_request *r);
 /* --- answers (answer.c) ---------------------------------------------------------------------------- */
 /* Starts a JSON answer in r->out. */
 struct json_writer http_json(struct http_request *r, unsigned status);
+/* Starts the answer of a list; what follows are its elements. Next: where the next page begins; 0 = nowhere. */
+struct json_writer http_list(struct http_request *r);
+void http_list_end(struct json_writer *w, const char *prefix, uint64_t next);
 void http_text(struct http_request *r, unsigned status, const char *content_type);
 /* application/problem+json; replaces what was written before. */
 void http_problem(struct http_request *r, unsigned status, const char *fmt, ...)
