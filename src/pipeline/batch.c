@@ -169,6 +169,19 @@ static void fall_ill(struct pipeline *p, const struct err *why)
     pthread_mutex_unlock(&p->lock);
 }
 
+void batch_break(struct pipeline *p, const struct err *why)
+{
+    if (p->broken) return;
+    p->broken = p->sick = true;
+    p->sick_err = *why;
+    pthread_mutex_lock(&p->lock);
+    p->ready = false;
+    p->why_not_ready = *why;
+    pthread_mutex_unlock(&p->lock);
+    if (!p->broken_fn) abort();
+    p->broken_fn(p->broken_ctx, why);
+}
+
 static void recover(struct pipeline *p)
 {
     if (p->sick) log_info("store.healed");
@@ -260,10 +273,7 @@ static void run(struct pipeline *p, struct queue_item *items, bool stopping)
     }
     fall_ill(p, &err);
     turn_all_away(p, items, &err, stopping);
-    if (err.code != ERR_UNCERTAIN) return;
-    p->broken = true;
-    if (!p->broken_fn) abort();
-    p->broken_fn(p->broken_ctx, &err);
+    if (err.code == ERR_UNCERTAIN) batch_break(p, &err);
 }
 
 static struct queue_item *with_kept(struct pipeline *p, struct queue_item *items)

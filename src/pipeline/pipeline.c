@@ -71,23 +71,24 @@ static int64_t wait_ms(struct pipeline *p)
     return wait > 3600000 ? 3600000 : wait;
 }
 
+static void housekeeping_failed(struct pipeline *p, const char *what, const struct err *err)
+{
+    static struct log_once once;
+    log_write_limited(&once, 5000, LOG_WARN, what, LOG_FIELDS(LOG_E(err)));
+    if (err->code == ERR_UNCERTAIN) batch_break(p, err);
+}
+
 static void housekeeping(struct pipeline *p, bool idle)
 {
     struct err err;
     struct store_keep keep = { p->config->store.keep_events_ms, p->config->store.keep_incidents_ms, p->config->store.keep_size_bytes };
     size_t deleted = 0;
-    static struct log_once once;
     if (p->sick || p->broken) return;
-    if (p->store->ops->upkeep_due(p->store) || idle)
-        if (p->store->ops->upkeep(p->store, idle, &err) < 0)
-            log_write_limited(&once, 5000, LOG_WARN, "store.upkeep_failed", LOG_FIELDS(LOG_E(&err)));
-    if (idle && p->stats.commits - p->given_back >= GIVE_BACK_COMMITS) {
-        mem_give_back();
-        p->given_back = p->stats.commits;
-    }
-    if (p->now_ms < p->next_purge_ms) return;
+    if ((p->store->ops->upkeep_due(p->store) || idle) && p->store->ops->upkeep(p->store, idle, &err) < 0)
+        housekeeping_failed(p, "store.upkeep_failed", &err);
+    if (p->broken || p->now_ms < p->next_purge_ms) return;
     if (p->store->ops->purge(p->store, &keep, p->now_ms, PURGE_ROWS, &deleted, &err) < 0)
-        log_warn("store.purge_failed", LOG_E(&err));
+        housekeeping_failed(p, "store.purge_failed", &err);
     /* A full chunk means there is more: go on soon, but let batches pass between. */
     p->next_purge_ms = p->now_ms + (deleted >= PURGE_ROWS ? 20 : PURGE_EVERY_MS);
 }

@@ -117,6 +117,7 @@ void item_free_ours(struct queue_item *i);
 int step_item(struct pipeline *p, struct queue_item *i, struct err *err);
 /* batch.c. stopping: what deliver said and cannot be stored is forgotten; it is sent again after the start. */
 void batch_run_all(struct pipeline *p, struct queue_item *items, bool stopping);
+void batch_break(struct pipeline *p, const struct err *why); /* a sync failed: nothing is written any more; the process must stop */
 /* reports.c */
 int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err);
 int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err);

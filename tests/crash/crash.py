@@ -279,6 +279,7 @@ class Test:
         self.rng, self.arguments, self.faults = random.Random(self.seed), arguments, []
         self.points, self.reached = failpoints(), set()
         self.patience = float(os.environ.get("RUNBELL_CRASH_PATIENCE", "1"))  # a slow build: 10 under a sanitizer
+        self.shown = self.retried = 0
         self.kills = self.repeats = self.in_flight = self.in_flight_most = 0
         self.acked = self.posts = self.again = self.refused = self.messages = self.sends = 0
         self.began = time.monotonic()
@@ -287,6 +288,7 @@ class Test:
         self.acked += len(done.load.acked)
         self.posts += done.load.posts
         self.again += done.load.again
+        self.retried += sum(r.tries > 1 for r in done.load.acked)
         self.refused += done.load.refused
         self.messages += len(done.receiver.messages)
         self.sends += done.receiver.requests
@@ -322,6 +324,9 @@ class Test:
 
     def progress(self, r):
         acked, sends = (len(r.load.acked), r.receiver.requests) if r else (0, 0)
+        for what, text in self.faults[self.shown:]:
+            print(f"FAIL {what}: {text}")
+        self.shown = len(self.faults)
         print(f"{self.kills} kills, {self.acked + acked} acknowledged, {self.sends + sends} sent, {self.repeats} of them again, "
               f"{len(self.faults)} faults, {time.monotonic() - self.began:.0f} s", flush=True)
 
@@ -335,12 +340,12 @@ class Test:
 
     def report(self):
         failed = [c for c in CHECKS if any(what == c for what, _ in self.faults)]
-        for what, text in self.faults[:40]:
-            print(f"FAIL {what}: {text}")
-        print(f"kills {self.kills}, named points {len(self.reached)} of {len(self.points)}, posts {self.posts}, "
-              f"acknowledged reports {self.acked}, posted again after their answer {self.again}, answered 503 {self.refused}")
-        print(f"messages {self.messages}, sends {self.sends}, sent again {self.repeats}; received but not known as delivered at the kills "
-              f"{self.in_flight} in all, {self.in_flight_most} at most; {time.monotonic() - self.began:.0f} s, seed {self.seed}")
+        print(f"{self.kills} kills, {len(self.reached)} of {len(self.points)} named points, {time.monotonic() - self.began:.0f} s, "
+              f"seed {self.seed}")
+        print(f"reports: {self.acked} acknowledged in {self.posts} posts; {self.retried} had to be posted again before their answer, "
+              f"{self.again} were after it; {self.refused} posts answered 503")
+        print(f"messages: {self.messages}, sent {self.sends} times: {self.repeats} came again; {self.in_flight} had arrived unknown to "
+              f"the store when it was killed, {self.in_flight_most} at once at most")
         print(f"{len(CHECKS) - len(failed)} passed, {len(failed)} failed")
         return 1 if failed else 0
 

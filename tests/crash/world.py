@@ -187,7 +187,7 @@ class Load:
         objects = [r.json() for r in batch]
         body = json.dumps(objects if len(batch) > 1 else objects[0]).encode()
         for report in batch:
-            report.tries += 1
+            report.tries += not report.ident
         self.posts += 1
         writer.write(HEAD % len(body) + body)
         answer = await read_http(reader)

@@ -106,6 +106,43 @@ static void uncertain_commits_stop_everything(void **state)
     world_close(w);
 }
 
+static int failed_sync(struct store *s, bool idle, struct err *err)
+{
+    (void)s;
+    (void)idle;
+    return err_set(err, ERR_UNCERTAIN, "a checkpoint could not be synced");
+}
+
+/* With nothing to commit it would be long until anybody noticed. */
+static void a_failed_sync_of_a_checkpoint_stops_everything(void **state)
+{
+    struct world *w = world_new(HOOK BY_RUN);
+    (void)state;
+    w->ops.upkeep = failed_sync;
+    world_start(w);
+    for (int i = 0; i < 3; i++) {
+        world_wait(w, 1000);
+        pipeline_turn(w->p, 0);
+    }
+    assert_int_equal(atomic_load(&w->broken), 1);
+    assert_false(ready(w));
+    assert_int_equal(outcome(w, ask_reports(w, FAILED("run_a"))), PIPELINE_FAILED);
+    world_close(w);
+}
+
+static void a_start_that_cannot_write_is_none(void **state)
+{
+    struct world *w = world_new(HOOK BY_RUN);
+    struct pipeline_setup setup = world_setup(w);
+    struct err err;
+    (void)state;
+    store_memory_fail(w->store, ERR_LIMIT, 1);
+    assert_null(pipeline_start(&setup, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    world_start(w);
+    world_close(w);
+}
+
 static void a_reload_that_cannot_be_stored_changes_nothing(void **state)
 {
     struct world *w = world_open(HOOK BY_RUN);
@@ -369,6 +406,8 @@ int main(void)
         cmocka_unit_test(is_not_well_before_a_write_went_through),
         cmocka_unit_test(verdicts_survive_a_failed_commit),
         cmocka_unit_test(uncertain_commits_stop_everything),
+        cmocka_unit_test(a_failed_sync_of_a_checkpoint_stops_everything),
+        cmocka_unit_test(a_start_that_cannot_write_is_none),
         cmocka_unit_test(a_reload_that_cannot_be_stored_changes_nothing),
         cmocka_unit_test(one_bad_report_refuses_no_other),
         cmocka_unit_test(a_verdict_the_engine_chokes_on_is_recorded),
