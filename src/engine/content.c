@@ -104,7 +104,7 @@ struct str incident_label(struct arena *a, const struct incident *i)
     struct str rest = i->key, part;
     struct strbuf b;
     struct str out;
-    if (r->by_count == 0) return i->key;
+    if (r->by_count == 0) return str_dup(a, i->key); /* what is handed out outlives the incident */
     strbuf_init(&b, CONTENT_CEILING);
     for (size_t k = 0; k < r->by_count; k++) {
         size_t at = 0;
