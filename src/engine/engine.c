@@ -70,6 +70,7 @@ void engine_free(struct engine **engine)
     free(e->windows.slots);
     free(e->by_index);
     vec_free(&e->by_id);
+    vec_free(&e->id_slots);
     vec_free(&e->digests);
     vec_free(&e->heap);
     vec_free(&e->dirty);

@@ -134,6 +134,7 @@ struct engine {
     int64_t now_ms;
     struct index incident_keys, incident_identities, windows;
     VEC(struct incident *) by_id;  /* ids ascend; ended ones are NULL until compacted */
+    VEC(uint64_t) id_slots;        /* the ids in by_id, also of those that ended: what is searched */
     size_t by_id_dead;
     VEC(struct digest *) digests;  /* the live ones, by id */
     VEC(struct timer *) heap;

@@ -137,23 +137,15 @@ struct incident *incident_first_by_identity(struct engine *e, struct engine_rule
     return index_find(&e->incident_identities, w.hash, same_identity, &w);
 }
 
-/* Where id stands, or would stand, among ids that ascend; ended ones are NULL and are stepped over. */
 static struct incident **slot_by_id(struct engine *e, uint64_t id)
 {
-    size_t low = 0, high = e->by_id.n;
+    size_t low = 0, high = e->id_slots.n;
     while (low < high) {
-        size_t mid = low + (high - low) / 2, at = mid;
-        while (at < high && !e->by_id.v[at]) at++;
-        if (at == high)
-            high = mid;
-        else if (e->by_id.v[at]->id < id)
-            low = at + 1;
-        else if (e->by_id.v[at]->id == id)
-            return &e->by_id.v[at];
-        else
-            high = mid;
+        size_t mid = low + (high - low) / 2;
+        if (e->id_slots.v[mid] < id) low = mid + 1;
+        else high = mid;
     }
-    return NULL;
+    return low < e->id_slots.n && e->id_slots.v[low] == id ? &e->by_id.v[low] : NULL;
 }
 
 struct incident *incident_by_id(struct engine *e, uint64_t id)
@@ -171,9 +163,12 @@ static int by_id_order(const void *a, const void *b)
 static void compact_ids(struct engine *e)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < e->by_id.n; i++)
-        if (e->by_id.v[i]) e->by_id.v[kept++] = e->by_id.v[i];
-    e->by_id.n = kept;
+    for (size_t i = 0; i < e->by_id.n; i++) {
+        if (!e->by_id.v[i]) continue;
+        e->id_slots.v[kept] = e->by_id.v[i]->id;
+        e->by_id.v[kept++] = e->by_id.v[i];
+    }
+    e->by_id.n = e->id_slots.n = kept;
     e->by_id_dead = 0;
 }
 
@@ -208,10 +203,12 @@ struct incident *incident_new(struct engine *e, struct engine_rule *r, struct pa
     index_put(&e->incident_keys, i->key_hash, i, hash_of_key);
     if (!str_absent(identity)) incident_link_identity(e, i, identity_hash(identity));
     *vec_push(&e->by_id) = i;
+    *vec_push(&e->id_slots) = id;
     if (e->by_id.n > 1 && e->by_id.v[e->by_id.n - 2] && e->by_id.v[e->by_id.n - 2]->id > id) {
         compact_ids(e); /* restored out of order */
         // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
         qsort(e->by_id.v, e->by_id.n, sizeof *e->by_id.v, by_id_order);
+        for (size_t k = 0; k < e->by_id.n; k++) e->id_slots.v[k] = e->by_id.v[k]->id;
     }
     r->open++;
     return i;

@@ -32,8 +32,9 @@ struct bench {
     int64_t now_ms;
     bool hold_verdicts; /* messages are not delivered until asked for */
     bool trim_always;   /* details are paged out after every step */
+    bool lazy;          /* nothing but messages is taken down, and rows only now and then: for storms */
     struct engine_limits limits;
-    size_t paged_in;
+    size_t paged_in, steps;
     VEC(struct said) said;
     VEC(struct engine_note) notes;
     VEC(struct engine_incident_row) rows;
@@ -117,9 +118,25 @@ UNUSED void bench_close(struct bench *b)
     arena_fini(&b->a);
 }
 
+/* As a batch would: what changed is given up, seldom. */
+UNUSED void collect_lazily(struct bench *b)
+{
+    struct arena a = { 0 };
+    struct engine_changes c = { .arena = &a };
+    if (++b->steps % 1000) return;
+    engine_collect(b->e, &c);
+    vec_free(&c.incidents);
+    vec_free(&c.cells);
+    arena_fini(&a);
+}
+
 UNUSED void collect(struct bench *b)
 {
     struct engine_changes c = { .arena = &b->a };
+    if (b->lazy) {
+        collect_lazily(b);
+        return;
+    }
     engine_collect(b->e, &c);
     for (size_t k = 0; k < c.incidents.n; k++) { /* names belong to the engine, which a restart replaces */
         struct engine_incident_row row = c.incidents.v[k];
@@ -144,7 +161,7 @@ UNUSED void take(struct bench *b, struct engine_output *out)
         *vec_push(&b->said) = (struct said){ b->now_ms, m->incident, m->delivery, m->kind, str_dup(&b->a, m->destination), m->lane, m->content };
         strbuf_printf(&b->transcript, "%lld " STR_FMT " " STR_FMT "\n", (long long)b->now_ms, STR_ARG(m->destination), STR_ARG(m->content));
     }
-    for (size_t k = 0; k < out->notes.n; k++) {
+    for (size_t k = 0; k < out->notes.n && !b->lazy; k++) {
         *vec_push(&b->notes) = out->notes.v[k];
         strbuf_printf(&b->transcript, "%llu %s " STR_FMT "\n", (unsigned long long)out->notes.v[k].incident, out->notes.v[k].what,
                       STR_ARG(out->notes.v[k].body));
@@ -324,5 +341,28 @@ UNUSED void reload(struct bench *b, const struct ruleset *rules)
     take(b, &out);
     engine_output_fini(&out);
     collect(b);
+}
+
+#define SIMPLE(more) "rules:\n  r:\n    when: {status: failed}\n    notify: chat\n" more
+#define FAILED(run_, at_) (struct report){ .run = run_, .state = RUN_FAILED, .at_ms = at_ }
+#define SUCCEEDED(run_, at_, started_) (struct report){ .run = run_, .state = RUN_COMPLETED, .at_ms = at_, .started_ms = started_ }
+
+UNUSED uint64_t first(const struct bench *b)
+{
+    assert_true(b->rows.n > 0);
+    return b->rows.v[0].id;
+}
+
+UNUSED size_t count_notes(const struct bench *b, const char *what)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < b->notes.n; k++) n += strcmp(b->notes.v[k].what, what) == 0;
+    return n;
+}
+
+UNUSED void tick(struct bench *b)
+{
+    struct engine_input in = { .kind = ENGINE_TICK };
+    step(b, &in);
 }
 #endif

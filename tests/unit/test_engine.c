@@ -1,8 +1,6 @@
 /* engine: the language's semantics, storms, restarts, the same inputs twice. */
 #include "engine_testing.h"
 
-#define SIMPLE(more) "rules:\n  r:\n    when: {status: failed}\n    notify: chat\n" more
-
 /* --- opening, joining, updates ------------------------------------------------------------------------------------- */
 static void test_hits_join_one_incident(void **state)
 {
