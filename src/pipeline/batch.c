@@ -116,7 +116,7 @@ static void swap_config(struct pipeline *p, struct pipeline_request *r)
     pthread_mutex_unlock(&p->lock);
     if (p->deliver) deliver_reload(p->deliver, p->config);
     config_unref(&old);
-    p->next_delivery_ms = p->now_ms; /* destinations may have come or gone */
+    outbox_look_again(p, p->now_ms); /* destinations may have come or gone */
     log_info("config.reloaded", LOG_I("rules", (int64_t)p->config->rules->rule_count));
 }
 
@@ -241,7 +241,7 @@ static void refuse(struct pipeline *p, struct queue_item *i, const struct err *w
             return;
         }
         outbox_release(p, &v->result);
-        p->next_delivery_ms = p->now_ms + HEAL_EVERY_MS;
+        outbox_look_again(p, p->now_ms + HEAL_EVERY_MS);
     }
     item_free_ours(i);
 }

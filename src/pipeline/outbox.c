@@ -154,7 +154,7 @@ int outbox_redeliver(struct pipeline *p, struct pipeline_request *r)
     if (found.state != DELIVERY_DEAD)
         return err_set(&r->err, ERR_CONFLICT, "the delivery is %s; only a dead one can be sent again", delivery_state_name(found.state));
     *vec_push(&p->batch.redeliver) = r->redeliver;
-    p->next_delivery_ms = p->now_ms;
+    outbox_look_again(p, p->now_ms);
     place_of(p, found.destination)->backlog = true;
     return 0;
 }
@@ -170,7 +170,12 @@ void outbox_verdict(struct pipeline *p, const struct deliver_result *r)
         .class = (int)r->verdict.class, .status = r->verdict.status, .detail = r->verdict.detail, .state = state,
         .postponed = !r->attempted, .due_ms = due_ms, .captures = r->verdict.captures,
     };
-    if (state == DELIVERY_RETRYING && due_ms < p->next_delivery_ms) p->next_delivery_ms = due_ms;
+    if (state == DELIVERY_RETRYING) outbox_look_again(p, due_ms);
+}
+
+void outbox_look_again(struct pipeline *p, int64_t at_ms)
+{
+    if (at_ms < p->next_delivery_ms) p->next_delivery_ms = at_ms;
 }
 
 /* --- out to deliver ------------------------------------------------------------------------------------------------ */
@@ -198,11 +203,11 @@ void outbox_push_lane(struct pipeline *p, struct str destination, struct str lan
     found = p->store->ops->lane_head(p->store, &p->batch_arena, destination, lane, &d, &err);
     if (found < 0) {
         log_error("outbox.read_failed", LOG_E(&err));
-        p->next_delivery_ms = p->now_ms + HEAL_EVERY_MS;
+        outbox_look_again(p, p->now_ms + HEAL_EVERY_MS);
     } else if (found == 1 && d.due_ms <= p->now_ms) {
         push(p, &d);
-    } else if (found == 1 && d.due_ms < p->next_delivery_ms) {
-        p->next_delivery_ms = d.due_ms;
+    } else if (found == 1) {
+        outbox_look_again(p, d.due_ms);
     }
 }
 
@@ -247,7 +252,7 @@ static void top_up(struct pipeline *p, struct str name)
     s->healed &= s->backlog; /* until all that waited was taken */
     for (size_t k = 0; k < n; k++)
         if (!push(p, &due[k])) break;
-    if (next_ms < p->next_delivery_ms) p->next_delivery_ms = next_ms;
+    outbox_look_again(p, next_ms);
 }
 
 /* Of destinations that the configuration does not have any more, too: deliver says so, and they become dead letters. */

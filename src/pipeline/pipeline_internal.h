@@ -132,6 +132,7 @@ void outbox_release(struct pipeline *p, const struct deliver_result *r); /* its 
 void outbox_push_new(struct pipeline *p);                /* after the commit: heads of the batch's lanes */
 void outbox_push_lane(struct pipeline *p, struct str destination, struct str lane);
 void outbox_healed(struct pipeline *p, struct str destination);
+void outbox_look_again(struct pipeline *p, int64_t at_ms); /* for what is due, at that time at the latest */
 void outbox_top_up(struct pipeline *p, bool all);        /* due ones from the store */
 void outbox_fini(struct pipeline *p);
 int outbox_drill(struct pipeline *p, struct pipeline_request *r);
