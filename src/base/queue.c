@@ -11,6 +11,7 @@ struct queue {
     pthread_cond_t filled;
     struct queue_item *first, **last;
     size_t bytes, length, ceiling;
+    size_t quiet; /* of the length: put soon and not flushed */
     bool closed, woken;
 };
 
@@ -37,7 +38,13 @@ void queue_free(struct queue **q)
     *q = NULL;
 }
 
-bool queue_put(struct queue *q, struct queue_item *item, bool urgent)
+static void show(struct queue *q)
+{
+    q->quiet = 0;
+    pthread_cond_signal(&q->filled);
+}
+
+static bool put(struct queue *q, struct queue_item *item, bool urgent, bool soon)
 {
     bool fits;
     pthread_mutex_lock(&q->lock);
@@ -50,10 +57,28 @@ bool queue_put(struct queue *q, struct queue_item *item, bool urgent)
         q->last = &item->next;
         q->bytes += item->weight_bytes;
         q->length++;
-        pthread_cond_signal(&q->filled);
+        q->quiet++;
+        if (!soon || q->quiet >= QUEUE_COMPANY) show(q);
     }
     pthread_mutex_unlock(&q->lock);
     return fits;
+}
+
+bool queue_put(struct queue *q, struct queue_item *item, bool urgent)
+{
+    return put(q, item, urgent, false);
+}
+
+bool queue_put_soon(struct queue *q, struct queue_item *item)
+{
+    return put(q, item, false, true);
+}
+
+void queue_flush(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    if (q->quiet) show(q);
+    pthread_mutex_unlock(&q->lock);
 }
 
 static struct timespec deadline_in(int64_t ms)
@@ -72,7 +97,7 @@ static struct timespec deadline_in(int64_t ms)
 static void wait_filled(struct queue *q, int64_t wait_ms)
 {
     struct timespec until = deadline_in(wait_ms > 0 ? wait_ms : 0);
-    while (!q->first && !q->closed && !q->woken && wait_ms != 0) {
+    while (q->length == q->quiet && !q->closed && !q->woken && wait_ms != 0) {
         if (wait_ms < 0)
             pthread_cond_wait(&q->filled, &q->lock);
         else if (pthread_cond_timedwait(&q->filled, &q->lock, &until) != 0)
@@ -100,6 +125,7 @@ struct queue_item *queue_take(struct queue *q, int64_t wait_ms, size_t max_items
         if (!q->first) q->last = &q->first;
         q->bytes -= bytes;
         q->length -= items;
+        if (q->quiet > q->length) q->quiet = q->length; /* the quiet ones are the last */
     }
     pthread_mutex_unlock(&q->lock);
     return end ? taken : NULL;

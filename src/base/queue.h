@@ -17,6 +17,12 @@ void queue_free(struct queue **q); /* items still inside are the caller's to tak
 /* False when the queue is full or closed: nothing was taken. `urgent` items pass even a full queue (they
  * free memory or answer somebody) but not a closed one. */
 bool queue_put(struct queue *q, struct queue_item *item, bool urgent);
+/* The same for an item that will have company at once: who waits in queue_take is not woken for it alone but at
+ * the next queue_flush, or queue_put, or when QUEUE_COMPANY of them are there. Nothing is lost without a flush:
+ * a wait that ends takes them, too. */
+enum { QUEUE_COMPANY = 64 };
+bool queue_put_soon(struct queue *q, struct queue_item *item);
+void queue_flush(struct queue *q);
 /* Waits until something is there, wait_ms have passed (negative: for ever) or the queue is closed. Gives
  * the items in order, linked by next, at most max_items and max_bytes (but at least one), or NULL. */
 struct queue_item *queue_take(struct queue *q, int64_t wait_ms, size_t max_items, size_t max_bytes);

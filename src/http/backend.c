@@ -3,7 +3,12 @@
 
 static bool submit(void *ctx, struct pipeline_request *r)
 {
-    return pipeline_submit(ctx, r);
+    return pipeline_submit_soon(ctx, r);
+}
+
+static void flush(void *ctx)
+{
+    pipeline_flush(ctx);
 }
 
 static bool ready(void *ctx, struct err *why)
@@ -33,7 +38,7 @@ static void describe(void *ctx, struct json_writer *w)
 
 void http_attach(struct http *h, struct pipeline *p)
 {
-    struct http_backend b = { .ctx = p, .submit = submit, .ready = ready, .stats = stats, .reader = reader,
+    struct http_backend b = { .ctx = p, .submit = submit, .flush = flush, .ready = ready, .stats = stats, .reader = reader,
                               .deliver_stats = delivery_stats, .describe_destinations = describe };
     http_attach_backend(h, &b);
 }

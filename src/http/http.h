@@ -25,6 +25,7 @@ extern const struct http_limits http_default_limits;
 struct http_backend {
     void *ctx;
     bool (*submit)(void *ctx, struct pipeline_request *r);
+    void (*flush)(void *ctx); /* after the submits of one turn of the loop; NULL = not needed */
     bool (*ready)(void *ctx, struct err *why);
     struct pipeline_stats (*stats)(void *ctx);
     struct store_reader *(*reader)(void *ctx, struct err *err); /* a new one, owned by the calling thread */

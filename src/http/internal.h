@@ -166,6 +166,7 @@ struct http {
     uint64_t generation;
     bool log_requests;
     struct http_backend backend;
+    bool to_flush; /* something was submitted in this turn */
     bool attached, draining, closing; /* closing: nothing may be suspended any more */
     struct http_conn *conns;
     size_t conn_count;

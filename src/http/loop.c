@@ -177,6 +177,8 @@ static void turn(struct http *h, int64_t until_ms)
     if (h->waiting.first && h->now_ms >= (h->attached ? h->next_retry_ms : h->waiting.first->wait_until_ms))
         waiting_retry(h);
     MHD_run(h->mhd);
+    if (h->to_flush && h->backend.flush) h->backend.flush(h->backend.ctx); /* who came together shares a commit */
+    h->to_flush = false;
     if (h->now_ms >= h->next_check_ms) {
         http_conns_check(h);
         h->next_check_ms = h->now_ms + check_every(&h->limits);

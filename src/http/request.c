@@ -266,6 +266,7 @@ bool http_request_dispatch(struct http_request *r)
         return true;
     }
     r->stage = HTTP_QUEUED;
+    h->to_flush = true;
     if (h->backend.submit(h->backend.ctx, &r->p)) return true;
     r->stage = HTTP_WAITING;
     return false;

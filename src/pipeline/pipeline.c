@@ -186,6 +186,19 @@ bool pipeline_submit(struct pipeline *p, struct pipeline_request *r)
     return queue_put(p->queue, &r->item, r->kind != PIPELINE_REPORTS && r->kind != PIPELINE_REJECTED);
 }
 
+bool pipeline_submit_soon(struct pipeline *p, struct pipeline_request *r)
+{
+    if (r->kind != PIPELINE_REPORTS && r->kind != PIPELINE_REJECTED) return pipeline_submit(p, r);
+    if (atomic_load(&p->stopping)) return false;
+    r->arrival_ms = clock_wall(p->clock).ms;
+    return queue_put_soon(p->queue, &r->item);
+}
+
+void pipeline_flush(struct pipeline *p)
+{
+    queue_flush(p->queue);
+}
+
 void pipeline_stop(struct pipeline **pipeline, int64_t grace_ms)
 {
     struct pipeline *p = *pipeline;

@@ -54,6 +54,10 @@ struct pipeline_setup {
 struct pipeline *pipeline_start(const struct pipeline_setup *setup, struct err *err);
 /* Any thread. False when the queue is full or stopping: answer 503. */
 bool pipeline_submit(struct pipeline *p, struct pipeline_request *r);
+/* The same for one of several that come together: the writer hears of it at the next pipeline_flush at the latest,
+ * so that they share a commit. */
+bool pipeline_submit_soon(struct pipeline *p, struct pipeline_request *r);
+void pipeline_flush(struct pipeline *p);
 /* Drains: takes no more, finishes what is queued, stops deliver (grace_ms for those in flight), closes the store. */
 void pipeline_stop(struct pipeline **p, int64_t grace_ms);
 /* The configuration in force, with a reference for the caller. Any thread. */

@@ -110,6 +110,31 @@ static void test_waiting_ends(void **state)
     queue_free(&q);
 }
 
+/* What is put soon waits for company: for a flush, for an item that is put at once, for enough of its kind, or for
+ * the end of the wait. */
+static void test_company_is_waited_for(void **state)
+{
+    struct queue *q = queue_new(SIZE_MAX);
+    static struct thing t[QUEUE_COMPANY + 8];
+    int64_t before = clock_mono(clock_system()).ms;
+    (void)state;
+    things(t, QUEUE_COMPANY + 8, 1);
+    assert_true(queue_put_soon(q, &t[0].item) && queue_put_soon(q, &t[1].item));
+    assert_int_equal(taken(queue_take(q, 20, 10, SIZE_MAX), 0), 2);
+    assert_true(clock_mono(clock_system()).ms - before >= 19);
+    assert_true(queue_put_soon(q, &t[2].item));
+    queue_flush(q);
+    assert_int_equal(taken(queue_take(q, -1, 10, SIZE_MAX), 2), 1);
+    assert_true(queue_put_soon(q, &t[3].item) && queue_put(q, &t[4].item, false) && queue_put_soon(q, &t[5].item));
+    assert_int_equal(taken(queue_take(q, -1, 2, SIZE_MAX), 3), 2);
+    before = clock_mono(clock_system()).ms;
+    assert_int_equal(taken(queue_take(q, 20, 10, SIZE_MAX), 5), 1); /* it is still one that waits */
+    assert_true(clock_mono(clock_system()).ms - before >= 19);
+    for (size_t k = 6; k < QUEUE_COMPANY + 6; k++) assert_true(queue_put_soon(q, &t[k].item));
+    assert_int_equal(taken(queue_take(q, -1, SIZE_MAX, SIZE_MAX), 6), QUEUE_COMPANY);
+    queue_free(&q);
+}
+
 static void *wake_it(void *q)
 {
     queue_wake(q);
@@ -195,7 +220,7 @@ int main(void)
         cmocka_unit_test(test_items_come_out_in_order),
         cmocka_unit_test(test_a_full_queue_refuses),
         cmocka_unit_test(test_a_closed_queue_drains),
-        cmocka_unit_test(test_waiting_ends),
+        cmocka_unit_test(test_waiting_ends), cmocka_unit_test(test_company_is_waited_for),
         cmocka_unit_test(test_another_thread_ends_a_wait),
         cmocka_unit_test(test_nothing_is_lost_between_threads),
     };
