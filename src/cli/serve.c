@@ -216,17 +216,21 @@ static int loop(struct server *s, int signals, int wake)
     return EXIT_FINE;
 }
 
-static int run(struct server *s)
+/* Before anything else: a signal that comes during the start waits for the loop instead of ending it. */
+static void hold_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+static int run(struct server *s, const sigset_t *set)
 {
     struct err err = { .code = ERR_OK };
-    sigset_t set;
     int signals, pipe_fds[2], rc = EXIT_WRONG;
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signals = signalfd(-1, &set, SFD_CLOEXEC);
+    signals = signalfd(-1, set, SFD_CLOEXEC);
     if (signals < 0 || pipe(pipe_fds) < 0) {
         fprintf(stderr, "runbell serve: %m\n");
         return EXIT_WRONG;
@@ -253,6 +257,7 @@ int cli_serve(int argc, char **argv)
     const char *path = NULL;
     bool json_logs = false;
     struct server s = { 0 };
+    sigset_t set;
     int operands, status;
     const struct arg_option options[] = {
         { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
@@ -261,11 +266,12 @@ int cli_serve(int argc, char **argv)
     int rc = args_parse(command_find("serve"), options, 2, argc, argv, &operands, 0, 0);
     if (rc >= 0) return rc;
     umask(077);
+    hold_signals(&set);
     s.config = config_or_explain(config_path(path), false, false, &status);
     if (!s.config) return status;
     log_setup(json_logs ? LOG_JSON : s.config->log_format, s.config->log_level);
     rng_seed_system(&s.rng);
-    rc = run(&s);
+    rc = run(&s, &set);
     config_unref(&s.config);
     return rc;
 }
