@@ -28,6 +28,7 @@ struct bench {
     struct arena a;
     struct diags d;
     struct ruleset *rules;
+    VEC(struct ruleset *) rulesets;
     struct engine *e;
     int64_t now_ms;
     bool hold_verdicts; /* messages are not delivered until asked for */
@@ -50,18 +51,26 @@ UNUSED const struct rule_destination bench_places[] = {
 };
 enum { BENCH_PLACES = sizeof bench_places / sizeof *bench_places };
 
-UNUSED struct ruleset *compile_for(struct bench *b, const char *rules, const struct rule_destination *places, size_t n)
+UNUSED struct ruleset *compile_in(struct bench *b, struct arena *a, const char *rules, const struct rule_destination *places, size_t n)
 {
-    struct str text = str_printf(&b->a, "version: 1\n%s", rules);
-    struct rule_file file = { yaml_read(&b->a, "test.yaml", text, &b->d), false };
+    struct str text = str_printf(a, "version: 1\n%s", rules);
+    struct rule_file file = { yaml_read(a, "test.yaml", text, &b->d), false };
     struct rule_world w = { &file, 1, places, n, STR("ops") };
-    struct ruleset *rs = ruleset_compile(&b->a, &w, &b->d);
+    struct ruleset *rs = ruleset_compile(a, &w, &b->d);
     if (!rs) {
         struct strbuf out;
         strbuf_init(&out, 1 << 20);
         diags_print(&b->d, &out, false);
         fail_msg("%s", out.p);
     }
+    return rs;
+}
+
+/* Lives as long as the bench. */
+UNUSED struct ruleset *compile_for(struct bench *b, const char *rules, const struct rule_destination *places, size_t n)
+{
+    struct ruleset *rs = compile_in(b, &b->a, rules, places, n);
+    *vec_push(&b->rulesets) = rs;
     return rs;
 }
 
@@ -108,7 +117,8 @@ UNUSED void bench_open(struct bench *b, const char *rules)
 UNUSED void bench_close(struct bench *b)
 {
     engine_free(&b->e);
-    ruleset_fini(b->rules);
+    for (size_t k = 0; k < b->rulesets.n; k++) ruleset_fini(b->rulesets.v[k]);
+    vec_free(&b->rulesets);
     vec_free(&b->said);
     vec_free(&b->notes);
     vec_free(&b->rows);

@@ -27,7 +27,6 @@ static void test_other_settings_apply_at_once(void **state)
     until(&b, 5 * HOUR);
     assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
     bench_close(&b);
-    for (int k = 0; k < 3; k++) ruleset_fini(next[k]);
 }
 
 static void test_settings_changed_while_away_apply_too(void **state)
@@ -43,7 +42,6 @@ static void test_settings_changed_while_away_apply_too(void **state)
     assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
     assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 0);
     bench_close(&b);
-    ruleset_fini(next);
 }
 
 static void test_places_that_vanish_or_lose_edits(void **state)
@@ -79,7 +77,41 @@ static void test_places_that_vanish_or_lose_edits(void **state)
     assert_int_equal(count_said(&b, "chat", MESSAGE_UPDATE), 1);
     assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 2);
     bench_close(&b);
-    ruleset_fini(next);
+}
+
+/* After a reload the rules before are gone, with all their texts. */
+static void test_nothing_of_the_old_rules_is_needed(void **state)
+{
+    static const char *const texts[] = {
+        "rules:\n  r:\n    when: {status: failed, task: {re: \"j.b\"}}\n    notify: [chat, pager]\n    escalate: {10m: hook}\n    labels: {team: \"{{task}}\"}\n"
+        "    message: {title: \"{{task}} failed\", fields: {A: \"{{run}}\"}}\n    runbook: \"https://x/y\"\n    limit: 2 per 1h\n    update: 1s\n"
+        "  gone:\n    when: {status: failed}\n    by: []\n    count: 2 in 1h\n    notify: chat\n",
+        "rules:\n  r:\n    when: {status: failed, task: {re: \"j.b\"}}\n    notify: chat\n    limit: 2 per 1h\n    update: 1s\n    linger: 0s\n",
+    };
+    struct bench b;
+    struct arena arenas[2] = { 0 };
+    struct ruleset *rules[2];
+    (void)state;
+    bench_open(&b, SIMPLE(""));
+    for (int k = 0; k < 10; k++) {
+        struct ruleset *next = compile_in(&b, &arenas[k % 2], texts[k % 2], bench_places, BENCH_PLACES);
+        reload(&b, next);
+        if (k > 0) {
+            ruleset_fini(rules[(k + 1) % 2]);
+            arena_fini(&arenas[(k + 1) % 2]);
+        }
+        rules[k % 2] = next;
+        for (int n = 0; n < 4; n++) report(&b, FAILED(str_printf(&b.a, "run_%d_%d", k, n).p, k * 3 * HOUR + n * 20 * MINUTE));
+        report(&b, (struct report){ "run_x", "job", RUN_FAILED, .at_ms = k * 3 * HOUR + 70 * MINUTE, .env = k % 3 ? "stg" : "prod" });
+        report(&b, SUCCEEDED(str_printf(&b.a, "run_s%d", k).p, k * 3 * HOUR + 80 * MINUTE, k * 3 * HOUR + 75 * MINUTE));
+        until(&b, k * 3 * HOUR + 100 * MINUTE);
+    }
+    reload(&b, b.rules);
+    ruleset_fini(rules[1]);
+    arena_fini(&arenas[1]);
+    until(&b, 100 * HOUR);
+    assert_true(b.said.n > 20);
+    bench_close(&b);
 }
 
 /* --- restarts ----------------------------------------------------------------------------------------------------------------------------------- */
@@ -165,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_other_settings_apply_at_once),
         cmocka_unit_test(test_settings_changed_while_away_apply_too),
         cmocka_unit_test(test_places_that_vanish_or_lose_edits),
+        cmocka_unit_test(test_nothing_of_the_old_rules_is_needed),
         cmocka_unit_test(test_overdue_timers_fire_in_their_order),
         cmocka_unit_test(test_each_overdue_message_says_how_late_it_is),
         cmocka_unit_test(test_a_template_that_fails_at_run_time),
