@@ -185,7 +185,11 @@ bench: ## the benchmarks, interleaved with peers; text and SVG under build/bench
 
 # --- linting --------------------------------------------------------------------------------------------------------
 LINT_SRCS = $(foreach r,$(ROOMS),$(call srcs,$(r)))
-TIDY_FLAGS = -std=gnu11 -D_GNU_SOURCE -DRUNBELL_VERSION='"$(VERSION)"' -Isrc -include base/banned.h
+# How far the analyzer follows a function: a third of its own 225,000 takes a third of the time, and found all that
+# the whole found.
+TIDY_NODES ?= 75000
+TIDY_FLAGS = -std=gnu11 -D_GNU_SOURCE -DRUNBELL_VERSION='"$(VERSION)"' -Isrc -include base/banned.h \
+             -Xclang -analyzer-config -Xclang max-nodes=$(TIDY_NODES)
 lint: ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, layers and lengths
 	@sh .ci/apt-install $(BUILD_PACKAGES) $(LINT_PACKAGES)
 	$(Q)$(PYTHON) tests/layers/check.py
