@@ -21,7 +21,11 @@
 const struct json_limits json_default_limits = { .bytes = 4u << 20, .tokens = 1u << 20, .depth = 64 };
 const struct json_limits json_own_limits = { .bytes = 64u << 20, .tokens = 8u << 20, .depth = 128 };
 
-enum { STACK_TOKENS = 256 }; /* what an ordinary run object takes */
+enum {
+    STACK_TOKENS = 256, /* what an ordinary run object takes */
+    LONG_STRING = 128,  /* bytes that make it worth to lead jsmn round a string */
+    LONG_STRINGS = 8    /* of one text */
+};
 
 struct parse {
     struct str text;
@@ -30,6 +34,8 @@ struct parse {
     size_t error_at;
     size_t most_tokens; /* no valid text has more */
     bool has_escape;
+    struct { size_t open, close; } longs[LONG_STRINGS]; /* quotes of the first long strings without escapes */
+    size_t long_count;
 };
 
 static int fail(struct parse *p, size_t at, const char *what)
@@ -76,12 +82,13 @@ static int scan_string(struct parse *p, size_t *at)
 {
     const unsigned char *s = (const unsigned char *)p->text.p;
     size_t n = p->text.n, i = *at + 1;
+    bool escapes = false;
     for (;;) {
         i = plain_until(s, i, n);
         if (i >= n) return fail(p, *at, "this string has no end");
         if (s[i] == '"') break;
         if (s[i] == '\\') {
-            p->has_escape = true;
+            p->has_escape = escapes = true;
             i += 2;
         } else if (s[i] < 0x20) {
             return fail(p, i, s[i] ? "a control character inside a string must be escaped"
@@ -91,6 +98,10 @@ static int scan_string(struct parse *p, size_t *at)
             if (len == 0) return fail(p, i, "this is not valid UTF-8");
             i += len;
         }
+    }
+    if (i - *at > LONG_STRING && !escapes && p->long_count < LONG_STRINGS) {
+        p->longs[p->long_count].open = *at;
+        p->longs[p->long_count++].close = i;
     }
     *at = i;
     return 0;
@@ -397,6 +408,25 @@ static int explain_stop(struct walk *w, size_t at)
     return unexpected(w, at);
 }
 
+/* jsmn goes byte by byte. The pre-scan has seen the ends of long strings already (payloads, stacks): jsmn is
+ * stopped before each and sent on behind it. Where it did not come that far it goes on alone. */
+static bool find_tokens(struct parse *p, jsmn_parser *jsmn, jsmntok_t *tokens)
+{
+    const unsigned most = (unsigned)p->most_tokens;
+    for (size_t i = 0; i < p->long_count; i++) {
+        jsmntok_t *token;
+        (void)jsmn_parse(jsmn, p->text.p, p->longs[i].open, tokens, most);
+        if (jsmn->pos != p->longs[i].open) break;
+        token = jsmn_alloc_token(jsmn, tokens, most);
+        if (!token) break;
+        jsmn_fill_token(token, JSMN_STRING, (int)p->longs[i].open + 1, (int)p->longs[i].close);
+        token->parent = jsmn->toksuper;
+        if (jsmn->toksuper != -1) tokens[jsmn->toksuper].size++;
+        jsmn->pos = (unsigned)p->longs[i].close + 1;
+    }
+    return jsmn_parse(jsmn, p->text.p, p->text.n, tokens, most) > 0;
+}
+
 static int parse_tokens(struct parse *p, jsmntok_t *tokens, struct json *root)
 {
     jsmn_parser jsmn;
@@ -404,7 +434,7 @@ static int parse_tokens(struct parse *p, jsmntok_t *tokens, struct json *root)
     struct json_doc *doc;
     bool stopped;
     jsmn_init(&jsmn);
-    stopped = jsmn_parse(&jsmn, p->text.p, p->text.n, tokens, (unsigned)p->most_tokens) <= 0;
+    stopped = !find_tokens(p, &jsmn, tokens);
     walk.nodes = arena_alloc(p->arena, sizeof *walk.nodes * jsmn.toknext);
     for (uint32_t i = 0; i < jsmn.toknext; i++)
         if (walk_token(&walk, i)) return -1;
