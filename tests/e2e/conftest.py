@@ -22,7 +22,8 @@ from receiver import Receiver  # noqa: E402
 
 BINARY = pathlib.Path(os.environ.get("RUNBELL_BIN", ROOT / "build" / "runbell")).resolve()
 FIXTURES = ROOT / "tests" / "fixtures" / "trigger-dev"
-DEADLINE_S = 20.0 * float(os.environ.get("RUNBELL_E2E_PATIENCE", "1"))
+PATIENCE = float(os.environ.get("RUNBELL_E2E_PATIENCE", "1"))  # more for sanitizers and busy machines
+DEADLINE_S = 20.0 * PATIENCE
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehavior", "ThreadSanitizer", "runtime error:")
 
 
@@ -127,7 +128,7 @@ class Runbell:
                                     stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
     def start(self, **config):
-        if config:
+        if config or not self.path.exists():
             self.configure(**config)
         self.process = self.spawn()
         wait_for(self._is_ready, "the server to be ready")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import ROOT, now, seed_run, wait_for
+from conftest import PATIENCE, ROOT, now, seed_run, wait_for
 
 ESCALATE = "escalate: {15m: pager}"
 
@@ -95,6 +95,7 @@ def test_retry_storm(mission, fakes, updated):
 
     (key, dedup), history = wait_for(lambda: list(fakes.alerts.items()), "the page")[0]
     assert key == mission.environment["PD_KEY"]
+    assert 1.4 < fakes.to("/pd/")[0].at - fakes.ops()[0].at < 3 * PATIENCE, "in its time, from the opening"
     trigger = history[0][1]
     assert trigger["event_action"] == "trigger" and "send-invoice" in trigger["payload"]["summary"]
     assert trigger["payload"]["severity"] == "error"
