@@ -13,6 +13,8 @@ struct queue {
     size_t bytes, length, ceiling;
     size_t quiet; /* of the length: put soon and not flushed */
     bool closed, woken;
+    bool late;            /* there is one that waits until late_due for company */
+    struct timespec late_due;
 };
 
 struct queue *queue_new(size_t ceiling_bytes)
@@ -38,49 +40,6 @@ void queue_free(struct queue **q)
     *q = NULL;
 }
 
-static void show(struct queue *q)
-{
-    q->quiet = 0;
-    pthread_cond_signal(&q->filled);
-}
-
-static bool put(struct queue *q, struct queue_item *item, bool urgent, bool soon)
-{
-    bool fits;
-    pthread_mutex_lock(&q->lock);
-    /* An item heavier than the whole queue may pass when it is empty, or it could never pass. */
-    fits = urgent || q->first == NULL || q->bytes + item->weight_bytes <= q->ceiling;
-    if (q->closed) fits = false;
-    if (fits) {
-        item->next = NULL;
-        *q->last = item;
-        q->last = &item->next;
-        q->bytes += item->weight_bytes;
-        q->length++;
-        q->quiet++;
-        if (!soon || q->quiet >= QUEUE_COMPANY) show(q);
-    }
-    pthread_mutex_unlock(&q->lock);
-    return fits;
-}
-
-bool queue_put(struct queue *q, struct queue_item *item, bool urgent)
-{
-    return put(q, item, urgent, false);
-}
-
-bool queue_put_soon(struct queue *q, struct queue_item *item)
-{
-    return put(q, item, false, true);
-}
-
-void queue_flush(struct queue *q)
-{
-    pthread_mutex_lock(&q->lock);
-    if (q->quiet) show(q);
-    pthread_mutex_unlock(&q->lock);
-}
-
 static struct timespec deadline_in(int64_t ms)
 {
     struct timespec ts;
@@ -94,13 +53,79 @@ static struct timespec deadline_in(int64_t ms)
     return ts;
 }
 
+static void show(struct queue *q)
+{
+    q->quiet = 0;
+    pthread_cond_signal(&q->filled);
+}
+
+enum when { AT_ONCE, SOON, LATE };
+
+static void appoint(struct queue *q)
+{
+    if (q->late) return;
+    q->late = true;
+    q->late_due = deadline_in(QUEUE_LATE_MS);
+    pthread_cond_signal(&q->filled); /* who waits goes on waiting, but not longer than that */
+}
+
+static bool put(struct queue *q, struct queue_item *item, bool urgent, enum when when)
+{
+    bool fits;
+    pthread_mutex_lock(&q->lock);
+    /* An item heavier than the whole queue may pass when it is empty, or it could never pass. */
+    fits = urgent || q->first == NULL || q->bytes + item->weight_bytes <= q->ceiling;
+    if (q->closed) fits = false;
+    if (fits) {
+        item->next = NULL;
+        *q->last = item;
+        q->last = &item->next;
+        q->bytes += item->weight_bytes;
+        q->length++;
+        q->quiet++;
+        if (when == AT_ONCE || q->quiet >= QUEUE_COMPANY) show(q);
+        else if (when == LATE) appoint(q);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return fits;
+}
+
+bool queue_put(struct queue *q, struct queue_item *item, bool urgent)
+{
+    return put(q, item, urgent, AT_ONCE);
+}
+
+bool queue_put_soon(struct queue *q, struct queue_item *item)
+{
+    return put(q, item, false, SOON);
+}
+
+bool queue_put_late(struct queue *q, struct queue_item *item)
+{
+    return put(q, item, true, LATE);
+}
+
+void queue_flush(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    if (q->quiet) show(q);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static bool before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
 static void wait_filled(struct queue *q, int64_t wait_ms)
 {
     struct timespec until = deadline_in(wait_ms > 0 ? wait_ms : 0);
     while (q->length == q->quiet && !q->closed && !q->woken && wait_ms != 0) {
-        if (wait_ms < 0)
+        const struct timespec *first = wait_ms > 0 ? &until : NULL;
+        if (q->late && (!first || before(&q->late_due, first))) first = &q->late_due;
+        if (!first)
             pthread_cond_wait(&q->filled, &q->lock);
-        else if (pthread_cond_timedwait(&q->filled, &q->lock, &until) != 0)
+        else if (pthread_cond_timedwait(&q->filled, &q->lock, &(struct timespec){ first->tv_sec, first->tv_nsec }) != 0)
             break;
     }
     q->woken = false;
@@ -122,7 +147,10 @@ struct queue_item *queue_take(struct queue *q, int64_t wait_ms, size_t max_items
     if (end) {
         q->first = end->next;
         end->next = NULL;
-        if (!q->first) q->last = &q->first;
+        if (!q->first) {
+            q->last = &q->first;
+            q->late = false;
+        }
         q->bytes -= bytes;
         q->length -= items;
         if (q->quiet > q->length) q->quiet = q->length; /* the quiet ones are the last */

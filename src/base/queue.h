@@ -20,8 +20,10 @@ bool queue_put(struct queue *q, struct queue_item *item, bool urgent);
 /* The same for an item that will have company at once: who waits in queue_take is not woken for it alone but at
  * the next queue_flush, or queue_put, or when QUEUE_COMPANY of them are there. Nothing is lost without a flush:
  * a wait that ends takes them, too. */
-enum { QUEUE_COMPANY = 64 };
+enum { QUEUE_COMPANY = 64, QUEUE_LATE_MS = 5 };
 bool queue_put_soon(struct queue *q, struct queue_item *item);
+/* The same for an urgent item that nobody waits for: without company it is taken QUEUE_LATE_MS later. */
+bool queue_put_late(struct queue *q, struct queue_item *item);
 void queue_flush(struct queue *q);
 /* Waits until something is there, wait_ms have passed (negative: for ever) or the queue is closed. Gives
  * the items in order, linked by next, at most max_items and max_bytes (but at least one), or NULL. */

@@ -20,7 +20,7 @@ static void on_done(void *ctx, const struct deliver_result *r)
     if (r->outcome == DELIVER_RETRY && r->plain)
         v->result.verdict.detail = str_printf(&v->arena, "bad_payload: " STR_FMT, STR_ARG(r->verdict.detail));
     v->item.weight_bytes = sizeof *v;
-    if (queue_put(p->queue, &v->item, true)) return;
+    if (queue_put_late(p->queue, &v->item)) return; /* often the next event's commit takes it along */
     arena_fini(&v->arena); /* stopping: it is sent again after the start, with the same key */
     free(v);
 }

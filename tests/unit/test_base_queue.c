@@ -135,6 +135,32 @@ static void test_company_is_waited_for(void **state)
     queue_free(&q);
 }
 
+static void *put_late(void *arg)
+{
+    struct { struct queue *q; struct thing *t; } *a = arg;
+    assert_true(queue_put_late(a->q, &a->t->item));
+    return NULL;
+}
+
+/* Late ones pass a full queue, wait for company, but not for ever, whoever was first: the item or the taker. */
+static void test_late_ones_come_at_last(void **state)
+{
+    struct queue *q = queue_new(1);
+    struct thing t[3];
+    struct { struct queue *q; struct thing *t; } late = { q, &t[2] };
+    pthread_t thread;
+    int64_t before = clock_mono(clock_system()).ms;
+    (void)state;
+    things(t, 3, 1);
+    assert_true(queue_put_late(q, &t[0].item) && queue_put_late(q, &t[1].item));
+    assert_int_equal(taken(queue_take(q, -1, 10, SIZE_MAX), 0), 2);
+    assert_true(clock_mono(clock_system()).ms - before >= QUEUE_LATE_MS - 1);
+    pthread_create(&thread, NULL, put_late, &late);
+    assert_int_equal(taken(queue_take(q, -1, 10, SIZE_MAX), 2), 1);
+    pthread_join(thread, NULL);
+    queue_free(&q);
+}
+
 static void *wake_it(void *q)
 {
     queue_wake(q);
@@ -220,7 +246,9 @@ int main(void)
         cmocka_unit_test(test_items_come_out_in_order),
         cmocka_unit_test(test_a_full_queue_refuses),
         cmocka_unit_test(test_a_closed_queue_drains),
-        cmocka_unit_test(test_waiting_ends), cmocka_unit_test(test_company_is_waited_for),
+        cmocka_unit_test(test_waiting_ends),
+        cmocka_unit_test(test_company_is_waited_for),
+        cmocka_unit_test(test_late_ones_come_at_last),
         cmocka_unit_test(test_another_thread_ends_a_wait),
         cmocka_unit_test(test_nothing_is_lost_between_threads),
     };
