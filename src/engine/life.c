@@ -264,10 +264,26 @@ static void clears_due(struct step_context *c, struct incident *i)
         incident_criterion(c, i, BY_CLEARING);
 }
 
+/* It was put to sleep before it had enough runs to open, and has not enough yet. */
+static void pend_again(struct step_context *c, struct incident *i)
+{
+    i->state = INCIDENT_PENDING;
+    i->opened_ms = i->paused_ms = 0;
+    c->e->stats.incidents_pending++;
+    for (size_t k = 0; k < i->step_count; k++) free(i->steps[k].params);
+    free(i->steps);
+    i->steps = NULL;
+    i->step_count = i->step_next = 0;
+}
+
 static void lapse_due(struct step_context *c, struct incident *i)
 {
-    i->state = INCIDENT_OPEN;
     c->e->stats.incidents_acknowledged--;
+    if (i->last_told_ms == 0 && (int64_t)i->run_count < i->rule->now->at_least) {
+        pend_again(c, i);
+        return;
+    }
+    i->state = INCIDENT_OPEN;
     c->e->stats.incidents_open++;
     if (!incident_lingers(i)) unpause(i, c->now_ms);
     arm_repeat(i, c->now_ms);

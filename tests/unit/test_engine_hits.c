@@ -175,6 +175,28 @@ static void test_a_success_is_of_one_task_also_when_keys_overflow(void **state)
     bench_close(&b);
 }
 
+static void test_a_resolve_empties_the_window(void **state)
+{
+    static const char *const how[] = { "success", "clears" };
+    (void)state;
+    for (size_t k = 0; k < 2; k++) {
+        struct bench b;
+        struct arena a = { 0 };
+        bench_open(&b, str_printf(&a, SIMPLE("    count: 3 in 10m\n    linger: 0s\n    resolve: %s\n"), how[k]).p);
+        for (int n = 0; n < 3; n++) report(&b, FAILED(str_printf(&b.a, "run_%d", n).p, n));
+        if (k == 0) report(&b, SUCCEEDED("run_s", MINUTE, 30000));
+        else assert_int_equal(command(&b, ENGINE_RESOLVE, first(&b), 0), 0);
+        assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+        report(&b, FAILED("run_3", 2 * MINUTE));
+        assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), k == 0 ? 1 : 2); /* but with `clears` it goes on */
+        report(&b, FAILED("run_4", 3 * MINUTE));
+        report(&b, FAILED("run_5", 4 * MINUTE));
+        assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2);
+        bench_close(&b);
+        arena_fini(&a);
+    }
+}
+
 /* --- resolving ------------------------------------------------------------------------------------------------------------------------------ */
 static void test_a_failure_breaks_the_row_of_successes(void **state)
 {
@@ -284,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_too_many_keys_join_one),
         cmocka_unit_test(test_windows_that_are_there_go_on_at_the_bound),
         cmocka_unit_test(test_a_success_is_of_one_task_also_when_keys_overflow),
+        cmocka_unit_test(test_a_resolve_empties_the_window),
         cmocka_unit_test(test_a_failure_breaks_the_row_of_successes),
         cmocka_unit_test(test_run_keyed_incidents_end_whatever_their_rule_says),
         cmocka_unit_test(test_a_storm_in_one_window),

@@ -145,6 +145,34 @@ static void test_ack_of_a_pending_incident(void **state)
     bench_close(&b);
 }
 
+static void test_a_snooze_of_a_pending_incident(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    at_least: 3\n    escalate: {10m: pager}\n"));
+    report(&b, FAILED("run_0", 0));
+    command(&b, ENGINE_SNOOZE, first(&b), HOUR);
+    until(&b, 2 * HOUR);
+    assert_int_equal(b.said.n, 0); /* one run is still not three */
+    assert_int_equal(engine_stats(b.e).incidents_pending, 1);
+    assert_int_equal(engine_stats(b.e).incidents_acknowledged, 0);
+    report(&b, FAILED("run_1", 3 * HOUR));
+    report(&b, FAILED("run_2", 3 * HOUR));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    until(&b, 3 * HOUR + 10 * MINUTE);
+    assert_int_equal(count_said(&b, "pager", MESSAGE_ESCALATION), 1);
+    bench_close(&b);
+    bench_open(&b, SIMPLE("    at_least: 2\n"));
+    report(&b, FAILED("run_0", 0));
+    command(&b, ENGINE_SNOOZE, first(&b), HOUR);
+    report(&b, FAILED("run_1", MINUTE)); /* enough now, but asleep */
+    until(&b, HOUR - 1);
+    assert_int_equal(b.said.n, 0);
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
 static void test_a_snooze_before_the_first_message(void **state)
 {
     struct bench b;
@@ -310,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_updates_while_lingering),
         cmocka_unit_test(test_at_least_and_wait_and_a_success),
         cmocka_unit_test(test_ack_of_a_pending_incident),
+        cmocka_unit_test(test_a_snooze_of_a_pending_incident),
         cmocka_unit_test(test_a_snooze_before_the_first_message),
         cmocka_unit_test(test_reminders_after_a_lapse),
         cmocka_unit_test(test_resolving_what_is_in_a_digest),
