@@ -148,6 +148,7 @@ static struct str builtin_title(struct talk *t)
         strbuf_printf(&b, " %s", i->run_count > 1 && i->last_state == RUN_REATTEMPTING ? "keep being retried" : verb);
     else
         strbuf_printf(&b, " is in state " STR_FMT, STR_ARG(t->d.run.spelling));
+    if (incident_run_ended(i) && t->d.transition.state == RUN_REATTEMPTING) strbuf_c(&b, " after being retried");
     if (i->last_state == RUN_REATTEMPTING && i->run_count <= 1 && t->d.transition.attempt > 0)
         strbuf_printf(&b, ": attempt %lld", (long long)t->d.transition.attempt);
     if (t->r->condition.kind == RULE_COUNT) {

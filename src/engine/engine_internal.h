@@ -63,6 +63,7 @@ struct step { /* one escalation of one destination, frozen at opening */
     char *params;
     int64_t after_ms;
 };
+enum { REPEAT_OVER = UINT16_MAX }; /* incident.repeat_next: its run ended, no more reminders */
 struct incident { /* by the 100,000: its key lies behind it, and one run needs no list */
     struct timer timer; /* due_ms = least of due[] and the next step */
     uint64_t id;
@@ -198,6 +199,10 @@ static inline const uint64_t *incident_runs(const struct incident *i)
     return i->runs_kept > 1 ? i->runs.many : &i->runs.one;
 }
 bool incident_has_run(const struct incident *i, struct str run);
+static inline bool incident_run_ended(const struct incident *i)
+{
+    return i->repeat_next == REPEAT_OVER;
+}
 struct str incident_last_run(const struct incident *i);
 struct str incident_first_run(const struct incident *i);
 void incident_set_last_run(struct incident *i, struct str run); /* the first one set is the first run, too */

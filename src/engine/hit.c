@@ -272,7 +272,7 @@ static void run_ended(struct step_context *c, struct incident *i, const struct r
     i->last_state = (uint8_t)s->transition->state;
     incident_arm_quiet(i);
     i->due[DUE_REPEAT] = ENGINE_NEVER;
-    i->repeat_next = UINT16_MAX; /* no more of them */
+    i->repeat_next = REPEAT_OVER;
     note(c, i->id, "run ended", note_text(c, "state", name));
     incident_want_update(c, i);
     incident_touch(c->e, i);

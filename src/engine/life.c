@@ -39,7 +39,7 @@ int64_t incident_repeat_wait(const struct incident *i)
 {
     const struct rule *r = i->rule->now;
     size_t k = i->repeat_next;
-    if (r->repeat_count == 0 || k == UINT16_MAX) return 0;
+    if (r->repeat_count == 0 || k == REPEAT_OVER) return 0;
     return r->repeat_ms[k < r->repeat_count ? k : r->repeat_count - 1];
 }
 
@@ -105,6 +105,13 @@ void incident_want_update(struct step_context *c, struct incident *i)
     i->due[DUE_UPDATE] = due > c->now_ms ? due : c->now_ms;
 }
 
+/* What is to be said of a run-keyed incident whose run is over and did not succeed. */
+static struct str ended_as(struct step_context *c, const struct incident *i)
+{
+    if (!incident_run_ended(i)) return STR_NONE;
+    return str_printf(c->out->arena, "the run ended as %s", run_state_name((enum run_state)i->last_state));
+}
+
 static void update_due(struct step_context *c, struct incident *i)
 {
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
@@ -113,14 +120,14 @@ static void update_due(struct step_context *c, struct incident *i)
         if (t->outstanding > 0)
             t->flags |= TOLD_DIRTY; /* coalesced: said when the one on its way has arrived */
         else
-            tell_told(c, i, t, MESSAGE_UPDATE, STR_NONE);
+            tell_told(c, i, t, MESSAGE_UPDATE, ended_as(c, i));
     }
     i->last_told_ms = c->now_ms;
 }
 
 static void repeat_due(struct step_context *c, struct incident *i)
 {
-    if (i->repeat_next < UINT16_MAX - 1) i->repeat_next++;
+    if (i->repeat_next < REPEAT_OVER - 1) i->repeat_next++;
     arm_repeat(i, c->now_ms);
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
         struct told *t = &i->told[k];
@@ -138,7 +145,7 @@ static void step_due(struct step_context *c, struct incident *i)
 {
     struct step *s = &i->steps[i->step_next++];
     note(c, i->id, "escalated", note_text(c, "destination", s->place->name));
-    tell_target(c, i, s->place, s->params, MESSAGE_ESCALATION, STR_NONE, s->after_ms);
+    tell_target(c, i, s->place, s->params, MESSAGE_ESCALATION, ended_as(c, i), s->after_ms);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------- */

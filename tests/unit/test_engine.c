@@ -206,7 +206,9 @@ static void test_run_keyed_incident_follows_its_run(void **state)
     report(&b, (struct report){ "run_r1", "job", RUN_FAILED, .at_ms = 4 * MINUTE });
     until(&b, 5 * MINUTE);
     assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
-    assert_int_equal(count_said(&b, "chat", MESSAGE_UPDATE), 1); /* ended as FAILED */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_UPDATE), 1);
+    assert_true(str_eq_c(said_field(&b, last_said(&b, "chat"), "reason"), "the run ended as FAILED"));
+    assert_true(str_eq_c(said_field(&b, last_said(&b, "chat"), "title"), "job failed after being retried (3 times, limit 3 in 10m) in prod"));
     until(&b, 20 * MINUTE);
     assert_int_equal(count_said(&b, "pager", MESSAGE_ESCALATION), 1); /* due escalations stay due */
     until(&b, 20 * HOUR);
