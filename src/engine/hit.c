@@ -119,15 +119,17 @@ static void open_hit(struct step_context *c, const struct hit *h, struct inciden
     else incident_open(c, i);
 }
 
-/* Over the bound of keys, hits of keys that are not known yet join one incident. It is nobody's in particular: no
- * single success ends it. */
+/* One incident for what is over a bound. It is nobody's in particular: no single success ends it. */
+static const struct rule_key overflow = { { "(overflow)", 10 }, { NULL, 0 }, { NULL, 0 } };
+
+/* Over the bound of keys, hits of keys that are not known yet join one incident. */
 static struct incident *find(struct step_context *c, const struct hit *h, struct part *p, struct rule_key *key)
 {
     struct incident *i = incident_find(c->e, h->rule, p, key->key);
     if (i || h->rule->open + h->rule->windows < c->e->limits.keys_per_rule) return i;
     if (window_find(c->e, h->rule, p, key->key)) return NULL;
     c->e->stats.collapsed_keys++;
-    *key = (struct rule_key){ STR("(overflow)"), STR_NONE, STR_NONE };
+    *key = overflow;
     return incident_find(c->e, h->rule, p, key->key);
 }
 
@@ -172,10 +174,14 @@ static void hit_key(struct step_context *c, struct hit *h, struct part *p, struc
 
 static void hit_rule(struct step_context *c, struct hit *h)
 {
-    struct rule_key keys[KEYS_PER_HIT];
+    struct rule_key keys[KEYS_PER_HIT + 1];
     struct part *p = part_of(c, h->subject);
-    size_t n = rule_keys(h->rule->now, h->subject, keys, KEYS_PER_HIT);
+    size_t n = rule_keys(h->rule->now, h->subject, keys, KEYS_PER_HIT + 1);
     c->out->hits++;
+    if (n > KEYS_PER_HIT) { /* the rest of a long list is one key */
+        c->e->stats.collapsed_keys++;
+        keys[KEYS_PER_HIT] = overflow;
+    }
     for (size_t k = 0; k < n && !c->failed; k++) hit_key(c, h, p, &keys[k]);
 }
 

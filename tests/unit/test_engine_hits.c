@@ -120,6 +120,21 @@ static void test_a_list_gives_a_key_for_each_element(void **state)
     bench_close(&b);
 }
 
+static void test_a_list_that_is_too_long(void **state)
+{
+    struct bench b;
+    uint64_t ids[32];
+    (void)state;
+    bench_open(&b, SIMPLE("    by: metadata.list\n"));
+    report(&b, (struct report){ "run_0", "job", RUN_FAILED, .at_ms = 0, .metadata = "{\"list\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]}" });
+    assert_int_equal(engine_incidents(b.e, STR("r"), ids, 32), 16);
+    assert_int_equal(engine_stats(b.e).collapsed_keys, 0);
+    report(&b, (struct report){ "run_1", "job", RUN_FAILED, .at_ms = 1, .metadata = "{\"list\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18]}" });
+    assert_int_equal(engine_incidents(b.e, STR("r"), ids, 32), 17); /* the rest is one, and counted */
+    assert_int_equal(engine_stats(b.e).collapsed_keys, 1);
+    bench_close(&b);
+}
+
 static void test_too_many_keys_join_one(void **state)
 {
     struct engine_limits limits = engine_default_limits;
@@ -303,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_the_fuller_report_that_opens_counts_itself),
         cmocka_unit_test(test_a_late_window_is_what_it_is_about),
         cmocka_unit_test(test_a_list_gives_a_key_for_each_element),
+        cmocka_unit_test(test_a_list_that_is_too_long),
         cmocka_unit_test(test_too_many_keys_join_one),
         cmocka_unit_test(test_windows_that_are_there_go_on_at_the_bound),
         cmocka_unit_test(test_a_success_is_of_one_task_also_when_keys_overflow),
