@@ -4,7 +4,7 @@ import email.utils
 import threading
 
 from . import access as A
-from . import query, realtime
+from . import alerts, query, realtime
 from .access import Access, Reply
 from .clock import Clock
 from .knobs import Faults, Knobs
@@ -125,6 +125,10 @@ class TriggerDev:
     def add_token(self, token, scopes, env="prod"):
         """A public access token (JWT) of these scopes."""
         self.access[token] = Access("jwt", self.env(env), frozenset(scopes), token)
+
+    def sender(self, url, secret):
+        """A channel of alert webhooks."""
+        return alerts.Sender(self, url, secret)
 
     # --- answering -----------------------------------------------------------------------------------------------------
     def answer(self, request):
