@@ -23,7 +23,7 @@ Knobs: fake.knobs.set(replica_lag_s=5); all of them with their meaning are in kn
     rate_burst, rate_refill, rate_interval_s          the token bucket
     query_absent, query_concurrency, query_busy_status, query_lookback_days, query_slow_s
     realtime_hold_s, realtime_cap, realtime_partial, realtime_refetch, realtime_conflict, realtime_forget, realtime_concurrency
-    clock_scale, clock_skew_s                          also fake.clock.jump(seconds)
+    clock_scale, clock_skew_s                          scale 0: time stands still but for fake.jump(seconds)
     alert_scale                                        the sender's time-out and gaps, times this
 
 Faults: fake.fault("list", "status", times=2, status=502); fake.fault("*", "truncate", probability=0.1) (seeded);

@@ -129,7 +129,8 @@ def bearer(headers):
     said = headers.get("authorization")
     if said is None:
         return None
-    return said[7:].strip() if said[:7].lower() == "bearer " else said.strip()
+    scheme, _, token = said.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else said
 
 
 def parse_json(raw):

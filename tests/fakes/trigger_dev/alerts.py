@@ -179,7 +179,8 @@ class Sender:
                 fresh, position = population.log[position:], len(population.log)
                 if not fresh:
                     due = population.next_due()
-                    population.changed.wait(None if due is None else max(0.0005, self.app.clock.real_seconds_until(due)))
+                    left = None if due is None else self.app.clock.real_seconds_until(due)
+                    population.changed.wait(None if left is None or left > 3600 else max(0.0005, left))
             for entry in fresh:
                 if entry.state.status in ALERTING and not entry.run.gone:
                     self.run_failed(entry.run)
