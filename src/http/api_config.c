@@ -73,6 +73,7 @@ static void put_source(struct json_writer *w, struct http *h, const struct confi
         struct pollers *pollers = atomic_load(&h->pollers);
         json_field_str(w, "url", s->api.url);
         if (pollers) pollers_describe(pollers, s->name, w);
+        else json_field_str(w, "state", STR("starting"));
         json_object_end(w);
         return;
     }

@@ -6,7 +6,7 @@
 #include "source/poll_internal.h"
 
 enum {
-    BACKOFF_MS = 1000, BACKOFF_MOST_MS = 60000, FAULT_AFTER_MS = 60000, /* failing that long: the operator hears */
+    BACKOFF_MS = 1000, BACKOFF_MOST_MS = 60000, BACKOFF_LOOKS = 4, FAULT_AFTER_MS = 60000, /* failing that long: the operator hears */
     SLOW_LEAST_MS = 60000, SLOW_LOOKS = 3
 };
 
@@ -79,7 +79,7 @@ static enum api_outcome look(struct poll *p, struct err *err)
     if (asked == METHOD_LIST) settle_on(p, METHOD_LIST, "configured");
     else if (!str_absent(p->source->api.project_ref)) settle_on(p, METHOD_LIST, "a personal token can only list");
     else if (asked == METHOD_QUERY) settle_on(p, METHOD_QUERY, "configured");
-    else if (p->method == METHOD_AUTO || (p->method == METHOD_LIST && poll_mono(p) >= p->probe_ms)) settle_on(p, METHOD_QUERY, "the server answers queries");
+    else if (p->method == METHOD_AUTO || (p->method == METHOD_LIST && poll_mono(p) >= p->probe_ms)) settle_on(p, METHOD_QUERY, "auto: queries first");
     if (p->method == METHOD_LIST) return list_look(p, err);
     outcome = query_look(p, err);
     if (asked != METHOD_AUTO || (outcome != API_NOT_FOUND && outcome != API_BAD_REQUEST && !(outcome == API_DENIED && str_find_str(str_c(err->msg), STR("HTTP 403")) == 0)))
@@ -197,7 +197,7 @@ static void undo(struct poll *p)
 static int64_t one_look(struct poll *p, int64_t *backoff_ms)
 {
     struct err err = { 0 };
-    int64_t began = poll_mono(p), took;
+    int64_t began = poll_mono(p), took, most = p->source->api.every_ms * BACKOFF_LOOKS;
     enum api_outcome outcome;
     take_rules(p);
     reset_look(p);
@@ -211,7 +211,9 @@ static int64_t one_look(struct poll *p, int64_t *backoff_ms)
     } else if (outcome != API_INTERRUPTED) {
         undo(p);
         failed(p, outcome, &err);
-        *backoff_ms = *backoff_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : *backoff_ms * 2;
+        if (most < BACKOFF_MS) most = BACKOFF_MS;
+        if (most > BACKOFF_MOST_MS) most = BACKOFF_MOST_MS;
+        *backoff_ms = *backoff_ms * 2 > most ? most : *backoff_ms * 2;
     }
     poll_say(p);
     if (outcome != API_OK) return *backoff_ms / 2 + (int64_t)rng_below(&p->api.rng, (uint64_t)*backoff_ms / 2);
