@@ -2,6 +2,7 @@
 import http.client
 import json
 import pathlib
+import time
 import urllib.parse
 
 import pytest
@@ -9,6 +10,14 @@ from trigger_dev import TriggerDev
 
 FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "trigger-dev"
 START = 1777803600000  # 2026-05-03T10:20:00Z
+
+
+def wait_for(condition, timeout=20):
+    """Polls until condition() is true. The only place where these tests wait."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
 
 
 class Answer:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import START, Client, fixture
+from conftest import START, Client, fixture, wait_for
 from trigger_dev import STATUSES, TriggerDev
 from trigger_dev.clock import Clock, iso, parse_time
 from trigger_dev.scenarios import KINDS, random_timelines
@@ -360,8 +360,7 @@ def test_the_clock_is_scaled_and_skewed():
     clock = Clock(scale=1000, skew_s=3600, start_ms=START)
     first = clock.now()
     assert first >= START + 3600_000
-    while clock.now() < first + 1000:
-        pass
+    wait_for(lambda: clock.now() > first + 1000)
     clock.set(skew_s=-3600)
     assert clock.now() < first
     with TriggerDev(clock_skew_s=-86400) as fake:

@@ -3,7 +3,7 @@ import random
 import threading
 
 import pytest
-from conftest import START, Client
+from conftest import START, Client, wait_for
 from trigger_dev import STATUSES, sql
 from trigger_dev.clock import parse_time, sql_time
 from trigger_dev.query import find_rows
@@ -125,8 +125,7 @@ def test_three_at_a_time(fake, client, status):
     threads = [threading.Thread(target=one.query, args=("SELECT run_id FROM runs",)) for one in held]
     for one in threads:
         one.start()
-    while sum(fake.queries._running.values()) < 3:
-        pass
+    wait_for(lambda: sum(fake.queries._running.values()) == 3)
     answer = client.query("SELECT run_id FROM runs")
     assert (answer.status, answer.json) == (status, {"error": "You've exceeded your query concurrency of 3 for this project. Please try again later."})
     fake.closing.set()  # lets the held ones go

@@ -5,7 +5,7 @@ import socket
 import threading
 
 import pytest
-from conftest import START, Client, fixture
+from conftest import START, Client, fixture, wait_for
 from receiver import Receiver
 from trigger_dev import alerts
 
@@ -81,8 +81,7 @@ def test_a_live_poll_answers_when_something_happens(fake, client):
     answers = []
     waiting = threading.Thread(target=lambda: answers.append(feed.live()))
     waiting.start()
-    while not fake.realtime._live["cmenvprod0001q8x2v7k4m9ab"]:
-        pass
+    wait_for(lambda: fake.realtime._live["cmenvprod0001q8x2v7k4m9ab"])
     run = fake.add(task="new")
     waiting.join(10)
     assert [one.get("value", {}).get("friendlyId") for one in answers[0]] == [run.id, None] and feed.operations == ["insert"]
@@ -99,6 +98,7 @@ def test_a_quiet_poll_ends_up_to_date(fake, client):
 
 
 def test_a_feed_shows_every_final_state(fake, client):
+    fake.knobs.set(realtime_hold_s=0.01)
     fake.load_random(80, seed=2, over_s=1, pace=0.2)
     feed = Feed(client)
     for _ in range(40):
@@ -158,6 +158,10 @@ def test_must_refetch_both_ways(fake, client):
     answer = feed.ask()
     assert answer.status == 409 and answer.headers["electric-handle"] != feed.handle and answer.json == [{"headers": {"control": "must-refetch"}}]
     assert feed.live() == [UP]
+    run = fake.add()
+    new = answer.headers["electric-handle"]
+    again = client.get("/realtime/v1/runs", {"handle": new, "offset": "-1"})
+    assert again.json[0]["value"]["friendlyId"] == run.id  # the window is not what a handle of the future says
 
 
 def test_a_forgotten_handle_goes_by_its_offset(fake, client):
@@ -334,9 +338,7 @@ def test_every_run_that_fails_for_good_is_told(fake, receiver):
     runs = fake.load_random(60, seed=4, over_s=1, pace=0.1)
     fake.jump(30)
     wanted = {run.id for run in runs if run.state.status in alerts.ALERTING}
-    done = threading.Event()
-    while {json.loads(one.raw)["object"]["run"]["id"] for one in receiver.to("/hook/a")} < wanted:
-        done.wait(0.01)
+    wait_for(lambda: {json.loads(one.raw)["object"]["run"]["id"] for one in receiver.to("/hook/a")} >= wanted)
     sender.stop()
     told = [json.loads(one.raw)["object"]["run"]["id"] for one in receiver.to("/hook/a")]
     assert sorted(told) == sorted(wanted) and len(wanted) > 10

@@ -6,7 +6,8 @@
         fake.set(run, "EXECUTING", attempt=2)                    a step now
         fake.then(run, 0.5, "COMPLETED_SUCCESSFULLY")            a step half a second from now
         fake.load_random(1000, seed=7, over_s=10, pace=0.2)      random runs, the same for the same seed
-        ... talk to fake.url with fake.key (environment prod) or fake.pat (projects/{fake.project}/runs) ...
+        fake.load_steady(100000, per_s=1000, seconds=60)         a full house: so many at work, so many transitions a second
+    ... talk to fake.url with fake.key (environment prod) or fake.pat (projects/{fake.project}/runs) ...
         fake.ground_truth()                                      every transition that happened: run, status, state, attempt, at
 
 Statuses of steps are the database's (vocab.STATUSES); times are the server's, in milliseconds (fake.clock). A step's changes:
@@ -34,7 +35,7 @@ close_before, close_after (the head), reset, truncate, invalid, wrong_shape, ove
 Alerts: sender = fake.sender(url, secret); sender.run_failed(run).wait(); sender.follow() tells every run that fails.
 
 As a program: python3 tests/fakes/trigger_dev --port 8999 --runs 1000 [--knob NAME=JSON]. From outside: POST /_fake/knobs, /_fake/faults,
-/_fake/script, /_fake/runs, /_fake/random, /_fake/set, /_fake/clear with JSON; GET /_fake/truth[?since=MS], /_fake/requests, /_fake/knobs.
+/_fake/script, /_fake/runs, /_fake/random, /_fake/steady, /_fake/set, /_fake/clear with JSON; GET /_fake/truth[?since=MS], /_fake/requests, /_fake/knobs.
 """
 from .app import KEYS, PAT, PROJECT, TriggerDev  # noqa: F401
 from .vocab import ACTIVE, FINAL, STATUSES  # noqa: F401

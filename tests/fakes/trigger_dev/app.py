@@ -11,7 +11,7 @@ from .knobs import Faults, Knobs
 from .lists import list_runs
 from .population import Environment, Population, truth_json
 from .render import compact, retrieved
-from .scenarios import random_timelines
+from .scenarios import random_timelines, steady_timelines
 from .server import Connection, Server
 from .vocab import API_VERSION
 
@@ -43,7 +43,7 @@ class TriggerDev:
         self._server = Server((host, port), Connection)
         self._server.app = self
         self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
     def __enter__(self):
@@ -110,6 +110,13 @@ class TriggerDev:
         runs = [self.population.add(self.env(env), **spec) for spec in specs]
         self.population.advance()
         return runs
+
+    def load_steady(self, active, per_s, seconds, seed=None, env="prod"):
+        """A full house from now on; see scenarios.steady_timelines."""
+        specs = steady_timelines(self.seed if seed is None else seed, active, self.clock.now(), per_s, seconds)
+        for spec in sorted(specs, key=lambda one: one["created"]):
+            self.population.add(self.env(env), **spec)
+        self.population.advance()
 
     def fault(self, where, mode="status", times=None, probability=1.0, **how):
         return self.faults.add(where, mode, times, probability, **how)
@@ -306,6 +313,8 @@ def _ordered(app, what, body):
         return {"id": app.add(**body).id}
     elif what == "random":
         return {"count": len(app.load_random(**body))}
+    elif what == "steady":
+        app.load_steady(**body)
     elif what == "set":
         app.set(app.population.runs[body.pop("id")], body.pop("status"), **body)
     else:

@@ -53,7 +53,7 @@ class Realtime:
         if handle and (bent := self._bend(request)):
             return bent
         skip = frozenset((params.get("skipColumns") or "").split(",")) - UNSKIPPABLE
-        feed = Feed(who.env, run_id, tuple(tags), self._floor(handle, params), skip,
+        feed = Feed(who.env, run_id, tuple(tags), self._floor(handle if params.get("offset") != "-1" else None, params), skip,
                     request.headers.get("x-trigger-api-version") == API_VERSION)
         return self._serve(request, feed, handle)
 
@@ -80,7 +80,8 @@ class Realtime:
         with self._lock:
             if knobs.realtime_conflict > 0:
                 knobs.realtime_conflict -= 1
-                return Reply(409, REFETCH, [("electric-handle", f"runs_{self.app.clock.now()}_{next(self._seq)}_{self._random.getrandbits(32):08x}")])
+                fresh = f"runs_{self._floor(None, request.params)}_{next(self._seq)}_{self._random.getrandbits(32):08x}"
+                return Reply(409, REFETCH, [("electric-handle", fresh)])
             if knobs.realtime_refetch > 0:
                 knobs.realtime_refetch -= 1
                 handle, live = request.params.get("handle") or "", request.params.get("live") == "true"

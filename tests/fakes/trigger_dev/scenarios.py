@@ -100,3 +100,21 @@ def random_timelines(seed, n, start_ms, over_s=10.0, pace=1.0, legacy=False, kin
         if rng.random() < 0.2:
             spec["payload"] = {"n": rng.randint(0, 99)}
         yield spec
+
+
+def steady_timelines(seed, active, now_ms, per_s, seconds, kinds=("COMPLETED_SUCCESSFULLY",) * 8 + ("COMPLETED_WITH_ERRORS", "CRASHED")):
+    """A full house: so many runs at work at any time, so many transitions a second, for so many seconds.
+
+    Every turn ends one run (1 transition) and begins another (3); those that no turn ends stay at work."""
+    rng = random.Random(seed)
+    turns = int(per_s * seconds / 4)
+    ends = sorted(rng.uniform(0, seconds) for _ in range(turns))
+    for i in range(active):
+        created = now_ms - 1 - int(rng.uniform(0, 3600_000))
+        steps = [(0, "PENDING"), (0, "DEQUEUED"), (0, "EXECUTING")]
+        if i < turns:
+            steps.append(((now_ms - created) / 1000 + ends[i], rng.choice(kinds)))
+        yield {"task": f"task-{i % 50}", "created": created, "steps": steps, "tags": [f"org_{i % 997}"]}
+    for i, at in enumerate(ends):
+        steps = [(0, "PENDING"), (0.02, "DEQUEUED"), (0.05, "EXECUTING")]
+        yield {"task": f"task-{i % 50}", "created": now_ms + int(at * 1000), "steps": steps, "tags": [f"org_{i % 997}"]}
