@@ -24,7 +24,7 @@ struct live {
     struct rule_demand demand;
     char env[128];           /* slug; "" = not known yet */
     size_t window;
-    int64_t started_ms;      /* server's clock is not known here: ours; only for what a first snapshot holds */
+    int64_t started_ms;      /* by the server's clock; 0 = not known yet */
     VEC(struct run) found;
     uint64_t reports;
 };
@@ -93,8 +93,8 @@ static void on_change(void *ctx, struct str object, struct str before, bool know
     if (json_parse(&l->arena, object, &json_own_limits, &root, NULL, &err) < 0 || run_decode(&l->arena, root, &run, &err) < 0) return;
     over = run_state_class(run.state) & RUN_CLASS_FINISHED;
     if (known && str_eq(before, run.spelling)) return;
-    /* What a first snapshot holds is for looking to tell, but for what ended since. */
-    if (!known && !l->shape.news && !(over && run.finished_ms >= l->started_ms)) return;
+    /* How things stand is for looking to tell, and so is what ended before; some servers send it more than once. */
+    if (!known && (over ? run.finished_ms < l->started_ms : !l->shape.news)) return;
     if (!is_wanted(l, &run)) return;
     run.env = str_c(l->env);
     source_settle(l->p->source, &run);
@@ -150,6 +150,7 @@ static int ask(struct live *l, struct err *err)
     }
     if (answer.status == 0) return err_set(err, ERR_IO, STR_FMT, STR_ARG(answer.trouble));
     if (answer.status != 200) return err_set(err, ERR_IO, "HTTP %d", answer.status);
+    if (l->started_ms == 0) l->started_ms = answer.server_ms != RUN_TIME_NONE ? answer.server_ms : poll_wall(p);
     if (shape_take(&l->shape, &l->arena, &answer, on_change, l, err) == 0) return 0;
     shape_restart(&l->shape);
     return -1;
@@ -208,7 +209,6 @@ void *live_run(void *poll)
     struct live l = { .p = poll };
     int64_t backoff_ms = BACKOFF_MS;
     shape_init(&l.shape);
-    l.started_ms = poll_wall(l.p);
     while (fetch_sleep(l.p->live_fetch, one_turn(&l, &backoff_ms))) {}
     close_live(&l);
     return NULL;

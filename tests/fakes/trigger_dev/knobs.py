@@ -9,7 +9,7 @@ DEFAULTS = {
     "replica_jitter_s": 0.0,     # and up to so much later still, each change by itself (so out of order)
     "commit_delay_s": 0.0,       # transactions end up to so long after the time they write: late rows with old times
     # the list
-    "short_pages": 0.0,          # share of a page's items that a post-filter takes away; 1: empty pages with `next`
+    "short_pages": 0.0,          # share of a page's items that a post-filter takes away, others each time; 1: empty pages
     "rename_status": {},         # {"EXECUTING": "HIBERNATING"}: statuses nobody has heard of
     "metadata_bytes": 0,         # every run's metadata is so large (262144 is the service's ceiling)
     "vanished": [],              # run ids that retrieve answers with 404 (Population.vanish takes a run away everywhere)

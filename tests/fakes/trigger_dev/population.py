@@ -89,6 +89,7 @@ class Population:
 
     def __init__(self, clock, knobs, seed=1):
         self.clock, self.knobs, self.random = clock, knobs, random.Random(seed)
+        self.dice = random.Random(seed)   # for what requests meet: runs stay the same, however many there are
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.runs, self.indexes = {}, {}
