@@ -367,6 +367,9 @@ def test_an_old_server(fake, client):
     got = client.get("/api/v3/runs/" + run.id).json
     assert [one["status"] for one in got["attempts"]] == ["FAILED", "EXECUTING"]
     assert set(got["attempts"][0]) == set(fixture("retrieve-run-reattempting-legacy")["attempts"][0])
+    answer = client.list(filter_status="DEQUEUED,EXECUTING,WAITING")
+    assert answer.status == 400 and answer.json["details"][0]["message"] == "Invalid status values: DEQUEUED, WAITING"
+    assert client.ids(filter_queue="nowhere") == [run.id]
 
 
 def test_knobs_that_bend_runs(fake, client):
