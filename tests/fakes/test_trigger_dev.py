@@ -1,5 +1,7 @@
 """The fake Trigger.dev against the facts it plays: rendering by the fixtures, filters, pages, refusals, limits, lag."""
+import hashlib
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -70,6 +72,20 @@ def test_a_retrieved_run_looks_like_the_fixtures(fake, client, name, last, facts
     wanted = fixture(name)
     as_fixture(fake, wanted, last, **facts)
     same(client.get(f"/api/v3/runs/{wanted['id']}").json, wanted)
+
+
+def test_an_error_between_attempts_is_not_shown(fake, client):
+    error = {"type": "STRING_ERROR", "raw": "once"}
+    run = fake.add(steps=[(0, "EXECUTING"), (0, "EXECUTING", {"attempt": 2, "error": error})])
+    assert "error" not in client.get("/api/v3/runs/" + run.id).json
+    fake.set(run, "COMPLETED_WITH_ERRORS", error=error)
+    assert client.get("/api/v3/runs/" + run.id).json["error"] == {"message": "once"}
+
+
+def test_the_list_has_a_hash_where_retrieve_has_the_key(fake, client):
+    run = fake.add(idempotency_key="mine")
+    assert client.list().json["data"][0]["idempotencyKey"] == hashlib.sha256(b"mine").hexdigest()
+    assert client.get("/api/v3/runs/" + run.id).json["idempotencyKey"] == "mine"
 
 
 def test_relations_and_schedule_look_like_the_fixture(fake, client):
@@ -244,6 +260,16 @@ def test_the_bucket_empties_and_fills_in_steps(fake, client):
     assert [client.list().status for _ in range(3)] == [200, 200, 429]
 
 
+def test_a_public_token_has_a_window_of_its_own(fake, client):
+    fake.add_token("eyJ.all", ["read:runs"])
+    fake.knobs.set(jwt_rate=2)
+    public = Client(fake, key="eyJ.all")
+    assert [public.list().status for _ in range(3)] == [200, 200, 429] and client.list().status == 200
+    fake.jump(60)
+    again = public.list()
+    assert again.status == 200 and again.headers["x-ratelimit-limit"] == "2"
+
+
 def test_each_environment_has_its_bucket(fake, client):
     fake.knobs.set(rate_burst=1)
     assert [client.list().status, client.list().status, Client(fake, key=fake.env("stg").key).list().status] == [200, 429, 200]
@@ -341,6 +367,9 @@ def test_an_old_server(fake, client):
     got = client.get("/api/v3/runs/" + run.id).json
     assert [one["status"] for one in got["attempts"]] == ["FAILED", "EXECUTING"]
     assert set(got["attempts"][0]) == set(fixture("retrieve-run-reattempting-legacy")["attempts"][0])
+    answer = client.list(filter_status="DEQUEUED,EXECUTING,WAITING")
+    assert answer.status == 400 and answer.json["details"][0]["message"] == "Invalid status values: DEQUEUED, WAITING"
+    assert client.ids(filter_queue="nowhere") == [run.id]
 
 
 def test_knobs_that_bend_runs(fake, client):
@@ -368,7 +397,7 @@ def test_the_clock_is_scaled_and_skewed():
 
 
 def test_as_a_program():
-    program = subprocess.Popen([sys.executable, str(__import__("pathlib").Path(__file__).parent / "trigger_dev"), "--runs", "20", "--over", "0.01",
+    program = subprocess.Popen([sys.executable, str(pathlib.Path(__file__).parent / "trigger_dev"), "--runs", "20", "--over", "0.01",
                                 "--knob", 'realtime_hold_s=1'], stdout=subprocess.PIPE, text=True)
     try:
         said = json.loads(program.stdout.readline())

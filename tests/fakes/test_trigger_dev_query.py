@@ -54,6 +54,21 @@ def test_conditions(client, few, where, found):
     assert tasks(client, where) == found
 
 
+def test_is_finished_is_the_services_own_idea(fake, client):
+    for name in STATUSES:
+        fake.add(task=name, steps=[(0, name)])
+    final = {name for name, one in STATUSES.items() if one.final}
+    assert set(tasks(client, "is_finished = 1")) == final - {"INTERRUPTED"} | {"PAUSED"}
+
+
+def test_a_millisecond_is_a_millisecond(fake, client):
+    for ms in range(3):
+        fake.add(task=str(ms), steps=[(0, "PENDING"), (ms / 1000, "CANCELED")])
+    fake.jump(1)
+    for op, found in (("<", ["0"]), ("<=", ["0", "1"]), (">", ["2"]), (">=", ["1", "2"]), ("=", ["1"]), ("!=", ["0", "2"])):
+        assert sorted(tasks(client, f"completed_at {op} '2026-05-03 10:20:00.001'")) == found
+
+
 def test_errors_are_raw(client, few):
     assert client.rows("SELECT error FROM runs WHERE task_identifier = 'failed'") == [{"error": {"type": "STRING_ERROR", "raw": "it's \\"}}]
 
@@ -62,6 +77,14 @@ def test_order_has_nulls_last_both_ways(client, few):
     for way, wanted in (("ASC", ["failed", "done"]), ("DESC", ["done", "failed"])):
         rows = client.rows(f"SELECT task_identifier FROM runs ORDER BY completed_at {way}, task_identifier DESC LIMIT 4")
         assert [row["task_identifier"] for row in rows] == [*wanted, "running", "queued"]
+
+
+def test_runs_of_one_time_are_ordered_before_they_are_cut(fake, client):
+    ids = sorted(fake.add(steps=[(0, "CANCELED")]).id for _ in range(9))
+    for column in ("completed_at", "triggered_at"):
+        for way in ("ASC", "DESC"):
+            rows = client.rows(f"SELECT run_id FROM runs WHERE completed_at IS NOT NULL ORDER BY {column} {way}, run_id DESC LIMIT 3")
+            assert [row["run_id"] for row in rows] == ids[:-4:-1]
 
 
 @pytest.mark.parametrize("text", [

@@ -188,9 +188,9 @@ def test_too_many_live_polls(fake, client):
 
 # --- faults -----------------------------------------------------------------------------------------------------------------------
 def raw_answer(fake, path="/api/v1/runs"):
+    """Every byte until the server closes; "reset" when it does so rudely."""
     with socket.create_connection(("127.0.0.1", fake.port), timeout=10) as one:
-        one.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {fake.key}\r\n\r\n".encode())
-        one.shutdown(socket.SHUT_WR)
+        one.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {fake.key}\r\n\r\n".encode())
         data = b""
         try:
             while block := one.recv(65536):

@@ -1,5 +1,6 @@
 """The fake as a program: prints one line of JSON (url, key, pat, project) and serves until it is ended."""
 import argparse
+import gc
 import json
 import pathlib
 import signal
@@ -24,6 +25,7 @@ def arguments():
 def main():
     given = arguments()
     knobs = {name: json.loads(value) for name, _, value in (one.partition("=") for one in given.knob)}
+    gc.set_threshold(100000, 50, 1000)  # states are many, and none of them is garbage
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -13,7 +13,7 @@ DEFAULTS = {
     "rename_status": {},         # {"EXECUTING": "HIBERNATING"}: statuses nobody has heard of
     "metadata_bytes": 0,         # every run's metadata is so large (262144 is the service's ceiling)
     "vanished": [],              # run ids that retrieve answers with 404 (Population.vanish takes a run away everywhere)
-    "old_server": False,         # knows no version header: old status names, `attempts` filled
+    "old_server": False,         # knows no version header: old status names (new ones refused in filters), `attempts` filled
     # limits of the API
     "rate_burst": 750, "rate_refill": 250, "rate_interval_s": 10.0,
     "jwt_rate": 60, "jwt_window_s": 60.0,

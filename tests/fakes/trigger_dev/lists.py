@@ -14,6 +14,9 @@ from .vocab import FILTER_STATUSES, MACHINES
 
 WEEK_MS = 7 * 86400000
 PLAIN = {"version": "filter[version]", "queue": "filter[queue]", "region": "filter[region]", "machine": "filter[machine]"}
+# What a server of old has not heard of: it refuses the words, and knows nothing of the filters.
+OLD_UNKNOWN_WORDS = {"DEQUEUED", "WAITING"}
+OLD_UNKNOWN_FILTERS = {"filter[queue]", "filter[region]", "filter[machine]", "filter[error]"}
 
 
 class BadQuery(Exception):
@@ -25,8 +28,10 @@ class BadQuery(Exception):
 class Filters:
     """The query parameters, judged. All complaints are gathered, as the service does."""
 
-    def __init__(self, params, now):
-        self.problems = []
+    def __init__(self, params, now, old_server=False):
+        self.problems, self.words = [], FILTER_STATUSES.keys() - OLD_UNKNOWN_WORDS if old_server else FILTER_STATUSES.keys()
+        if old_server:
+            params = {name: value for name, value in params.items() if name not in OLD_UNKNOWN_FILTERS}
         self.size = self._size(params.get("page[size]"))
         self.statuses = self._statuses(params.get("filter[status]"))
         self.tasks, self.tags = self._words(params, "filter[taskIdentifier]"), self._words(params, "filter[tag]")
@@ -73,7 +78,7 @@ class Filters:
         if not text:
             return None
         words = text.split(",")
-        bad = [word for word in words if word not in FILTER_STATUSES]
+        bad = [word for word in words if word not in self.words]
         if bad:
             self._complain("custom", f"Invalid status values: {', '.join(bad)}", "filter[status]")
         return {status for word in words for status in FILTER_STATUSES.get(word, ())}
@@ -181,7 +186,7 @@ def list_runs(app, env, params, versioned):
     with population.lock:
         now = population.advance()
         try:
-            filters = Filters(params, now)
+            filters = Filters(params, now, knobs.old_server)
         except BadQuery as why:
             return query_error(why.details)
         page, more = find_page(population.index(env), filters, population)
