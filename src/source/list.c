@@ -233,6 +233,24 @@ static int by_creation(const void *x, const void *y)
     return a->created_ms != b->created_ms ? (a->created_ms < b->created_ms ? -1 : 1) : str_cmp(a->id, b->id);
 }
 
+/* What ended before this look may be listed by its end only later, within the overlap: until then the windows of these
+ * looks are looked through again. Gives the earliest. */
+static int64_t window_reaches(struct poll *p, int64_t asked_ms, int64_t next_from_ms)
+{
+    int64_t reach_ms = next_from_ms;
+    size_t kept = 0;
+    *vec_push(&p->windows) = (struct list_window){ asked_ms, p->base_from_ms };
+    for (size_t k = 0; k < p->windows.n; k++) {
+        struct list_window w = p->windows.v[k];
+        if (w.asked_ms < asked_ms - p->source->api.overlap_ms - CLOCK_SLACK_MS) continue;
+        if (w.from_ms < reach_ms) reach_ms = w.from_ms;
+        p->windows.v[kept++] = w;
+    }
+    p->windows.n = kept;
+    p->base_from_ms = next_from_ms;
+    return reach_ms;
+}
+
 /* Active ones, and those that were a moment ago: their end may not be listed yet. Forgets what is out of reach. */
 static void sweep(struct look *l, int64_t asked_ms)
 {
@@ -253,7 +271,7 @@ static void sweep(struct look *l, int64_t asked_ms)
     while (by_id && followed < active.n && followed < FOLLOW_MOST && active.v[followed]->created_ms < asked_ms - FOLLOW_OLDER_MS)
         position_follow(&p->position, active.v[followed++]->id);
     if (followed < active.n && active.v[followed]->created_ms < from_ms) from_ms = active.v[followed]->created_ms;
-    p->position.from_ms = from_ms - CLOCK_SLACK_MS;
+    p->position.from_ms = window_reaches(p, asked_ms, from_ms - CLOCK_SLACK_MS);
     vec_free(&active);
     for (at = 0; (e = map_next(&p->recall.runs, &at));) {
         struct recalled *k = e->value;
@@ -288,6 +306,7 @@ static enum api_outcome look(struct look *l)
         p->position.from_ms = p->position.start_ms = asked_ms;
         p->position.known = true;
     }
+    if (p->windows.n == 0) p->base_from_ms = p->position.from_ms;
     if (hand_over(l, false) < 0) return API_INTERRUPTED;
     outcome = list_finished(l, asked_ms);
     if (outcome == API_OK) outcome = follow_vanished(l);

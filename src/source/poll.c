@@ -289,6 +289,7 @@ static void poll_free(struct poll *p)
     recall_fini(&p->recall);
     rule_scratch_fini(&p->scratch);
     vec_free(&p->found);
+    vec_free(&p->windows);
     arena_fini(&p->arena);
     arena_fini(&p->demand_arena);
     if (p->rules) config_unref(&p->rules);

@@ -26,6 +26,7 @@ struct position {
     VEC(struct str) follow;       /* list: ids of active runs created before; in `texts` */
     struct arena texts;
 };
+struct list_window { int64_t asked_ms, from_ms; };
 struct poll_status { /* copied whole under the lock */
     bool ok, tried;
     char trouble[240];            /* why it is not ok */
@@ -57,6 +58,8 @@ struct poll {
     int64_t probe_ms;             /* mono: when to look for the query endpoint again */
     struct position position;
     int64_t position_stored_ms;   /* mono */
+    VEC(struct list_window) windows; /* list: of the looks within the overlap */
+    int64_t base_from_ms;         /* list: where the window of the look at hand begins by what was active before */
     struct recall recall;
     uint64_t round;
     size_t page_size;             /* list: shrunk while pages are too large */
