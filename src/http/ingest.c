@@ -44,6 +44,8 @@ static int prepare(struct http_request *r)
     case SOURCE_DECODED: fill_reports(r); return 0;
     case SOURCE_TOO_LARGE: http_problem(r, MHD_HTTP_CONTENT_TOO_LARGE, "%s", r->p.err.msg); return -1;
     case SOURCE_UNKNOWN:
+        r->batch.faults->text = str_printf(&r->arena, "%s; it is kept, see /v1/rejected", r->p.err.msg);
+        break;
     case SOURCE_NOTHING:
     case SOURCE_NOT_JSON: break;
     }

@@ -356,7 +356,7 @@ static enum source_result unknown_type(struct arena *a, struct str type, struct 
 {
     err_set(err, ERR_TYPE, "an alert of a type this version does not know: " STR_FMT, STR_ARG(str_sub(type, 0, 100)));
     out->faults = ARENA_NEW(a, struct source_fault);
-    out->faults[out->fault_count++].text = str_printf(a, "%s; it was kept", err->msg);
+    out->faults[out->fault_count++].text = str_dup(a, str_c(err->msg));
     return SOURCE_UNKNOWN;
 }
 
