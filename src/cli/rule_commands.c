@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "replay/replay.h"
 #include "replay/tests.h"
-#include "source/webhook.h"
+#include "source/trigger_webhook.h"
 
 enum { EVENT_CEILING = 16 << 20, EVENTS_MAX = 1000 };
 
@@ -107,18 +107,41 @@ struct event_file {
     struct source_batch batch;
 };
 
+static const struct config_source *source_of(const struct config *c, enum source_type type, const struct config_source *fallback)
+{
+    for (size_t k = 0; k < c->source_count; k++)
+        if (c->sources[k].type == type) return &c->sources[k];
+    return c->source_count ? &c->sources[0] : fallback;
+}
+
+static bool holds_alert(struct arena *a, struct str body)
+{
+    struct json root;
+    struct err err;
+    return json_parse(a, body, &json_default_limits, &root, NULL, &err) == 0 && source_is_alert(root);
+}
+
+/* As it would be posted to a webhook source, or one of Trigger.dev's alerts, whenever it was made. */
+static enum source_result decode_file(const struct config *c, struct str body, struct event_file *f, struct err *err)
+{
+    const struct config_source any = { .name = STR("file") };
+    struct config_source alerts = *source_of(c, SOURCE_TRIGGER_WEBHOOK, &any);
+    alerts.replays = true;
+    if (holds_alert(&f->a, body)) return source_trigger_decode(&f->a, &alerts, body, 0, &f->batch, err);
+    return source_webhook_decode(&f->a, source_of(c, SOURCE_WEBHOOK, &any), body, false, EVENTS_MAX, &f->batch, err);
+}
+
 /* 0, or an exit status after saying why. */
 static int read_events(const char *path, const struct config *c, struct event_file *f)
 {
     struct err err;
     struct str body;
-    struct config_source any = { .name = STR("file"), .type = SOURCE_WEBHOOK };
     enum source_result rc;
     if (file_read(&f->a, path, EVENT_CEILING, &body, &err) < 0) {
         fprintf(stderr, "runbell: %s\n", err.msg);
         return EXIT_UNREACHED;
     }
-    rc = source_webhook_decode(&f->a, c->source_count ? &c->sources[0] : &any, body, false, EVENTS_MAX, &f->batch, &err);
+    rc = decode_file(c, body, f, &err);
     for (size_t k = 0; k < f->batch.fault_count; k++)
         fprintf(stderr, "runbell: %s, item %zu: %.*s\n", path, f->batch.faults[k].index, STR_ARG(f->batch.faults[k].text));
     if (rc == SOURCE_DECODED) return EXIT_FINE;
@@ -135,8 +158,8 @@ static int64_t moment_of(const struct run *run)
 
 /* --- explain --------------------------------------------------------------------------------------------------------------- */
 const char explain_help[] =
-    "Reads a run event (a run object as posted to /v1/events; - is standard input) and says for every rule\n"
-    "which of its clauses held and which did not, with the values seen.\n"
+    "Reads a run event (a run object as posted to /v1/events, or an alert of Trigger.dev's; - is standard input)\n"
+    "and says for every rule which of its clauses held and which did not, with the values seen.\n"
     "Exit status 0 when some rule is hit, 1 when none is.";
 
 static void print_clause(struct json c, int depth)
@@ -176,7 +199,7 @@ static size_t explain_one(const struct config *c, struct arena *a, struct run *r
     struct rule_subject s;
     size_t hits = 0, n = run_transitions(a, run, &known, moment_of(run), INT64_MAX, 1, t);
     rule_subject_init(&s, a, run, &t[n - 1], moment_of(run));
-    if (!json) printf("run %.*s, task %.*s, status %.*s\n\n", STR_ARG(run->id), STR_ARG(run->task), STR_ARG(run->spelling));
+    if (!json) printf("%.*s %.*s, task %.*s, status %.*s\n\n", STR_ARG(run->kind), STR_ARG(run->id), STR_ARG(run->task), STR_ARG(run->spelling));
     for (size_t k = 0; k < c->rules->rule_count; k++) {
         const struct rule *r = c->rules->rules[k];
         struct strbuf b;

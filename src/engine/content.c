@@ -4,6 +4,7 @@
 
 #include "base/timefmt.h"
 #include "engine/engine_internal.h"
+#include "engine/kinds.h"
 #include "template/escape.h"
 
 enum { TITLE_CHARS = 200, BODY_CHARS = 2000, FIELD_CHARS = 300, TAGS_SHOWN = 10, FIELDS_MAX = 20 };
@@ -27,8 +28,8 @@ static struct str run_link(const struct talk *t)
     const struct run *run = &t->d.run;
     if (run->dashboard_url.n) return run->dashboard_url;
     if (t->d.dashboard.n == 0) return STR_NONE;
-    return str_printf(t->a, STR_FMT "%sruns/" STR_FMT, STR_ARG(t->d.dashboard),
-                      str_ends(t->d.dashboard, STR("/")) ? "" : "/", STR_ARG(run->id));
+    return str_printf(t->a, STR_FMT "%s" STR_FMT, STR_ARG(t->d.dashboard), str_ends(t->d.dashboard, STR("/")) ? "" : "/",
+                      STR_ARG(kind_page(t->a, run)));
 }
 
 static int make_view(struct talk *t)
@@ -131,26 +132,44 @@ static bool by_has(const struct rule *r, enum rule_field_id id)
     return false;
 }
 
-/* "render-video crashed", "render-video: 12 runs crashed (prod)", "send-invoice keeps being retried: attempt 4". */
-static struct str builtin_title(struct talk *t)
+/* "task=(none)" tells nobody anything: deployments belong to no task. */
+static struct str key_label(struct talk *t)
+{
+    bool by_task_alone = t->r->by_count == 1 && t->r->by[0].id == RULE_TASK;
+    if (by_task_alone && t->d.run.task.n == 0 && kind_is(&t->d.run, "deployment")) return STR("deployments");
+    return incident_label(t->a, t->i);
+}
+
+/* What happened to what, for runs. */
+static void run_title(struct talk *t, struct strbuf *b)
 {
     struct incident *i = t->i;
     const char *verb = state_verb((enum run_state)i->last_state);
     bool one_task = by_has(t->r, RULE_TASK) || by_has(t->r, RULE_RUN) || i->run_count <= 1;
     struct str who = one_task && t->d.run.task.n ? t->d.run.task : incident_label(t->a, i);
+    strbuf_str(b, who.n ? who : t->i->rule->name);
+    if (i->run_count > 1) strbuf_printf(b, ": %u runs", i->run_count);
+    if (verb)
+        strbuf_printf(b, " %s", i->run_count > 1 && i->last_state == RUN_REATTEMPTING ? "keep being retried" : verb);
+    else
+        strbuf_printf(b, " is in state " STR_FMT, STR_ARG(t->d.run.spelling));
+    if (incident_run_ended(i) && t->d.transition.state == RUN_REATTEMPTING) strbuf_c(b, " after being retried");
+    if (i->last_state == RUN_REATTEMPTING && i->run_count <= 1 && t->d.transition.attempt > 0)
+        strbuf_printf(b, ": attempt %lld", (long long)t->d.transition.attempt);
+}
+
+/* "render-video crashed", "render-video: 12 runs crashed (prod)", "send-invoice keeps being retried: attempt 4". */
+static struct str builtin_title(struct talk *t)
+{
+    struct incident *i = t->i;
+    const char *verb = state_verb((enum run_state)i->last_state);
+    struct str other = kind_title(t->a, &t->d.run, i->run_count, verb ? verb : "changed");
     struct strbuf b;
     struct str out;
     char text[TIMEFMT_SIZE];
     strbuf_init(&b, 4096);
-    strbuf_str(&b, who.n ? who : t->i->rule->name);
-    if (i->run_count > 1) strbuf_printf(&b, ": %u runs", i->run_count);
-    if (verb)
-        strbuf_printf(&b, " %s", i->run_count > 1 && i->last_state == RUN_REATTEMPTING ? "keep being retried" : verb);
-    else
-        strbuf_printf(&b, " is in state " STR_FMT, STR_ARG(t->d.run.spelling));
-    if (incident_run_ended(i) && t->d.transition.state == RUN_REATTEMPTING) strbuf_c(&b, " after being retried");
-    if (i->last_state == RUN_REATTEMPTING && i->run_count <= 1 && t->d.transition.attempt > 0)
-        strbuf_printf(&b, ": attempt %lld", (long long)t->d.transition.attempt);
+    if (str_absent(other)) run_title(t, &b);
+    else strbuf_str(&b, other);
     if (t->r->condition.kind == RULE_COUNT) {
         struct str span = duration_format(t->r->condition.window_ms, text);
         strbuf_printf(&b, " (%u %s, limit %lld in " STR_FMT ")", t->r->condition.of_runs ? i->run_count : i->hits,
@@ -227,10 +246,13 @@ static struct str tags_text(struct talk *t)
 static void builtin_fields(struct talk *t, struct field_list *f)
 {
     const struct run *run = &t->d.run;
+    struct message_field others[KIND_FIELDS_MAX];
+    size_t n = kind_fields(t->a, run, others);
     add(t, f, STR("Task"), run->task, false);
-    add(t, f, STR("Run"), run->id, false);
+    if (n == 0) add(t, f, STR("Run"), run->id, false);
+    for (size_t k = 0; k < n; k++) add(t, f, others[k].name, others[k].value, others[k].wide);
     if (!by_has(t->r, RULE_TASK) && !by_has(t->r, RULE_RUN)) add(t, f, STR("Key"), incident_label(t->a, t->i), false);
-    if (t->i->run_count > 1) add(t, f, STR("Runs"), str_printf(t->a, "%u", t->i->run_count), false);
+    if (n == 0 && t->i->run_count > 1) add(t, f, STR("Runs"), str_printf(t->a, "%u", t->i->run_count), false);
     if (t->d.transition.attempt > 1) add(t, f, STR("Attempt"), str_printf(t->a, "%lld", (long long)t->d.transition.attempt), false);
     add(t, f, STR("Version"), run->version, false);
     add(t, f, STR("Queue"), run->queue, false);
@@ -333,7 +355,7 @@ struct str content_incident(struct step_context *c, struct incident *i, const st
         .reason = say->reason, .at_ms = c->now_ms, .opened_ms = i->opened_ms, .hits = i->hits, .runs = i->run_count,
     };
     if (talk_begin(&t, c, i) < 0) return STR_NONE;
-    m.key = incident_label(t.a, i);
+    m.key = key_label(&t);
     m.dedup = str_printf(t.a, "runbell-" STR_FMT, STR_ARG(inc)); /* a new id each time it opens: the epoch */
     m.severity = (enum severity)t.r->severity;
     m.title = title_of(&t);

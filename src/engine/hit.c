@@ -250,11 +250,18 @@ static int64_t successes_wanted(const struct rule *r)
     return 0;
 }
 
+/* A deployment does not say when it began; its end stands for it. */
+static int64_t began_ms(const struct rule_subject *s)
+{
+    if (s->run->started_ms == RUN_TIME_NONE && str_eq_c(s->run->kind, "deployment")) return s->transition->event_ms;
+    return s->run->started_ms;
+}
+
 static void success_for(struct step_context *c, struct incident *i, const struct rule_subject *s)
 {
     int64_t wanted = successes_wanted(i->rule->now);
     bool own = incident_has_run(i, s->run->id);
-    bool after = s->run->started_ms != RUN_TIME_NONE && s->run->started_ms > i->last_event_ms;
+    bool after = began_ms(s) != RUN_TIME_NONE && began_ms(s) > i->last_event_ms;
     if (wanted == 0 || i->ended || !(own || after)) return;
     /* The own run of an old hit says nothing about a newer hit of another run. */
     if (own && !after && s->transition->event_ms < i->last_event_ms) return;

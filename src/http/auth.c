@@ -11,6 +11,8 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
     for (size_t i = 0; i < key_n; i++) out->blank_in_name |= key[i] == ' ' || key[i] == '\t';
     if (str_ieq(name, STR("Authorization"))) {
         out->authorization = text;
+    } else if (str_ieq(name, STR(TRIGGER_SIGNATURE_HEADER))) {
+        out->signature = text;
     } else if (str_ieq(name, STR("Content-Type"))) {
         out->content_type = text;
     } else if (str_ieq(name, STR("Content-Length"))) {
@@ -96,10 +98,29 @@ static bool unauthorized(struct http_request *r, const char *whose)
     return false;
 }
 
+static bool unsigned_body(struct http_request *r, const char *what)
+{
+    atomic_fetch_add(&r->http->counters.unauthorized, 1);
+    http_problem(r, MHD_HTTP_UNAUTHORIZED,
+                 "%s: this source takes alerts that Trigger.dev signed with the channel's secret (" TRIGGER_SIGNATURE_HEADER
+                 ": 64 hex digits in lower case); run objects go to a source of type webhook", what);
+    return false;
+}
+
 bool http_auth_source(struct http_request *r)
 {
     const struct secret *token = &r->source->token;
+    if (r->source->type == SOURCE_TRIGGER_WEBHOOK) {
+        if (r->headers.signature.n == 0) return unsigned_body(r, "no signature");
+        return trigger_signature_shaped(r->headers.signature) || unsigned_body(r, "no signature of the right form");
+    }
     return !secret_present(token) || bearer_right(r, token) || unauthorized(r, "this source");
+}
+
+bool http_auth_body(struct http_request *r)
+{
+    if (r->source->type != SOURCE_TRIGGER_WEBHOOK) return true;
+    return trigger_signature_right(r->source, strbuf_view(&r->body), r->headers.signature) || unsigned_body(r, "a wrong signature");
 }
 
 /* "host:port" -> "host"; "[::1]:80" -> "[::1]". */

@@ -1,4 +1,4 @@
-/* POST to a webhook source: decode, hand to the pipeline, answer after the commit. */
+/* POST to a source of either webhook type: decode, hand to the pipeline, answer after the commit. */
 #include "base/failpoint.h"
 #include "base/id.h"
 #include "http/internal.h"
@@ -26,15 +26,26 @@ static void fill_reports(struct http_request *r)
     r->p.report_count = n;
 }
 
+static enum source_result decode(struct http_request *r, struct str body)
+{
+    if (r->source->type == SOURCE_TRIGGER_WEBHOOK)
+        return source_trigger_decode(&r->arena, r->source, body, clock_wall(r->http->clock).ms, &r->batch, &r->p.err);
+    return source_webhook_decode(&r->arena, r->source, body, says_ndjson(r->headers.content_type),
+                                 (size_t)r->config->server.batch_items, &r->batch, &r->p.err);
+}
+
 static int prepare(struct http_request *r)
 {
     struct str body = strbuf_view(&r->body);
     failpoint("http.body");
-    r->result = source_webhook_decode(&r->arena, r->source, body, says_ndjson(r->headers.content_type),
-                                      (size_t)r->config->server.batch_items, &r->batch, &r->p.err);
+    if (!http_auth_body(r)) return -1;
+    r->result = decode(r, body);
     switch (r->result) {
     case SOURCE_DECODED: fill_reports(r); return 0;
     case SOURCE_TOO_LARGE: http_problem(r, MHD_HTTP_CONTENT_TOO_LARGE, "%s", r->p.err.msg); return -1;
+    case SOURCE_UNKNOWN:
+        r->batch.faults->text = str_printf(&r->arena, "%s; it is kept, see /v1/rejected", r->p.err.msg);
+        break;
     case SOURCE_NOTHING:
     case SOURCE_NOT_JSON: break;
     }
@@ -94,7 +105,7 @@ static void finish(struct http_request *r)
 {
     if (r->p.status != PIPELINE_DONE)
         http_busy(r, r->p.err.msg[0] ? r->p.err.msg : "not stored");
-    else if (r->p.kind == PIPELINE_REPORTS)
+    else if (r->p.kind == PIPELINE_REPORTS || r->result == SOURCE_UNKNOWN)
         answer_accepted(r);
     else
         answer_rejected(r);

@@ -12,6 +12,7 @@
 #include "http/http.h"
 #include "http/target.h"
 #include "source/poller.h"
+#include "source/trigger_webhook.h"
 #include "source/webhook.h"
 
 struct http_request;
@@ -73,7 +74,7 @@ enum http_stage {
     HTTP_ANSWER   /* resumed, or never suspended: an answer is due or was queued */
 };
 struct http_headers {
-    struct str authorization, content_type, content_encoding, host, origin;
+    struct str authorization, signature, content_type, content_encoding, host, origin;
     size_t lengths, transfer_encodings; /* how many of each */
     int64_t length;                     /* -1 = none, or no number */
     bool chunked, blank_in_name;
@@ -118,6 +119,7 @@ void http_headers_read(struct MHD_Connection *mhd, struct http_headers *out);
 /* False: an answer is written. */
 bool http_headers_sound(struct http_request *r);
 bool http_auth_source(struct http_request *r);
+bool http_auth_body(struct http_request *r); /* the same of what is known only with the whole body: its signature */
 bool http_auth_api(struct http_request *r);
 
 /* --- answers (answer.c) ---------------------------------------------------------------------------- */

@@ -78,7 +78,7 @@ static int step_rejected(struct pipeline *p, struct pipeline_request *r, struct 
     *vec_push(&p->batch.rejected) = (struct store_rejected){ id_next(&p->event_ids, p->now_ms), p->now_ms, source, r->rejected.reason, body };
     p->tally.rejected++;
     return step_fault(p, str_printf(&p->batch_arena, "rejected/" STR_FMT, STR_ARG(source)),
-                      str_printf(&p->batch_arena, "Source " STR_FMT " sent a body that could not be read", STR_ARG(source)),
+                      str_printf(&p->batch_arena, "Source " STR_FMT " sent a body that was not taken", STR_ARG(source)),
                       r->rejected.reason, err);
 }
 

@@ -22,6 +22,8 @@ extern const struct field rule_match_fields[RULE_MATCH_KEYS];
 
 /* --- values of a subject (subject.c) ------------------------------------------------------------------- */
 enum run_state rule_subject_state(const struct rule_subject *s);
+/* False: it failed, but the report does not say how (a legacy alert). */
+bool rule_subject_exact(const struct rule_subject *s);
 struct str rule_subject_spelling(const struct rule_subject *s); /* the status as its sender wrote it */
 struct str rule_subject_text(enum rule_field_id id, struct rule_subject *s); /* SHAPE_TEXT; n 0 = absent */
 bool rule_subject_number(enum rule_field_id id, const struct rule_subject *s, double *out);

@@ -13,6 +13,11 @@ enum run_state rule_subject_state(const struct rule_subject *s)
     return s->transition ? s->transition->state : s->run->state;
 }
 
+bool rule_subject_exact(const struct rule_subject *s)
+{
+    return (s->run->present & RUN_HAS_STATE) || !(run_state_class(rule_subject_state(s)) & RUN_CLASS_FAILED);
+}
+
 struct str rule_subject_spelling(const struct rule_subject *s)
 {
     enum run_state state = rule_subject_state(s);
@@ -150,6 +155,7 @@ static size_t values_of(const struct rule_field *f, struct rule_subject *s, bool
     if (max == 0) return 0;
     switch (rule_field_shape(f->id)) {
     case SHAPE_STATUS:
+        if (key && !rule_subject_exact(s)) return 0;
         if (!key || state == RUN_UNKNOWN) return one(rule_subject_spelling(s), out);
         return one(str_c(run_state_name(state)), out);
     case SHAPE_TEXT: return one(rule_subject_text(f->id, s), out);

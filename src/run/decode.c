@@ -10,7 +10,7 @@ enum slot {
     SLOT_ID, SLOT_STATUS, SLOT_TASK, SLOT_VERSION, SLOT_QUEUE, SLOT_MACHINE, SLOT_REGION, SLOT_SCHEDULE,
     SLOT_BATCH, SLOT_PROJECT, SLOT_ENV, SLOT_URL, SLOT_ROOT, SLOT_PARENT, SLOT_RELATED, SLOT_CREATED,
     SLOT_UPDATED, SLOT_STARTED, SLOT_FINISHED, SLOT_DELAYED, SLOT_TEST, SLOT_TAGS, SLOT_METADATA, SLOT_ERROR,
-    SLOT_ATTEMPT, SLOT_ATTEMPT_COUNT, SLOT_ATTEMPTS, SLOT_DURATION, SLOT_COST,
+    SLOT_ATTEMPT, SLOT_ATTEMPT_COUNT, SLOT_ATTEMPTS, SLOT_DURATION, SLOT_COST, SLOT_KIND,
     SLOTS
 };
 
@@ -22,6 +22,7 @@ static const struct member {
 } members[] = {
     { STR("id"), SLOT_ID, false },
     { STR("env"), SLOT_ENV, false },
+    { STR("kind"), SLOT_KIND, false },
     { STR("root"), SLOT_ROOT, false },
     { STR("tags"), SLOT_TAGS, false },
     { STR("task"), SLOT_TASK, true },
@@ -159,15 +160,29 @@ static int take_number(struct json v, double *out, struct err *err)
 
 /* --- groups of members --------------------------------------------------------------------------------- */
 
+bool run_id_usable(struct str id)
+{
+    if (id.n < 1 || id.n > 128) return false;
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] <= ' ' || id.p[i] > '~') return false;
+    return true;
+}
+
 static int read_id(struct json v, struct run *out, struct err *err)
 {
     if (!json_present(v)) return err_set(err, ERR_TYPE, "id is missing: a run needs one");
     if (take_text(v, &out->id, err)) return -1;
     if (out->id.n < 1 || out->id.n > 128) return err_set(err, ERR_TYPE, "id must have 1 to 128 characters");
-    for (size_t i = 0; i < out->id.n; i++)
-        if (out->id.p[i] <= ' ' || out->id.p[i] > '~')
-            return err_set(err, ERR_TYPE, "id must be printable ASCII without blanks");
+    if (!run_id_usable(out->id)) return err_set(err, ERR_TYPE, "id must be printable ASCII without blanks");
     return 0;
+}
+
+static int read_kind(struct json v, struct run *out, struct err *err)
+{
+    out->kind = STR("run");
+    if (take_text(v, &out->kind, err)) return -1;
+    if (str_eq_c(out->kind, "run") || str_eq_c(out->kind, "deployment") || str_eq_c(out->kind, "error")) return 0;
+    return err_set(err, ERR_TYPE, "kind must be run, deployment or error");
 }
 
 static int read_status(struct json v, struct run *out, struct err *err)
@@ -357,8 +372,7 @@ static int read_error_object(struct json v, struct run_error *out, struct err *e
     return 0;
 }
 
-/* *found: there was something in it. */
-static int read_error(struct json v, struct run_error *out, bool *found, struct err *err)
+int run_error_decode(struct json v, struct run_error *out, bool *found, struct err *err)
 {
     struct run_error e = { 0 };
     *found = false;
@@ -391,7 +405,7 @@ static int read_attempt(struct attempts *all, struct json v, struct err *err)
     if (take_text(json_get_c(v, "status"), &status, err)) return -1;
     if (take_time(json_get_c(v, "startedAt"), &started_ms, err)) return -1;
     if (take_time(json_get_c(v, "completedAt"), &completed_ms, err)) return -1;
-    if (read_error(json_get_c(v, "error"), &error, &found, err)) return -1;
+    if (run_error_decode(json_get_c(v, "error"), &error, &found, err)) return -1;
     finished =
         completed_ms != RUN_TIME_NONE || (run_state_class(run_state_parse(status)) & RUN_CLASS_FINISHED);
     all->run->attempts_finished += finished;
@@ -447,7 +461,7 @@ static int read_attempt_numbers(const struct json slots[SLOTS], struct run *out,
     return 0;
 }
 
-int run_decode(struct arena *a, struct json object, struct run *out, struct err *err)
+static int decode(struct arena *a, struct json object, bool stated, struct run *out, struct err *err)
 {
     struct json slots[SLOTS] = { { 0 } };
     struct attempts attempts = { .run = out, .failed_ms = RUN_TIME_NONE };
@@ -456,15 +470,28 @@ int run_decode(struct arena *a, struct json object, struct run *out, struct err 
     if (json_kind(object) != JSON_OBJECT)
         return err_set(err, ERR_TYPE, "a run must be an object, not %s", kind_name(object));
     sort_members(object, slots);
-    out->kind = STR("run");
-    if (read_id(slots[SLOT_ID], out, err) || read_status(slots[SLOT_STATUS], out, err)) return -1;
+    if (read_id(slots[SLOT_ID], out, err) || (stated && read_status(slots[SLOT_STATUS], out, err))) return -1;
+    if (read_kind(slots[SLOT_KIND], out, err)) return -1;
     if (read_texts(slots, out, err) || read_related(slots[SLOT_RELATED], out, err)) return -1;
     if (read_times(slots, out, err) || read_scalars(slots, out, err)) return -1;
     if (read_tags(a, slots[SLOT_TAGS], out, err) || read_metadata(slots[SLOT_METADATA], out, err)) return -1;
     if (read_attempts(a, slots[SLOT_ATTEMPTS], &attempts, err) || read_attempt_numbers(slots, out, err))
         return -1;
-    if (read_error(slots[SLOT_ERROR], &out->error, &has_error, err)) return -1;
+    if (run_error_decode(slots[SLOT_ERROR], &out->error, &has_error, err)) return -1;
     if (!has_error) out->error = attempts.error;
     if (has_error || attempts.has_error) out->present |= RUN_HAS_ERROR;
+    return 0;
+}
+
+int run_decode(struct arena *a, struct json object, struct run *out, struct err *err)
+{
+    return decode(a, object, true, out, err);
+}
+
+int run_decode_failed(struct arena *a, struct json object, struct run *out, struct err *err)
+{
+    if (decode(a, object, false, out, err)) return -1;
+    out->state = RUN_FAILED;
+    out->spelling = STR("failed");
     return 0;
 }

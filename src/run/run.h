@@ -68,8 +68,15 @@ void run_init(struct run *r);
  * ignored; payload and output are checked as JSON by the reader and not looked at). project and env of the
  * object are read too. -1 with ERR_TYPE when there is no usable id (^run_[A-Za-z0-9]{1,64}$; other ids are
  * taken when 1..128 bytes of printable ASCII without blanks), no status, or a member has a wrong type: the
- * message names the member. */
+ * message names the member. `kind` is run unless the object says deployment or error. */
 int run_decode(struct arena *a, struct json object, struct run *out, struct err *err) WUR;
+/* The same of a report that only says "failed": status is not looked at, the exact state is unknown
+ * (RUN_FAILED without RUN_HAS_STATE). */
+int run_decode_failed(struct arena *a, struct json object, struct run *out, struct err *err) WUR;
+/* An error in any of its shapes: text, {name, message, stack}, Trigger.dev's four types. *found: there was something
+ * in it; else *out is untouched. */
+int run_error_decode(struct json v, struct run_error *out, bool *found, struct err *err) WUR;
+bool run_id_usable(struct str id); /* 1..128 bytes of printable ASCII without blanks */
 /* The normalised snapshot as stored in the log and shown by the API: our own field names (rule-language.md
  * section 1.3), times as epoch ms, metadata raw; no payload, no output. run_restore(run_write(r)) == r. */
 void run_write(const struct run *r, struct json_writer *w);

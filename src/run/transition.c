@@ -184,6 +184,14 @@ static struct transition own_again(struct judge *j, struct run_seen *s)
     return t;
 }
 
+/* What a report that only says "failed" is now known to mean. */
+static void take_exact(struct run *r, enum run_state s)
+{
+    r->state = s;
+    r->spelling = str_c(run_state_name(s));
+    r->present |= RUN_HAS_STATE;
+}
+
 /* The first final state wins, but "failed in some way" yields to the exact one. */
 static struct transition own_final(struct judge *j)
 {
@@ -201,7 +209,7 @@ static struct transition own_final(struct judge *j)
                 .event_ms = s->event_ms,
                 .event_id = s->event_id,
             };
-        r->state = s->state;
+        if (!exact) take_exact(r, s->state);
     }
     s->state = r->state;
     return own_again(j, s);

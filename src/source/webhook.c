@@ -35,16 +35,23 @@ static bool is_object(struct json v)
     return json_kind(v) == JSON_OBJECT;
 }
 
-/* People will point Trigger.dev's alert webhook at the wrong path: say what it is. */
-static bool is_alert(struct json item)
+/* Channels made long ago send no envelope: the organization is what tells their bodies from wrapped runs. */
+static bool is_bare_alert(struct json root)
 {
-    return json_present(json_get_c(item, "webhookVersion")) || is_object(json_get_c(item, "object")) ||
-           str_starts(json_str(json_get_c(item, "type")), STR("alert."));
+    return is_object(json_get_c(root, "organization")) && is_object(json_get_c(root, "environment")) &&
+           (is_object(json_get_c(root, "run")) || is_object(json_get_c(root, "deployment")));
 }
 
+bool source_is_alert(struct json root)
+{
+    return json_present(json_get_c(root, "webhookVersion")) || is_object(json_get_c(root, "object")) ||
+           str_starts(json_str(json_get_c(root, "type")), STR("alert.")) || is_bare_alert(root);
+}
+
+/* People will point Trigger.dev's alert webhook at the wrong path: say what it is. */
 static struct str fault_text(struct decoding *d, struct json item, const struct err *err)
 {
-    if (is_alert(item))
+    if (source_is_alert(item))
         return STR("a Trigger.dev alert webhook, not a run object: it belongs to a source of type "
                    "trigger-webhook");
     return str_dup(d->arena, str_c(err->msg));

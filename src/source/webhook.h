@@ -19,6 +19,7 @@ struct source_fault {
 enum source_result {
     SOURCE_DECODED,  /* at least one report */
     SOURCE_NOTHING,  /* valid JSON, but nothing in it could be taken; err says why */
+    SOURCE_UNKNOWN,  /* sound, but of a type that is not known: taken, kept with err as the reason; one fault says so */
     SOURCE_NOT_JSON, /* err has line and column, out->offset the byte */
     SOURCE_TOO_LARGE /* more items or tokens than the limits; err says which */
 };
@@ -38,4 +39,6 @@ enum source_result source_webhook_decode(struct arena *a, const struct config_so
 /* Settles project and env (rule-language.md section 1, point 4): the source's own, else for env the event's
  * slug, else "default"; a project that an event names is not believed, since polling could not see it. */
 void source_settle(const struct config_source *source, struct run *run);
+/* One of Trigger.dev's alerts, of any version: what a source of type trigger-webhook takes. */
+bool source_is_alert(struct json root);
 #endif

@@ -157,6 +157,34 @@ static void null_and_absent_are_alike(void **state)
     arena_fini(&a);
 }
 
+static void kinds_are_read(void **state)
+{
+    struct arena a = { 0 };
+    struct run r;
+    struct err err = { 0 };
+    (void)state;
+    assert_true(str_eq_c(decode_text(&a, "{'id':'run_1','status':'FAILED'}").kind, "run"));
+    assert_true(str_eq_c(decode_text(&a, "{'id':'run_1','status':'FAILED','kind':null}").kind, "run"));
+    assert_true(str_eq_c(decode_text(&a, "{'id':'deployment_1','status':'FAILED','kind':'deployment'}").kind, "deployment"));
+    assert_true(str_eq_c(decode_text(&a, "{'id':'error_1','status':'FAILED','kind':'error'}").kind, "error"));
+    assert_int_equal(run_decode(&a, parse_text(&a, "{'id':'run_1','status':'FAILED','kind':'schedule'}"), &r, &err), -1);
+    assert_string_equal(err.msg, "kind must be run, deployment or error");
+    arena_fini(&a);
+}
+
+static void a_failure_without_its_state(void **state)
+{
+    struct arena a = { 0 };
+    struct run r;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(run_decode_failed(&a, parse_text(&a, "{'id':'run_1','status':7,'isTest':true}"), &r, &err), 0);
+    assert_int_equal(r.state, RUN_FAILED);
+    assert_int_equal(r.present, RUN_HAS_TEST);
+    assert_int_equal(run_decode_failed(&a, parse_text(&a, "{'isTest':true}"), &r, &err), -1);
+    arena_fini(&a);
+}
+
 static void wrong_types_are_named(void **state)
 {
     static const struct {
@@ -414,6 +442,8 @@ int main(void)
         cmocka_unit_test(every_fixture_decodes),
         cmocka_unit_test(the_fields_of_the_shapes_are_read),
         cmocka_unit_test(null_and_absent_are_alike),
+        cmocka_unit_test(kinds_are_read),
+        cmocka_unit_test(a_failure_without_its_state),
         cmocka_unit_test(wrong_types_are_named),
         cmocka_unit_test(a_run_needs_id_and_status),
         cmocka_unit_test(an_unknown_state_keeps_its_text),

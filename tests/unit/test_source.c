@@ -69,6 +69,8 @@ static const struct fixture {
     { "list-runs-empty.json", 0, NULL, NULL, NULL },
     { "error-404-run.json", 0, NULL, NULL, NULL },
     { "webhook-alert-run-failed-timed-out.json", 0, NULL, NULL, NULL },
+    { "webhook-alert-error-group.json", 0, NULL, NULL, NULL },
+    { "webhook-legacy-v1-run-failed.json", 0, NULL, NULL, NULL },
 };
 
 static struct str fixture_text(struct arena *a, const char *name)
