@@ -51,7 +51,7 @@ static int hand_over(struct pipeline *p, struct handed *h, struct err *err)
 
 static int submit(void *ctx, const struct poller_batch *b, struct err *err)
 {
-    struct handed h = { .r = { .kind = PIPELINE_REPORTS, .source = b->source, .config = b->config, .position = b->position } };
+    struct handed h = { .r = { .kind = PIPELINE_REPORTS, .source = b->source, .config = b->config, .position = b->position, .history = b->history } };
     int rc;
     h.r.item.weight_bytes = sizeof h + b->bytes;
     h.r.reports = xcalloc(b->run_count + 1, sizeof *h.r.reports);
@@ -62,12 +62,12 @@ static int submit(void *ctx, const struct poller_batch *b, struct err *err)
     return rc;
 }
 
-static int position(void *ctx, struct str source, struct arena *a, struct str *out, struct err *err)
+static int stored(void *ctx, const char *what, struct str source, struct arena *a, struct str *out, struct err *err)
 {
     struct store_reader *r = pipeline_reader(ctx, err);
     int rc;
     if (!r) return -1;
-    rc = r->ops->meta(r, a, str_printf(a, "position/" STR_FMT, STR_ARG(source)), out, err);
+    rc = r->ops->meta(r, a, str_printf(a, "%s/" STR_FMT, what, STR_ARG(source)), out, err);
     r->ops->close(&r);
     return rc;
 }
@@ -82,6 +82,6 @@ static void fault(void *ctx, struct str topic, struct str title, struct str body
 
 struct pollers *sources_start(struct config *c, struct pipeline *p)
 {
-    struct poller_sink sink = { .ctx = p, .submit = submit, .position = position, .fault = fault };
+    struct poller_sink sink = { .ctx = p, .submit = submit, .stored = stored, .fault = fault };
     return pollers_start(c, clock_system(), &sink);
 }

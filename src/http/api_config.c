@@ -86,6 +86,28 @@ static void put_source(struct json_writer *w, struct http *h, const struct confi
     json_object_end(w);
 }
 
+void api_import(struct http_request *r, struct store_reader *s)
+{
+    struct pollers *pollers = atomic_load(&r->http->pollers);
+    struct str since = target_query(&r->target, "since"), name = r->target.segments[2];
+    int64_t ms;
+    struct json_writer w;
+    (void)s;
+    if (!duration_parse(since, &ms) || ms <= 0) {
+        http_problem(r, MHD_HTTP_BAD_REQUEST, "since= wants a duration such as 24h or 7d: how far back the history begins");
+        return;
+    }
+    if (!pollers || !pollers_import(pollers, name, clock_wall(r->http->clock).ms - ms)) {
+        http_problem(r, MHD_HTTP_NOT_FOUND, "there is no trigger-api source `" STR_FMT "`: history comes from the API", STR_ARG(name));
+        return;
+    }
+    w = http_json(r, MHD_HTTP_ACCEPTED);
+    json_object_begin(&w);
+    json_field_str(&w, "source", name);
+    json_field_str(&w, "state", STR("running"));
+    json_object_end(&w);
+}
+
 void api_sources(struct http_request *r, struct store_reader *s)
 {
     struct json_writer w = http_list(r);

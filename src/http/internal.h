@@ -223,6 +223,7 @@ int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t 
 void api_run(struct http_request *r, struct store_reader *s);
 void api_rejected(struct http_request *r, struct store_reader *s);
 void api_rules(struct http_request *r, struct store_reader *s);
+void api_import(struct http_request *r, struct store_reader *s);
 void api_sources(struct http_request *r, struct store_reader *s);
 void api_destinations(struct http_request *r, struct store_reader *s);
 void api_status(struct http_request *r, struct store_reader *s);

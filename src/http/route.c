@@ -20,6 +20,7 @@ static const struct http_route routes[] = {
     { "GET", "v1/runs/{}", HTTP_READ, false, "project env", api_run, NULL, NULL },
     { "GET", "v1/rejected", HTTP_READ, false, "after limit", api_rejected, NULL, NULL },
     { "GET", "v1/rules", HTTP_READ, false, "", api_rules, NULL, NULL },
+    { "POST", "v1/sources/{}/import", HTTP_READ, false, "since", api_import, NULL, NULL },
     { "GET", "v1/sources", HTTP_READ, false, "", api_sources, NULL, NULL },
     { "GET", "v1/destinations", HTTP_READ, false, "", api_destinations, NULL, NULL },
     { "POST", "v1/destinations/{}/send", HTTP_WRITE, false, "", NULL, api_send_prepare, api_send_finish },

@@ -140,6 +140,7 @@ static int evaluate(struct pipeline *p, const struct pipeline_request *r, const 
 {
     struct engine_input in = { .kind = ENGINE_EVENT, .now_ms = p->now_ms };
     int64_t older_ms = r->source ? r->source->ignore_older_ms : 0;
+    if (!str_absent(r->history)) return 0;
     if (older_ms > 0 && p->now_ms - t->event_ms > older_ms) return 0; /* recorded, not evaluated */
     in.u.event.run = &report->run;
     in.u.event.transition = t;
@@ -199,17 +200,19 @@ static int apply_one(struct pipeline *p, struct pipeline_request *r, struct pipe
     return rc;
 }
 
-static void note_position(struct pipeline *p, const struct pipeline_request *r)
+/* Where a polling source is goes with what it found there. */
+static void note_place(struct pipeline *p, const struct pipeline_request *r, const char *what, struct str place)
 {
     struct str key;
-    if (str_absent(r->position) || !r->source) return;
-    key = str_printf(&p->batch_arena, "position/" STR_FMT, STR_ARG(r->source->name));
-    *vec_push(&p->batch.meta) = (struct store_meta){ key, r->position };
+    if (place.n == 0 || !r->source) return;
+    key = str_printf(&p->batch_arena, "%s/" STR_FMT, what, STR_ARG(r->source->name));
+    *vec_push(&p->batch.meta) = (struct store_meta){ key, place };
 }
 
 int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err)
 {
-    note_position(p, r);
+    note_place(p, r, "position", r->position);
+    note_place(p, r, "import", r->history);
     for (size_t k = 0; k < r->report_count; k++)
         if (apply_one(p, r, &r->reports[k], err) < 0) return -1;
     return 0;

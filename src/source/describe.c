@@ -56,6 +56,21 @@ static void put_live(struct json_writer *w, const struct poll_status *s)
     json_object_end(w);
 }
 
+static void put_history(struct json_writer *w, const struct history *h)
+{
+    int64_t whole = h->until_ms - h->since_ms, part = h->at.ms - h->since_ms;
+    json_put_key(w, STR("import"));
+    json_object_begin(w);
+    json_field_str(w, "state", h->state == HISTORY_DONE ? STR("done") : STR("running"));
+    json_field_time(w, "since", h->since_ms);
+    if (h->until_ms) json_field_time(w, "until", h->until_ms);
+    json_field_time(w, "at", h->at.ms);
+    json_field_i64(w, "percent", h->state == HISTORY_DONE ? 100 : whole > 0 ? part * 100 / whole : 0);
+    json_field_i64(w, "runs", (int64_t)h->runs);
+    if (h->trouble[0]) json_field_str(w, "trouble", str_c(h->trouble));
+    json_object_end(w);
+}
+
 void pollers_describe(struct pollers *all, struct str source, struct json_writer *w)
 {
     struct poll_status s;
@@ -77,6 +92,7 @@ void pollers_describe(struct pollers *all, struct str source, struct json_writer
     json_field_i64(w, "details_waiting", (int64_t)s.late);
     put_requests(w, &s);
     if (s.live) put_live(w, &s);
+    if (s.history.state != HISTORY_NONE) put_history(w, &s.history);
 }
 
 bool pollers_figures(struct pollers *all, struct str source, struct poller_figures *out)

@@ -10,7 +10,7 @@ enum {
     /* What a retrieve can add (trigger-dev-api.md section 3). */
     DETAILS = RUN_HAS_METADATA | RUN_HAS_ERROR | RUN_HAS_ATTEMPT | RUN_HAS_ROOT | RUN_HAS_PARENT | RUN_HAS_SCHEDULE | RUN_HAS_BATCH,
     KNOWN_ALWAYS = RULE_KNOWS_KIND | RULE_KNOWS_RUN | RULE_KNOWS_PROJECT | RULE_KNOWS_ENV,
-    ROOM_KEPT = 4 /* requests for the next look's pages */
+    PORTION = 50, ROOM_KEPT = 4 /* requests for the next look's pages */
 };
 
 void details_prepare(struct poll *p)
@@ -162,6 +162,7 @@ int details_settle(struct poll *p, struct err *err)
         const struct run *thin = &p->needy.v[k];
         struct run full;
         enum api_outcome outcome = API_FAILED;
+        if (p->found.n >= PORTION && poll_hand_over(p, false, err) < 0) return -1; /* those that are complete do not wait for the rest */
         if (api_room(&p->api) > ROOM_KEPT || poll_mono(p) < p->details_until_ms) outcome = details_get(p, thin->id, thin, &full, err);
         if (outcome == API_INTERRUPTED) return -1;
         if (outcome == API_OK) {

@@ -84,7 +84,7 @@ static void take_active(struct look *l, struct run *run)
 
 static enum api_outcome list_active(struct look *l, int64_t *asked_ms)
 {
-    struct list_query q = { RUN_CLASS_ACTIVE, ~(uint32_t)0, FIRST_RUN_MS, RUN_TIME_NONE };
+    struct list_query q = { RUN_CLASS_ACTIVE, ~(uint32_t)0, FIRST_RUN_MS, RUN_TIME_NONE, false };
     struct list_cursor at = { .n = 0 };
     struct json items;
     struct run run;
@@ -120,7 +120,7 @@ static uint32_t final_states(const struct poll *p)
 
 static enum api_outcome list_slice(struct look *l, int64_t from_ms, int64_t to_ms, size_t *n)
 {
-    struct list_query q = { RUN_CLASS_FINISHED, final_states(l->p), from_ms, to_ms };
+    struct list_query q = { RUN_CLASS_FINISHED, final_states(l->p), from_ms, to_ms, false };
     struct list_cursor at = { .n = 0 };
     struct json items;
     struct run run;

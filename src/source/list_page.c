@@ -88,8 +88,8 @@ static struct str path_of(struct poll *p, const struct list_query *q, const stru
         add_number(&b, &p->arena, "page[size]", (int64_t)p->page_size);
         add_number(&b, &p->arena, "filter[createdAt][from]", q->from_ms);
         if (q->to_ms != RUN_TIME_NONE) add_number(&b, &p->arena, "filter[createdAt][to]", q->to_ms);
-        add_names(&b, &p->arena, "filter[taskIdentifier]", &p->demand.tasks);
-        add_names(&b, &p->arena, "filter[tag]", &p->demand.tags);
+        if (!q->all) add_names(&b, &p->arena, "filter[taskIdentifier]", &p->demand.tasks);
+        if (!q->all) add_names(&b, &p->arena, "filter[tag]", &p->demand.tags);
         if (at->n) add_param(&b, "page[after]", (struct str){ at->text, at->n });
         path = str_dup(&p->arena, strbuf_view(&b));
     }

@@ -7,6 +7,7 @@ struct list_query {
     unsigned class;         /* RUN_CLASS_ACTIVE or RUN_CLASS_FINISHED */
     uint32_t states;        /* of that class, those wanted */
     int64_t from_ms, to_ms; /* of creation, both inclusive; to_ms RUN_TIME_NONE = open */
+    bool all;               /* of any task and tag, asked for by rules or not */
 };
 struct list_cursor {
     char text[512];

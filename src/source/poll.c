@@ -178,7 +178,7 @@ static void succeeded(struct poll *p, int64_t took_ms)
 }
 
 /* --- the thread ---------------------------------------------------------------------------------------- */
-static void reset_look(struct poll *p)
+void poll_reset(struct poll *p)
 {
     vec_clear(&p->found);
     vec_clear(&p->needy);
@@ -200,9 +200,9 @@ static int64_t one_look(struct poll *p, int64_t *backoff_ms)
     int64_t began = poll_mono(p), took, most = p->source->api.every_ms * BACKOFF_LOOKS;
     enum api_outcome outcome;
     take_rules(p);
-    reset_look(p);
+    poll_reset(p);
     p->round++;
-    outcome = p->position.known || position_load(p, &err) >= 0 ? look(p, &err) : API_FAILED;
+    outcome = history_load(p, &err) == 0 && (p->position.known || position_load(p, &err) >= 0) ? look(p, &err) : API_FAILED;
     took = poll_mono(p) - began;
     if (outcome == API_OK) {
         succeeded(p, took);
@@ -239,7 +239,7 @@ static void take_hints(struct poll *p)
     for (size_t k = 0; k < p->hints.n; k++) *vec_push(&hints) = p->hints.v[k];
     vec_clear(&p->hints);
     pthread_mutex_unlock(&p->lock);
-    if (hints.n) reset_look(p);
+    if (hints.n) poll_reset(p);
     for (size_t k = 0; k < hints.n; k++) {
         run_init(&thin);
         thin.env = p->source->env.n ? p->source->env : str_c(p->env);
@@ -247,7 +247,7 @@ static void take_hints(struct poll *p)
         free((char *)hints.v[k].p);
     }
     vec_free(&hints);
-    if (p->found.n && poll_hand_over(p, false, &err) < 0) reset_look(p);
+    if (p->found.n && poll_hand_over(p, false, &err) < 0) poll_reset(p);
 }
 
 static bool has_rules(struct poll *p)
@@ -264,6 +264,7 @@ static bool rest(struct poll *p, int64_t ms)
 {
     int64_t due = poll_mono(p) + ms, left;
     do {
+        if (p->position.known) history_go_on(p, due);
         left = due - poll_mono(p);
         if (!fetch_sleep(p->api.fetch, left > 0 ? left : 0)) return false;
         take_hints(p);

@@ -26,6 +26,20 @@ struct position {
     VEC(struct str) follow;       /* list: ids of active runs created before; in `texts` */
     struct arena texts;
 };
+struct query_cursor { /* the last row of the page before; it outlives the page */
+    int64_t ms;
+    char id[129];
+    size_t id_n;                  /* 0 = none: from ms on */
+};
+enum history_state { HISTORY_NONE, HISTORY_RUNNING, HISTORY_DONE };
+struct history {                  /* an import */
+    enum history_state state;
+    bool loaded;
+    int64_t since_ms, until_ms;
+    struct query_cursor at;
+    uint64_t runs;
+    char trouble[160];
+};
 struct list_window { int64_t asked_ms, from_ms; };
 struct poll_status { /* copied whole under the lock */
     bool ok, tried;
@@ -38,6 +52,7 @@ struct poll_status { /* copied whole under the lock */
     uint64_t looks, transitions, thin, live_reports;
     int64_t lag_ms, newest_ms, look_ms, last_ok_ms, failing_since_ms;
     size_t active, late;
+    struct history history;
     bool live, live_ok;
     char live_trouble[160];
 };
@@ -74,6 +89,7 @@ struct poll {
     int64_t server_ms;            /* the server's clock at the start of the look */
     int64_t newest_ms;            /* event time of the newest thing seen */
     uint64_t transitions, looks, thin;
+    struct history history;
     size_t active;                /* runs that were active and of interest, in the last look */
     int64_t failing_since_ms;     /* wall; 0 = fine */
     bool faulted;                 /* the operator has heard */
@@ -84,6 +100,7 @@ struct poll {
     pthread_mutex_t lock;         /* what follows */
     struct config *next_rules, *live_rules;
     char env[128];                /* slug of the environment, as learned from a row; "" = not yet */
+    int64_t import_since_ms;      /* an import that is wished for; 0 = none */
     VEC(struct str) hints;        /* ids that the live thread wants retrieved; heap */
     struct poll_status status;
 };
@@ -98,6 +115,7 @@ struct pollers {
 int64_t poll_mono(const struct poll *p);
 int64_t poll_wall(const struct poll *p);
 void poll_say(struct poll *p);    /* copies figures into the status */
+void poll_reset(struct poll *p);  /* drops what was found and not handed over, with its memory */
 void poll_learn_env(struct poll *p, struct str env);
 /* hand.c: what was found goes to the pipeline. */
 void poll_found(struct poll *p, const struct run *run);      /* kept until poll_hand_over; slices must live in p->arena */
@@ -123,6 +141,12 @@ void details_take(struct poll *p, struct run *run);
 int details_settle(struct poll *p, struct err *err);
 int details_late(struct poll *p, int64_t until_mono_ms, struct err *err); /* those put off, while there is time */
 void details_fini(struct poll *p);
+/* query.c */
+struct str query_cursor_id(const struct query_cursor *at);
+void query_cursor_set(struct query_cursor *at, struct str id);
+/* history.c */
+int history_load(struct poll *p, struct err *err);
+void history_go_on(struct poll *p, int64_t until_mono_ms); /* pages of an import, while there is time and room */
 /* query.c, list.c: one look. */
 enum api_outcome query_look(struct poll *p, struct err *err);
 enum api_outcome list_look(struct poll *p, struct err *err);

@@ -12,14 +12,15 @@ struct poller_batch {
     const struct run *runs;            /* project and env settled; borrowed until the call comes back */
     size_t run_count;
     struct str position;               /* to be stored with them; STR_NONE = as it was */
+    struct str history;                /* an import: recorded, not evaluated; where it is, to be stored with them unless "" */
     size_t bytes;                      /* about how large */
 };
 struct poller_sink { /* called on pollers' threads */
     void *ctx;
     /* Hands over and waits until it is durable. -1: it is not (err says why), and may be tried again. */
     int (*submit)(void *ctx, const struct poller_batch *b, struct err *err);
-    /* The stored position of a source into a: 1 found, 0 none, -1 failed. */
-    int (*position)(void *ctx, struct str source, struct arena *a, struct str *out, struct err *err);
+    /* What was stored of a source ("position", "import") into a: 1 found, 0 none, -1 failed. */
+    int (*stored)(void *ctx, const char *what, struct str source, struct arena *a, struct str *out, struct err *err);
     /* For the operator: once per topic and hour is the engine's business. */
     void (*fault)(void *ctx, struct str topic, struct str title, struct str body);
 };
@@ -31,6 +32,9 @@ void pollers_reload(struct pollers *p, struct config *c);
 void pollers_stop(struct pollers **p);
 /* Members of an open object: method, state, lag, requests ... of a source; nothing for one of another type. Any thread. */
 void pollers_describe(struct pollers *p, struct str source, struct json_writer *w);
+/* Brings what ended since since_ms, and before the source's own looks, into the log, beside its looking. False: there is
+ * no trigger-api source of this name. Any thread. */
+bool pollers_import(struct pollers *p, struct str source, int64_t since_ms);
 struct poller_figures { /* for metrics */
     bool ok;
     uint64_t requests, limited, failed, transitions, looks, thin;

@@ -63,7 +63,7 @@ int position_load(struct poll *p, struct err *err)
 {
     const struct poller_sink *sink = &p->all->sink;
     struct str text;
-    int found = sink->position(sink->ctx, p->name, &p->arena, &text, err);
+    int found = sink->stored(sink->ctx, "position", p->name, &p->arena, &text, err);
     if (found <= 0) return found;
     return position_read(&p->position, &p->arena, text, err);
 }

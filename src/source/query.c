@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "source/poll_internal.h"
+#include "source/query_page.h"
 #include "source/rows.h"
 
 enum { ROWS_MOST = 10000, ROWS_LEAST = 100, CLOCK_SLACK_MS = 2000, DETAILS_LEAST_MS = 5000 };
@@ -109,42 +109,42 @@ static enum api_outcome ask_less(struct look *l, void (*write)(struct look *l, v
 }
 
 /* --- what has finished --------------------------------------------------------------------------------- */
-struct cursor { /* the last row of the page before; it outlives the page */
-    int64_t ms;
-    char id[129];
-    size_t id_n; /* 0 = none: from ms on */
-};
-
-static struct str cursor_id(const struct cursor *at)
+struct str query_cursor_id(const struct query_cursor *at)
 {
     return (struct str){ at->id, at->id_n };
 }
 
-static void cursor_set(struct cursor *at, struct str id)
+void query_cursor_set(struct query_cursor *at, struct str id)
 {
     if (id.n >= sizeof at->id) return;
-    memcpy(at->id, id.p, id.n);
+    if (id.n) memcpy(at->id, id.p, id.n);
     at->id_n = id.n;
 }
 
-static void write_finished(struct look *l, void *ctx)
+/* Keyset: behind the last row of the page before, or from a time on. */
+static void add_cursor(struct look *l, const struct query_cursor *at)
 {
-    const struct cursor *at = ctx;
     struct str time = row_time(&l->p->arena, at->ms);
-    strbuf_printf(&l->sql, "SELECT %s FROM runs WHERE ", row_columns);
-    if (at->id_n) { /* keyset: behind the last row of the page before */
+    if (at->id_n) {
         strbuf_c(&l->sql, "(completed_at > ");
         row_quote(&l->sql, time);
         strbuf_c(&l->sql, " OR (completed_at = ");
         row_quote(&l->sql, time);
         strbuf_c(&l->sql, " AND run_id > ");
-        row_quote(&l->sql, cursor_id(at));
+        row_quote(&l->sql, query_cursor_id(at));
         strbuf_c(&l->sql, ")) AND ");
     } else {
         strbuf_c(&l->sql, "completed_at >= ");
         row_quote(&l->sql, time);
         strbuf_c(&l->sql, " AND ");
     }
+}
+
+static void write_finished(struct look *l, void *ctx)
+{
+    const struct query_cursor *at = ctx;
+    strbuf_printf(&l->sql, "SELECT %s FROM runs WHERE ", row_columns);
+    add_cursor(l, at);
     add_titles(l, final_states(l->p));
     add_tasks(l);
     strbuf_c(&l->sql, " ORDER BY completed_at, run_id");
@@ -164,7 +164,7 @@ static void still_there(struct poll *p, struct recalled *k)
     k->seen_ms = p->server_ms;
 }
 
-static void take_row(struct look *l, struct json row, struct cursor *at)
+static void take_row(struct look *l, struct json row, struct query_cursor *at)
 {
     static struct log_once once;
     struct recalled *k;
@@ -174,7 +174,7 @@ static void take_row(struct look *l, struct json row, struct cursor *at)
         log_write_limited(&once, 60000, LOG_WARN, "source.row_passed_over", LOG_FIELDS(LOG_S("source", l->p->name), LOG_E(&err)));
         return;
     }
-    cursor_set(at, run.id);
+    query_cursor_set(at, run.id);
     if (run.finished_ms != RUN_TIME_NONE) {
         at->ms = run.finished_ms;
         if (run.finished_ms < l->p->position.start_ms) return; /* before our time */
@@ -208,7 +208,7 @@ static enum api_outcome finished(struct look *l)
 {
     struct poll *p = l->p;
     int64_t began_ms = 0;
-    struct cursor at = { .ms = p->position.from_ms - p->source->api.overlap_ms };
+    struct query_cursor at = { .ms = p->position.from_ms - p->source->api.overlap_ms };
     enum api_outcome outcome;
     bool last;
     for (bool first = true;; first = false) {
@@ -227,7 +227,7 @@ static enum api_outcome finished(struct look *l)
 /* --- what is active ------------------------------------------------------------------------------------ */
 static void write_active(struct look *l, void *ctx)
 {
-    const struct cursor *at = ctx;
+    const struct query_cursor *at = ctx;
     uint32_t states = active_states(l->p);
     strbuf_printf(&l->sql, "SELECT %s FROM runs WHERE completed_at IS NULL AND (", row_columns);
     if (states) add_titles(l, states);
@@ -237,14 +237,14 @@ static void write_active(struct look *l, void *ctx)
     add_tasks(l);
     if (at->id_n) {
         strbuf_c(&l->sql, " AND run_id > ");
-        row_quote(&l->sql, cursor_id(at));
+        row_quote(&l->sql, query_cursor_id(at));
     }
     strbuf_c(&l->sql, " ORDER BY run_id");
 }
 
 static enum api_outcome active(struct look *l)
 {
-    struct cursor at = { 0 };
+    struct query_cursor at = { 0 };
     enum api_outcome outcome;
     size_t n = 0;
     if (!active_states(l->p) && !l->p->demand.attempts) return API_OK;
@@ -303,6 +303,43 @@ enum api_outcome query_look(struct poll *p, struct err *err)
     if (outcome == API_OK && p->demand.rules) outcome = active(&l);
     if (outcome == API_OK && p->demand.rules) outcome = finished(&l);
     if (outcome == API_OK) forget_old(p);
+    strbuf_fini(&l.sql);
+    return outcome;
+}
+
+/* --- history ------------------------------------------------------------------------------------------- */
+struct span { struct query_cursor *at; int64_t until_ms; };
+
+static void write_history(struct look *l, void *ctx)
+{
+    const struct span *s = ctx;
+    strbuf_printf(&l->sql, "SELECT %s FROM runs WHERE ", row_columns);
+    add_cursor(l, s->at);
+    strbuf_c(&l->sql, "completed_at < ");
+    row_quote(&l->sql, row_time(&l->p->arena, s->until_ms));
+    strbuf_c(&l->sql, " ORDER BY completed_at, run_id");
+}
+
+enum api_outcome query_history_page(struct poll *p, struct query_cursor *at, int64_t until_ms, int64_t rows, struct query_page *out, struct err *err)
+{
+    struct look l = { .p = p, .err = err, .rows = rows };
+    struct span span = { at, until_ms };
+    enum api_outcome outcome;
+    struct err passed;
+    strbuf_init(&l.sql, 1 << 16);
+    outcome = ask_less(&l, write_history, &span);
+    *out = (struct query_page){ .last = true };
+    if (outcome == API_OK) {
+        out->last = (int64_t)l.n < l.rows;
+        out->runs = ARENA_ARRAY(&p->arena, struct run, l.n + 1);
+        for (struct json row = json_first(l.list); json_kind(row) != JSON_ABSENT; row = json_next(row)) {
+            struct run *run = &out->runs[out->n];
+            if (row_decode(&p->arena, row, run, &passed) < 0) continue;
+            query_cursor_set(at, run->id);
+            if (run->finished_ms != RUN_TIME_NONE) at->ms = run->finished_ms;
+            out->n++;
+        }
+    }
     strbuf_fini(&l.sql);
     return outcome;
 }

@@ -31,7 +31,7 @@ from trigger_dev import TriggerDev  # noqa: E402
 
 BINARY = pathlib.Path(os.environ.get("RUNBELL_BIN", ROOT / "build" / "runbell")).resolve()
 METHODS = ["query", "list", "live", "both"]
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 SECRET = "whsec_property_test"
 FAILED = {"CRASHED", "TIMED_OUT", "SYSTEM_FAILURE", "FAILED"}
 CONFIG = """version: 1
