@@ -105,6 +105,8 @@ static const struct one api[] = {
     /* a page of another origin, and another name for this machine */
     { "POST /v1/destinations/ops/send", "Origin: https://evil.example\r\n", "", 403, "origin" },
     { "POST /v1/destinations/ops/send", "Origin: http://localhost\r\n", "", 202, NULL },
+    { "POST /v1/events", "Origin: https://evil.example\r\n", RUN("x"), 403, "origin" },
+    { "POST /v1/events", "Origin: http://localhost\r\n", RUN("x"), 202, NULL },
 };
 
 static void check_one(const struct server *s, const struct one *o)
@@ -190,6 +192,10 @@ static void test_foreign_host_name(void **state)
     fd = dial(s.port);
     exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: evil.example:8484\r\n\r\n", &a);
     assert_int_equal(a.status, 403);
+    exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: 127.evil.example:8484\r\n\r\n", &a); /* a name, no address */
+    assert_int_equal(a.status, 403);
+    exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1:8484\r\n\r\n", &a);
+    assert_int_equal(a.status, 200);
     exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: [::1]:8484\r\n\r\n", &a);
     assert_int_equal(a.status, 200);
     exchange(fd, "GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", &a);
