@@ -215,7 +215,9 @@ def test_deliveries_and_retry(server, fakes):
     text = ok(server.run("deliveries"))
     assert dead["id"] in text and "invalid_payload" in text and "delivered" in text
     alive = server.deliveries("&state=delivered")[0]["id"]
-    assert server.run("retry", alive).returncode == WRONG
+    refused = server.run("retry", alive)
+    assert refused.returncode == WRONG and "only a dead one" in refused.stderr and "try again" not in refused.stderr
+    assert "is delivered" in server.api(f"/v1/deliveries/{alive}/retry", {}, status=409)["detail"]
     assert server.run("retry", "dlv_0000000000001").returncode == WRONG
     refusal.left = 0
     assert "will be sent again" in ok(server.run("retry", dead["id"]))
