@@ -116,6 +116,14 @@ static void warn_fixed(const struct config *was, const struct config *now)
     if (was->server.queue_bytes != now->server.queue_bytes) log_warn("config.needs_restart", LOG_C("key", "server.limits.queue"));
 }
 
+/* For the operator, somewhere else: places and what is wrong there, but no lines of the files. What is written into
+ * them wrongly may be a secret that nobody recognizes as one. */
+static void print_places(struct diags *d, struct strbuf *out)
+{
+    for (size_t k = 0; k < d->items.n; k++) d->items.v[k].source_line = STR_NONE;
+    diags_print(d, out, false);
+}
+
 static void reload(struct server *s)
 {
     struct arena a = { 0 };
@@ -127,7 +135,7 @@ static void reload(struct server *s)
     c = config_load(s->config->path.p, false, &d);
     log_diags(&d);
     if (!c) {
-        diags_print(&d, &text, false);
+        print_places(&d, &text);
         log_error("config.reload_refused", LOG_I("errors", (int64_t)d.errors));
         submit_fault(s, "reload", "A reload was refused: the rules before it stay in force", strbuf_view(&text));
     } else {

@@ -197,6 +197,12 @@ bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *o
     return false;
 }
 
+void config_hide(struct loader *l, const struct yaml_node *map, const char *key)
+{
+    const struct yaml_node *n = yaml_get(map, key);
+    if (n && n->kind == YAML_SCALAR && str_find_str(n->text, STR("${")) == n->text.n) yaml_hide(l->d, n);
+}
+
 void config_warn_literal(struct loader *l, const struct yaml_node *n, const struct secret *s, const char *what)
 {
     if (!secret_present(s) || !str_absent(s->reference)) return;

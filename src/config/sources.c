@@ -61,6 +61,7 @@ static void read_source(struct loader *l, const struct yaml_node *n)
         yaml_error(l->d, n, "a source is a map with a `type`");
         return;
     }
+    config_hide(l, n, "token");
     if (!type_ok(l, n) || !fields_decode(&table, l->a, n, l->d, &s, NULL, NULL)) return;
     out.path = s.path;
     out.project = s.project;

@@ -61,6 +61,21 @@ def test_ten_mistakes(runbell, fakes):
     assert runbell.status()["reloads"]["done"] == 0
 
 
+def test_a_refused_reload_tells_no_secret(runbell, fakes):
+    """One that is written into the file after all goes neither to the operator, nor into log and store."""
+    runbell.configure(rules={"a": rule()}, **places(fakes))
+    text = runbell.path.read_text().replace(runbell.token, "canary-plain-token")
+    runbell.path.unlink()
+    runbell.path = runbell.folder / "given-runbell.yaml"
+    runbell.path.write_text(text)
+    runbell.plant("INGEST_TOKEN", "canary-plain-token")
+    runbell.start()
+    runbell.path.write_text(text + "server_token: canary-plain-token\nlogg: {}\n")
+    runbell.reload()
+    told = wait_for(lambda: fakes.taken("/hook/boss"), "word to the operator")[0]
+    assert "logg" in told.body["data"]["body"] and b"canary" not in told.raw
+
+
 def test_broken_yaml_and_missing_file(runbell, fakes):
     start(runbell, fakes, a=rule())
     good = runbell.path.read_text()
