@@ -124,20 +124,37 @@ static void print_places(struct diags *d, struct strbuf *out)
     diags_print(d, out, false);
 }
 
+static bool suits(const struct server *s, const struct config *c, struct diags *d)
+{
+    struct err err;
+    if (!c || http_suits(s->http, c, &err) == 0) return c != NULL;
+    diag_add(d, DIAG_ERROR, c->path.p, 0, 0, "%s", err.msg);
+    return false;
+}
+
+static void refuse_reload(struct server *s, struct diags *d)
+{
+    struct strbuf text;
+    strbuf_init(&text, 64 * 1024);
+    print_places(d, &text);
+    log_error("config.reload_refused", LOG_I("errors", (int64_t)d->errors));
+    submit_fault(s, "reload", "A reload was refused: the rules before it stay in force", strbuf_view(&text));
+    strbuf_fini(&text);
+}
+
 static void reload(struct server *s)
 {
     struct arena a = { 0 };
     struct diags d;
-    struct strbuf text;
     struct config *c;
+    bool good;
     diags_init(&d, &a);
-    strbuf_init(&text, 64 * 1024);
     c = config_load(s->config->path.p, false, &d);
+    good = suits(s, c, &d);
     log_diags(&d);
-    if (!c) {
-        print_places(&d, &text);
-        log_error("config.reload_refused", LOG_I("errors", (int64_t)d.errors));
-        submit_fault(s, "reload", "A reload was refused: the rules before it stay in force", strbuf_view(&text));
+    if (!good) {
+        refuse_reload(s, &d);
+        config_unref(&c); /* what d holds lives in it */
     } else {
         struct pipeline_request *r = request_new(PIPELINE_RELOAD);
         warn_fixed(s->config, c);
@@ -146,7 +163,6 @@ static void reload(struct server *s)
         r->ctx = s;
         if (!pipeline_submit(s->pipeline, r)) reload_done(s, r);
     }
-    strbuf_fini(&text);
     diags_fini(&d);
     arena_fini(&a);
 }

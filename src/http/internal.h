@@ -156,6 +156,8 @@ struct http {
     struct http_limits limits;
     struct MHD_Daemon *mhd;
     int listen_fd, epoll_fd, event_fd, port;
+    bool local;    /* who listens is not reached from other machines */
+    char *address; /* server.listen at the start */
     char *unix_path;
     void *tls_cert, *tls_key; /* text, for as long as MHD runs */
     pthread_t thread;

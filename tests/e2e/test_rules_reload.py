@@ -61,6 +61,19 @@ def test_ten_mistakes(runbell, fakes):
     assert runbell.status()["reloads"]["done"] == 0
 
 
+def test_a_reload_does_not_open_the_api_to_everybody(runbell, fakes):
+    """The rule of the start holds: what other machines reach wants a token."""
+    everywhere = {"listen": f"0.0.0.0:{runbell.port}"}
+    runbell.start(rules={"a": rule()}, server=everywhere, **places(fakes))
+    runbell.configure(rules={"b": rule()}, server={**everywhere, "token": ""}, **places(fakes))
+    runbell.path.write_text(runbell.path.read_text().replace("  token: ''\n", "", 1))
+    runbell.reload()
+    told = wait_for(lambda: fakes.taken("/hook/boss"), "word to the operator")[0].body["data"]
+    assert "set server.token" in told["body"]
+    assert runbell.request("GET", "/v1/status").status == 401
+    assert [one["name"] for one in runbell.api("/v1/rules")["data"]] == ["a"]
+
+
 def test_a_refused_reload_tells_no_secret(runbell, fakes):
     """One that is written into the file after all goes neither to the operator, nor into log and store."""
     runbell.configure(rules={"a": rule()}, **places(fakes))
