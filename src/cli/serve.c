@@ -62,10 +62,12 @@ static void submit_fault(struct server *s, const char *topic, const char *title,
 static void reload_done(void *ctx, struct pipeline_request *r)
 {
     struct server *s = ctx;
-    if (r->status == PIPELINE_DONE)
+    if (r->status == PIPELINE_DONE) {
         http_reload(s->http, r->config);
-    else
+        log_setup(s->json_logs ? LOG_JSON : r->config->log_format, r->config->log_level);
+    } else {
         log_error("config.reload_failed", LOG_E(&r->err));
+    }
     config_unref(&r->config);
     arena_fini(r->arena);
     free(r->arena);
@@ -108,12 +110,22 @@ static void log_diags(const struct diags *d)
     }
 }
 
+static void warn_unless(bool same, const char *key)
+{
+    if (!same) log_warn("config.needs_restart", LOG_C("key", key));
+}
+
 /* Some settings are bound at start; a reload that changes them says that they wait for a restart. */
 static void warn_fixed(const struct config *was, const struct config *now)
 {
-    if (!str_eq(was->server.listen, now->server.listen)) log_warn("config.needs_restart", LOG_C("key", "server.listen"));
-    if (!str_eq(secret_reveal(&was->store.url), secret_reveal(&now->store.url))) log_warn("config.needs_restart", LOG_C("key", "store.url"));
-    if (was->server.queue_bytes != now->server.queue_bytes) log_warn("config.needs_restart", LOG_C("key", "server.limits.queue"));
+    const struct config_server *a = &was->server, *b = &now->server;
+    warn_unless(str_eq(a->listen, b->listen), "server.listen");
+    warn_unless(str_eq(a->tls_cert, b->tls_cert) && str_eq(a->tls_key, b->tls_key), "server.tls");
+    warn_unless(a->queue_bytes == b->queue_bytes, "server.limits.queue");
+    warn_unless(a->connections == b->connections, "server.limits.connections");
+    warn_unless(str_eq(secret_reveal(&was->store.url), secret_reveal(&now->store.url)), "store.url");
+    warn_unless(was->heartbeat.every_ms == now->heartbeat.every_ms &&
+                    str_eq(secret_reveal(&was->heartbeat.url), secret_reveal(&now->heartbeat.url)), "heartbeat");
 }
 
 /* For the operator, somewhere else: places and what is wrong there, but no lines of the files. What is written into
@@ -294,6 +306,7 @@ int cli_serve(int argc, char **argv)
     s.config = config_or_explain(config_path(path), false, false, &status);
     if (!s.config) return status;
     log_setup(json_logs ? LOG_JSON : s.config->log_format, s.config->log_level);
+    s.json_logs = json_logs;
     rng_seed_system(&s.rng);
     rc = run(&s, &set);
     config_unref(&s.config);

@@ -143,11 +143,21 @@ def test_sources_change(runbell, fakes):
 def test_what_needs_a_restart_is_said(runbell, fakes):
     start(runbell, fakes, a=rule())
     port, runbell.port = runbell.port, 1
-    runbell.configure(rules={"a": rule()}, store={"url": "sqlite:other.db"}, **places(fakes))
+    runbell.configure(rules={"a": rule()}, store={"url": "sqlite:other.db"}, server={"limits": {"connections": 77}},
+                      heartbeat={"url": fakes.url("/beat"), "every": "1m"}, **places(fakes))
     runbell.port = port
     runbell.reload()
-    wait_for(lambda: "key=server.listen" in runbell.log() and "key=store.url" in runbell.log(), "the warnings")
+    for key in ("server.listen", "store.url", "server.limits.connections", "heartbeat"):
+        wait_for(lambda: f"key={key}\n" in runbell.log(), f"the warning about {key}")
+    assert runbell.log().count("needs_restart") == 4
     runbell.accept(a_run("run_1"))
+
+
+def test_how_it_logs_is_reloaded(runbell, fakes):
+    start(runbell, fakes, a=rule())
+    runbell.reload_and_wait(rules={"a": rule()}, log={"format": "json", "level": "debug"}, **places(fakes))
+    runbell.accept(a_run("run_1"))
+    wait_for(lambda: '"level":"debug","msg":"http.request"' in runbell.log(), "the new form of log lines")
 
 
 def test_reload_every_100_ms_under_load(runbell, fakes):
