@@ -319,10 +319,6 @@ static enum MHD_Result complete(struct http_request *r)
 {
     const struct http_route *route = r->route;
     if (r->status) return http_answer(r);
-    if (route->where == HTTP_READ && !r->http->attached && route->handle == api_readyz) {
-        http_busy(r, "starting");
-        return http_answer(r);
-    }
     if (route->where == HTTP_HERE) {
         route->handle(r, NULL);
         return http_answer(r);
