@@ -208,6 +208,20 @@ def test_snooze_lapses(runbell, fakes):
     ok(runbell.run("resolve", ident))
 
 
+def test_commands_reach_a_server_with_tls(new_runbell, tmp_path):
+    """Its certificate is for its public name, not for the address that commands find in the configuration."""
+    tls = {name: str(ROOT / "tests" / "fixtures" / "tls" / f"{name}.pem") for name in ("cert", "key")}
+    one = new_runbell()
+    one.configure(server={"tls": tls})
+    one.process = one.spawn()
+    wait_for(lambda: one.run("healthcheck").returncode == 0, "the server to be ready")
+    assert "ready" in ok(one.run("status", env={"RUNBELL_TOKEN": one.environment["API_TOKEN"]}))
+    (one.folder / "other.yaml").write_text(one.path.read_text().replace(tls["cert"], tls["cert"].replace("cert.pem", "other-cert.pem")))
+    other = one.run("healthcheck", "-c", one.folder / "other.yaml")
+    assert other.returncode == UNREACHED and "certificate" in other.stderr, "no other certificate is believed"
+    assert one.stop() == 0
+
+
 def test_deliveries_and_retry(server, fakes):
     refusal = fakes.fault("/services/", status=400, body=b"invalid_payload")
     server.accept(a_run("run_1"))
