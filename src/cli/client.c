@@ -56,6 +56,7 @@ int client_open(struct client *c, const char *url, const char *config, struct er
     cfg = config_or_explain(config_path(config), true, false, &status);
     if (!cfg) return err_set(err, ERR_NOT_FOUND, "no configuration to learn the server's address from; name one with -c, or the server with --url");
     base_from_listen(c, cfg->server.listen, cfg->server.tls_cert.n > 0, cfg->dir);
+    if (cfg->server.tls_cert.n) c->certificate = str_dup(&c->arena, cfg->server.tls_cert);
     if (!c->token.n) c->token = str_dup(&c->arena, secret_reveal(&cfg->server.token));
     config_unref(&cfg);
     return 0;
@@ -85,6 +86,10 @@ static CURL *easy(struct client *c, const char *method, const char *path, struct
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, h);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, keep_answer);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, answer);
+    if (c->certificate.n) { /* it is for the server's public name, and this is the address it listens on */
+        curl_easy_setopt(e, CURLOPT_CAINFO, c->certificate.p);
+        curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     if (c->unix_path.n) curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, c->unix_path.p);
     if (!str_absent(body)) {
         curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)body.n);

@@ -10,6 +10,7 @@ struct client {
     struct arena arena;
     struct str base;  /* "http://127.0.0.1:8484" */
     struct str unix_path; /* for unix:PATH; STR_NONE */
+    struct str certificate; /* the server's own, by its configuration: the only one that is believed; STR_NONE */
     struct str token;
 };
 /* Where the server is: --url, else RUNBELL_URL, else the configuration's server.listen. Token: RUNBELL_TOKEN, else the

@@ -93,6 +93,7 @@ static void reload_done(void *ctx, struct pipeline_request *r)
     if (r->status == PIPELINE_DONE) {
         http_reload(s->http, r->config);
         tell_sources(s, r->config);
+        log_setup(s->json_logs ? LOG_JSON : r->config->log_format, r->config->log_level);
     } else {
         log_error("config.reload_failed", LOG_E(&r->err));
     }
@@ -138,28 +139,63 @@ static void log_diags(const struct diags *d)
     }
 }
 
+static void warn_unless(bool same, const char *key)
+{
+    if (!same) log_warn("config.needs_restart", LOG_C("key", key));
+}
+
 /* Some settings are bound at start; a reload that changes them says that they wait for a restart. */
 static void warn_fixed(const struct config *was, const struct config *now)
 {
-    if (!str_eq(was->server.listen, now->server.listen)) log_warn("config.needs_restart", LOG_C("key", "server.listen"));
-    if (!str_eq(secret_reveal(&was->store.url), secret_reveal(&now->store.url))) log_warn("config.needs_restart", LOG_C("key", "store.url"));
-    if (was->server.queue_bytes != now->server.queue_bytes) log_warn("config.needs_restart", LOG_C("key", "server.limits.queue"));
+    const struct config_server *a = &was->server, *b = &now->server;
+    warn_unless(str_eq(a->listen, b->listen), "server.listen");
+    warn_unless(str_eq(a->tls_cert, b->tls_cert) && str_eq(a->tls_key, b->tls_key), "server.tls");
+    warn_unless(a->queue_bytes == b->queue_bytes, "server.limits.queue");
+    warn_unless(a->connections == b->connections, "server.limits.connections");
+    warn_unless(str_eq(secret_reveal(&was->store.url), secret_reveal(&now->store.url)), "store.url");
+    warn_unless(was->heartbeat.every_ms == now->heartbeat.every_ms &&
+                    str_eq(secret_reveal(&was->heartbeat.url), secret_reveal(&now->heartbeat.url)), "heartbeat");
+}
+
+/* For the operator, somewhere else: places and what is wrong there, but no lines of the files. What is written into
+ * them wrongly may be a secret that nobody recognizes as one. */
+static void print_places(struct diags *d, struct strbuf *out)
+{
+    for (size_t k = 0; k < d->items.n; k++) d->items.v[k].source_line = STR_NONE;
+    diags_print(d, out, false);
+}
+
+static bool suits(const struct server *s, const struct config *c, struct diags *d)
+{
+    struct err err;
+    if (!c || http_suits(s->http, c, &err) == 0) return c != NULL;
+    diag_add(d, DIAG_ERROR, c->path.p, 0, 0, "%s", err.msg);
+    return false;
+}
+
+static void refuse_reload(struct server *s, struct diags *d)
+{
+    struct strbuf text;
+    strbuf_init(&text, 64 * 1024);
+    print_places(d, &text);
+    log_error("config.reload_refused", LOG_I("errors", (int64_t)d->errors));
+    submit_fault(s, "reload", "A reload was refused: the rules before it stay in force", strbuf_view(&text));
+    strbuf_fini(&text);
 }
 
 static void reload(struct server *s)
 {
     struct arena a = { 0 };
     struct diags d;
-    struct strbuf text;
     struct config *c;
+    bool good;
     diags_init(&d, &a);
-    strbuf_init(&text, 64 * 1024);
     c = config_load(s->config->path.p, false, &d);
+    good = suits(s, c, &d);
     log_diags(&d);
-    if (!c) {
-        diags_print(&d, &text, false);
-        log_error("config.reload_refused", LOG_I("errors", (int64_t)d.errors));
-        submit_fault(s, "reload", "A reload was refused: the rules before it stay in force", strbuf_view(&text));
+    if (!good) {
+        refuse_reload(s, &d);
+        config_unref(&c); /* what d holds lives in it */
     } else {
         struct pipeline_request *r = request_new(PIPELINE_RELOAD);
         warn_fixed(s->config, c);
@@ -168,7 +204,6 @@ static void reload(struct server *s)
         r->ctx = s;
         if (!pipeline_submit(s->pipeline, r)) reload_done(s, r);
     }
-    strbuf_fini(&text);
     diags_fini(&d);
     arena_fini(&a);
 }
@@ -308,6 +343,7 @@ int cli_serve(int argc, char **argv)
     s.config = config_or_explain(config_path(path), false, false, &status);
     if (!s.config) return status;
     log_setup(json_logs ? LOG_JSON : s.config->log_format, s.config->log_level);
+    s.json_logs = json_logs;
     rng_seed_system(&s.rng);
     rc = run(&s, &set);
     config_unref(&s.config);

@@ -198,6 +198,20 @@ bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *o
     return false;
 }
 
+static void hide(struct loader *l, const struct yaml_node *n)
+{
+    if (n->kind == YAML_SCALAR && str_find_str(n->text, STR("${")) == n->text.n) yaml_hide(l->d, n);
+}
+
+void config_hide(struct loader *l, const struct yaml_node *map, const char *key)
+{
+    const struct yaml_node *n = yaml_get(map, key);
+    if (n && n->kind == YAML_SEQ)
+        for (const struct yaml_node *one = n->first; one; one = one->next) hide(l, one);
+    else if (n)
+        hide(l, n);
+}
+
 void config_warn_literal(struct loader *l, const struct yaml_node *n, const struct secret *s, const char *what)
 {
     if (!secret_present(s) || !str_absent(s->reference)) return;

@@ -32,6 +32,8 @@ void config_read_destinations(struct loader *l, const struct yaml_node *destinat
 void config_rule_world(struct loader *l, struct rule_world *w);
 /* A secret or text with references; failures are reported at the node. */
 bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *out);
+/* No line is shown with the secret that a map has under this key. A reference is none. */
+void config_hide(struct loader *l, const struct yaml_node *map, const char *key);
 /* Warns when a secret is written down instead of referred to. */
 void config_warn_literal(struct loader *l, const struct yaml_node *n, const struct secret *s, const char *what);
 bool config_name_ok(struct str name);

@@ -63,6 +63,7 @@ static void read_server(struct loader *l, const struct yaml_node *n)
     struct limits limits = { 0 };
     struct tls tls = { 0 };
     struct config_server *out = &l->c->server;
+    config_hide(l, n, "token");
     fields_decode(&server_table, l->a, n ? n : &nothing, l->d, &s, NULL, NULL);
     if (n && n->kind == YAML_MAP) check_server(l, n, &s);
     fields_decode(&limit_table, l->a, s.limits ? s.limits : &nothing, l->d, &limits, NULL, NULL);
@@ -147,6 +148,7 @@ void config_read_settings(struct loader *l, const struct yaml_node *top)
     l->c->log_format = (enum log_format)log.format;
     l->c->log_level = (enum log_level)log.level;
     n = yaml_get(top, "heartbeat");
+    config_hide(l, n, "url"); /* whoever knows it can keep it quiet */
     if (!n || !fields_decode(&heartbeat_table, l->a, n, l->d, &beat, NULL, NULL)) return;
     if (!config_secret(l, beat.url, &l->c->heartbeat.url)) return;
     if (str_absent(l->c->heartbeat.url.reference)) config_check_url(l, n, "url", secret_reveal(&l->c->heartbeat.url));

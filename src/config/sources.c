@@ -221,6 +221,9 @@ static void read_source(struct loader *l, const struct yaml_node *n)
         yaml_error(l->d, n, "a source is a map with a `type`");
         return;
     }
+    config_hide(l, n, "token");
+    config_hide(l, n, "secret");
+    config_hide(l, n, "key");
     if (!read_type(l, n, &out.type)) return;
     if (out.type == SOURCE_TRIGGER_API) read_trigger_api(l, n, &out);
     else read_webhook(l, n, &out);

@@ -45,9 +45,14 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     if (l->in_bytes == 0) failpoint("deliver.sent"); /* it is out, and nobody here knows the answer */
     l->in_bytes += s.n;
     if (l->in_bytes > HEADER_BYTES_MOST) return 0;
-    l->headers_done = str_trim(s).n == 0;
-    if (str_starts(s, STR("HTTP/"))) l->in_count = 0; /* 100 Continue and its like come before the answer */
-    else if (colon < s.n && l->in_count < HEADERS_MOST) keep_header(x, s, colon);
+    if (str_starts(s, STR("HTTP/"))) { /* 100 Continue and its like come before the answer */
+        l->in_count = 0;
+        l->headers_done = false;
+    } else if (str_trim(s).n == 0) {
+        l->headers_done = true;
+    } else if (!l->headers_done && colon < s.n && l->in_count < HEADERS_MOST) { /* trailers come after it */
+        keep_header(x, s, colon);
+    }
     return s.n;
 }
 

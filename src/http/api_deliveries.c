@@ -91,6 +91,8 @@ static bool failed(struct http_request *r, const char *missing)
     if (r->p.status == PIPELINE_DONE) return false;
     if (r->p.status == PIPELINE_NOT_FOUND)
         http_problem(r, MHD_HTTP_NOT_FOUND, "%s", r->p.err.msg[0] ? r->p.err.msg : missing);
+    else if (r->p.err.code == ERR_CONFLICT && r->p.kind == PIPELINE_REDELIVER)
+        http_problem(r, MHD_HTTP_CONFLICT, "%s", r->p.err.msg); /* asking again would not help */
     else
         http_busy(r, r->p.err.msg[0] ? r->p.err.msg : "not stored");
     return true;

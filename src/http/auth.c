@@ -107,22 +107,6 @@ static bool unsigned_body(struct http_request *r, const char *what)
     return false;
 }
 
-bool http_auth_source(struct http_request *r)
-{
-    const struct secret *token = &r->source->token;
-    if (r->source->type == SOURCE_TRIGGER_WEBHOOK) {
-        if (r->headers.signature.n == 0) return unsigned_body(r, "no signature");
-        return trigger_signature_shaped(r->headers.signature) || unsigned_body(r, "no signature of the right form");
-    }
-    return !secret_present(token) || bearer_right(r, token) || unauthorized(r, "this source");
-}
-
-bool http_auth_body(struct http_request *r)
-{
-    if (r->source->type != SOURCE_TRIGGER_WEBHOOK) return true;
-    return trigger_signature_right(r->source, strbuf_view(&r->body), r->headers.signature) || unsigned_body(r, "a wrong signature");
-}
-
 /* "host:port" -> "host"; "[::1]:80" -> "[::1]". */
 static struct str host_only(struct str authority)
 {
@@ -138,12 +122,55 @@ static struct str url_authority(struct str url)
     return str_sub(rest, 0, str_find(rest, '/', 0));
 }
 
+/* All of it: a name like 127.evil.example may lead anywhere. */
+static bool is_loopback_address(struct str host)
+{
+    if (!str_starts(host, STR("127."))) return false;
+    for (size_t i = 0; i < host.n; i++)
+        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9')) return false;
+    return true;
+}
+
 static bool is_own_host(const struct http_request *r)
 {
     struct str host = host_only(r->headers.host);
     if (r->http->port == 0 || host.n == 0) return true; /* a unix socket; HTTP/1.0 */
-    return str_ieq(host, STR("localhost")) || str_starts(host, STR("127.")) || str_eq(host, STR("[::1]")) ||
+    return str_ieq(host, STR("localhost")) || is_loopback_address(host) || str_eq(host, STR("[::1]")) ||
            str_ieq(host, host_only(url_authority(r->config->server.public_url)));
+}
+
+static bool may_ask(struct http_request *r)
+{
+    if (is_own_host(r)) return true;
+    http_problem(r, MHD_HTTP_FORBIDDEN, "Host " STR_FMT " is not this server's: set server.public_url or %s",
+                 STR_ARG(r->headers.host), r->source ? "the source's token" : "server.token");
+    return false;
+}
+
+static bool may_post(struct http_request *r)
+{
+    struct str origin = r->headers.origin;
+    if (origin.n == 0 || str_ieq(url_authority(origin), r->headers.host)) return true;
+    http_problem(r, MHD_HTTP_FORBIDDEN, "a page of another origin may not do this");
+    return false;
+}
+
+/* Without a token: senders of events are no browsers, and those alone name an origin. */
+bool http_auth_source(struct http_request *r)
+{
+    const struct secret *token = &r->source->token;
+    if (r->source->type == SOURCE_TRIGGER_WEBHOOK) {
+        if (r->headers.signature.n == 0) return unsigned_body(r, "no signature");
+        return trigger_signature_shaped(r->headers.signature) || unsigned_body(r, "no signature of the right form");
+    }
+    if (secret_present(token)) return bearer_right(r, token) || unauthorized(r, "this source");
+    return r->headers.origin.n == 0 || (may_ask(r) && may_post(r));
+}
+
+bool http_auth_body(struct http_request *r)
+{
+    if (r->source->type != SOURCE_TRIGGER_WEBHOOK) return true;
+    return trigger_signature_right(r->source, strbuf_view(&r->body), r->headers.signature) || unsigned_body(r, "a wrong signature");
 }
 
 /* Without a token the browser of whoever sits here could be made to ask: a page elsewhere must neither reach
@@ -151,18 +178,6 @@ static bool is_own_host(const struct http_request *r)
 bool http_auth_api(struct http_request *r)
 {
     const struct secret *token = &r->config->server.token;
-    struct str origin = r->headers.origin;
     if (secret_present(token)) return bearer_right(r, token) || unauthorized(r, "the API");
-    if (!is_own_host(r)) {
-        http_problem(r, MHD_HTTP_FORBIDDEN,
-                     "Host " STR_FMT " is not this server's: set server.public_url or server.token",
-                     STR_ARG(r->headers.host));
-        return false;
-    }
-    if (origin.n && strcmp(r->route->method, "GET") != 0 &&
-        !str_ieq(url_authority(origin), r->headers.host)) {
-        http_problem(r, MHD_HTTP_FORBIDDEN, "a page of another origin may not do this");
-        return false;
-    }
-    return true;
+    return may_ask(r) && (strcmp(r->route->method, "GET") == 0 || may_post(r));
 }

@@ -49,6 +49,9 @@ void http_attach(struct http *h, struct pipeline *p);
 struct pollers;
 void http_attach_pollers(struct http *h, struct pollers *p);
 void http_attach_backend(struct http *h, const struct http_backend *backend);
+/* May this configuration take the place of the one that was started with? A token that goes while other machines
+ * reach the address would leave the API to everybody: ERR_CONFLICT. Any thread. */
+int http_suits(const struct http *h, const struct config *c, struct err *err);
 /* Sources (paths, tokens), the API's token and body and batch limits change for requests that start from now
  * on; address, TLS and connections need a restart. Takes its own reference. Any thread. */
 void http_reload(struct http *h, struct config *config);

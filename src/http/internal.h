@@ -103,13 +103,16 @@ struct http_request {
     /* the answer: */
     unsigned status;           /* 0 = not yet written */
     const char *content_type, *allow;
-    bool close, retry_after, counted; /* counted: in http.active */
+    bool close, retry_after;
+    bool counted;              /* in http.active */
+    bool prepared;             /* its p is filled */
 };
 void *http_request_begin(void *h, const char *uri, struct MHD_Connection *mhd);
 enum MHD_Result http_request_handle(void *h, struct MHD_Connection *mhd, const char *url, const char *method,
                                     const char *version, const char *upload, size_t *upload_size, void **ctx);
 void http_request_end(void *ctx, struct MHD_Connection *mhd, void **at, enum MHD_RequestTerminationCode how);
-/* Hands a suspended request to the pipeline or the readers. False: no room, or nobody there yet. */
+/* Hands a suspended request to the pipeline or the readers, or resumes it with an answer. False: no room, or nobody
+ * there yet. */
 bool http_request_dispatch(struct http_request *r);
 void http_request_free(struct http_request *r); /* to the pool */
 void http_pool_fini(struct http *h);
@@ -159,6 +162,8 @@ struct http {
     struct http_limits limits;
     struct MHD_Daemon *mhd;
     int listen_fd, epoll_fd, event_fd, port;
+    bool local;    /* who listens is not reached from other machines */
+    char *address; /* server.listen at the start */
     char *unix_path;
     void *tls_cert, *tls_key; /* text, for as long as MHD runs */
     pthread_t thread;

@@ -303,17 +303,20 @@ static int start_daemon(struct http *h, struct err *err)
     return 0;
 }
 
+int http_suits(const struct http *h, const struct config *c, struct err *err)
+{
+    if (h->local || secret_present(&c->server.token)) return 0;
+    return err_set(err, ERR_CONFLICT,
+                   "server.listen %s can be reached from other machines: set server.token, or listen on "
+                   "127.0.0.1",
+                   h->address);
+}
+
 static int open_all(struct http *h, struct err *err)
 {
-    bool local;
-    h->listen_fd = http_listen(h->config->server.listen, &h->port, &h->unix_path, &local, err);
-    if (h->listen_fd < 0) return -1;
-    if (!local && !secret_present(&h->config->server.token))
-        return err_set(err, ERR_CONFLICT,
-                       "server.listen " STR_FMT
-                       " can be reached from other machines: set server.token, or listen on "
-                       "127.0.0.1",
-                       STR_ARG(h->config->server.listen));
+    h->address = strndup(h->config->server.listen.p, h->config->server.listen.n);
+    h->listen_fd = http_listen(str_c(h->address), &h->port, &h->unix_path, &h->local, err);
+    if (h->listen_fd < 0 || http_suits(h, h->config, err) < 0) return -1;
     if (h->config->server.tls_cert.n && read_tls(h, err) < 0) return -1;
     h->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (h->event_fd < 0) return err_set(err, ERR_IO, "no eventfd: %m");
@@ -409,6 +412,7 @@ void http_free(struct http **at)
     free(h->tls_key);
     free(h->tls_cert);
     free(h->unix_path);
+    free(h->address);
     pthread_mutex_destroy(&h->lock);
     free(h);
     *at = NULL;

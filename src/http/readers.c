@@ -31,7 +31,7 @@ static void read_one(struct http_request *r, struct store_reader **reader)
     const struct http_backend *b = &r->http->backend;
     struct err err = { 0 };
     if (!*reader) *reader = b->reader(b->ctx, &err);
-    if (*reader || r->route->handle == api_readyz)
+    if (*reader)
         r->route->handle(r, *reader);
     else
         http_store_failed(r, &err);

@@ -89,7 +89,7 @@ void *http_request_begin(void *ctx, const char *uri, struct MHD_Connection *mhd)
     r->discarded = 0;
     r->method = NULL;
     r->allow = NULL;
-    r->close = r->retry_after = r->counted = false;
+    r->close = r->retry_after = r->counted = r->prepared = false;
     c->request = r;
     c->deadline_ms = h->now_ms + h->limits.header_ms;
     return r;
@@ -256,6 +256,33 @@ static enum MHD_Result take_body(struct http_request *r, const char *p, size_t *
 
 /* --- handing on ------------------------------------------------------------------------------------ */
 
+static void committed(void *ctx, struct pipeline_request *p)
+{
+    (void)p;
+    http_finished(ctx);
+}
+
+static void fill_work(struct http_request *r)
+{
+    memset(&r->p, 0, sizeof r->p);
+    r->p.arena = &r->arena;
+    r->p.source = r->source;
+    r->p.config = r->config;
+    r->p.done = committed;
+    r->p.ctx = r;
+}
+
+/* Body to work for the pipeline. False: an answer is written instead. */
+static bool prepare(struct http_request *r)
+{
+    if (r->prepared) return true;
+    fill_work(r);
+    if (r->route->prepare(r) < 0) return false;
+    r->p.item.weight_bytes = sizeof *r + r->body.n + r->arena.used_bytes;
+    r->prepared = true;
+    return true;
+}
+
 bool http_request_dispatch(struct http_request *r)
 {
     struct http *h = r->http;
@@ -265,17 +292,15 @@ bool http_request_dispatch(struct http_request *r)
         http_readers_put(h->readers, r);
         return true;
     }
+    if (!prepare(r)) {
+        http_resume(r);
+        return true;
+    }
     r->stage = HTTP_QUEUED;
     h->to_flush = true;
     if (h->backend.submit(h->backend.ctx, &r->p)) return true;
     r->stage = HTTP_WAITING;
     return false;
-}
-
-static void committed(void *ctx, struct pipeline_request *p)
-{
-    (void)p;
-    http_finished(ctx);
 }
 
 static void suspend(struct http_request *r)
@@ -290,24 +315,10 @@ static void suspend(struct http_request *r)
         http_wait(h, r, h->attached ? h->limits.hold_full_ms : h->limits.hold_start_ms);
 }
 
-static void fill_work(struct http_request *r)
-{
-    memset(&r->p, 0, sizeof r->p);
-    r->p.arena = &r->arena;
-    r->p.source = r->source;
-    r->p.config = r->config;
-    r->p.done = committed;
-    r->p.ctx = r;
-}
-
 static enum MHD_Result complete(struct http_request *r)
 {
     const struct http_route *route = r->route;
     if (r->status) return http_answer(r);
-    if (route->where == HTTP_READ && !r->http->attached && route->handle == api_readyz) {
-        http_busy(r, "starting");
-        return http_answer(r);
-    }
     if (route->where == HTTP_HERE) {
         route->handle(r, NULL);
         return http_answer(r);
@@ -316,11 +327,8 @@ static enum MHD_Result complete(struct http_request *r)
         http_busy(r, "stopping");
         return http_answer(r);
     }
-    if (route->where == HTTP_WRITE) {
-        fill_work(r);
-        if (route->prepare(r) < 0) return http_answer(r);
-        r->p.item.weight_bytes = sizeof *r + r->body.n + r->arena.used_bytes;
-    }
+    /* Decoded, a body may take ten times its size: behind those that wait it stays as it is. */
+    if (route->where == HTTP_WRITE && !r->http->waiting.first && !prepare(r)) return http_answer(r);
     suspend(r);
     return MHD_YES;
 }

@@ -4,7 +4,7 @@
 
 static const struct http_route routes[] = {
     { "GET", "healthz", HTTP_HERE, true, "", api_healthz, NULL, NULL },
-    { "GET", "readyz", HTTP_READ, true, "", api_readyz, NULL, NULL },
+    { "GET", "readyz", HTTP_HERE, true, "", api_readyz, NULL, NULL },
     { "GET", "metrics", HTTP_READ, false, "", api_metrics, NULL, NULL },
     { "GET", "v1/incidents", HTTP_READ, false, "state rule task env project q after limit", api_incidents,
       NULL, NULL },

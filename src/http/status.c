@@ -12,11 +12,16 @@ void api_healthz(struct http_request *r, struct store_reader *s)
     strbuf_c(&r->out, "ok\n");
 }
 
+/* On the loop: it waits for no reader that has a long search to do. */
 void api_readyz(struct http_request *r, struct store_reader *s)
 {
     const struct http_backend *b = &r->http->backend;
     struct err why = { 0 };
     (void)s;
+    if (!r->http->attached) {
+        http_busy(r, "starting");
+        return;
+    }
     if (!b->ready(b->ctx, &why)) {
         http_busy(r, why.msg[0] ? why.msg : "not ready");
         return;

@@ -128,9 +128,11 @@ static bool param_decode(const struct param *q, struct arena *a, const struct ya
         out->value = (struct secret){ str_dup(a, text), str_dup(a, text) };
         return true;
     }
-    if (q->secret && str_absent(out->value.reference))
+    if (q->secret && str_absent(out->value.reference)) {
+        yaml_hide(d, c);
         yaml_warning(d, c, "the secret `" STR_FMT "` stands here as plain text", STR_ARG(q->name))->hint =
             STR("keep it out of the file: \"${env:NAME}\" or \"${file:PATH}\"");
+    }
     return value_ok(q, c, secret_reveal(&out->value), d);
 }
 

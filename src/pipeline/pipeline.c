@@ -133,11 +133,20 @@ static int first_commit(struct pipeline *p, struct err *err)
     return -1;
 }
 
+/* A clock that was set back while nothing ran must not give an id a second time. */
+static int go_on_with_ids(struct pipeline *p, struct err *err)
+{
+    struct store_counts counts;
+    if (p->reader->ops->counts(p->reader, &counts, err) < 0) return -1;
+    p->event_ids.last = counts.newest_event;
+    return 0;
+}
+
 static int open_all(struct pipeline *p, struct err *err)
 {
     struct deliver_callbacks cb = { on_done, on_health, p };
     p->reader = p->store->ops->reader_open(p->store, err);
-    if (!p->reader) return -1;
+    if (!p->reader || go_on_with_ids(p, err) < 0) return -1;
     p->deliver = deliver_start(p->config, p->clock, p->rng, &cb, err);
     if (!p->deliver || first_commit(p, err) < 0) return -1;
     outbox_top_up(p, true);

@@ -237,6 +237,10 @@ static int mem_counts(struct store_reader *r, struct store_counts *out, struct e
         out->oldest_undelivered_ms = d->created_ms;
     }
     for (size_t i = 0; i < s->events.n; i++) out->size_bytes += (int64_t)s->events.v[i].body.n;
+    for (size_t i = 0; i < s->events.n; i++)
+        if (s->events.v[i].id > out->newest_event) out->newest_event = s->events.v[i].id;
+    for (size_t i = 0; i < s->rejected.n; i++)
+        if (s->rejected.v[i].id > out->newest_event) out->newest_event = s->rejected.v[i].id;
     return unlock(s, 0);
 }
 

@@ -328,7 +328,8 @@ static const char counts_sql[] =
     " (SELECT count(*) FROM incidents WHERE state < 3 AND state IN (1, 2)),"
     " (SELECT created_ms FROM deliveries WHERE state <> 2 AND state = 0 ORDER BY id LIMIT 1),"
     " (SELECT created_ms FROM deliveries WHERE state <> 2 AND state = 3 ORDER BY id LIMIT 1),"
-    " (p.page_count - f.freelist_count) * z.page_size"
+    " (p.page_count - f.freelist_count) * z.page_size,"
+    " max(coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM rejected), 0))"
     " FROM counts c, pragma_page_count p, pragma_freelist_count f, pragma_page_size z";
 
 static int64_t oldest(sqlite3_stmt *q, int at, int64_t than)
@@ -358,7 +359,8 @@ static int sq_counts(struct store_reader *reader, struct store_counts *out, stru
                                   .rejected = sq_col_int(q, 5),
                                   .incidents_open = sq_col_int(q, 6),
                                   .oldest_undelivered_ms = oldest(q, 7, oldest(q, 8, 0)),
-                                  .size_bytes = sq_col_int(q, 9) };
+                                  .size_bytes = sq_col_int(q, 9),
+                                  .newest_event = sq_col_id(q, 10) };
     sqlite3_finalize(q);
     return 0;
 }

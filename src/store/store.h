@@ -135,6 +135,7 @@ struct store_counts {
     int64_t incidents_open;        /* open or acknowledged */
     int64_t deliveries_undelivered, deliveries_dead, rejected;
     int64_t oldest_undelivered_ms; /* when the oldest of them was made; 0 = none */
+    uint64_t newest_event;         /* the greatest id of an event or of a rejected body; 0 = none */
     int64_t size_bytes;            /* in use: what purge compares with keep.size_bytes */
 };
 struct store_reader_ops {

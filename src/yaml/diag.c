@@ -15,8 +15,12 @@ struct diag_source {
     const char *file;
     struct str text;
 };
+struct hidden { /* bytes of a source line */
+    const char *from, *to;
+};
 struct diag_sources {
     VEC(struct diag_source) items;
+    VEC(struct hidden) hidden;
     struct diag scratch; /* what diag_add gives when it keeps nothing */
 };
 
@@ -28,6 +32,7 @@ void diags_init(struct diags *d, struct arena *a)
 void diags_fini(struct diags *d)
 {
     if (d->sources) vec_free(&d->sources->items);
+    if (d->sources) vec_free(&d->sources->hidden);
     free(d->sources);
     vec_free(&d->items);
     *d = (struct diags){ 0 };
@@ -140,11 +145,42 @@ static size_t skip_chars(struct str s, size_t at, size_t chars)
     return at;
 }
 
+/* --- secrets -------------------------------------------------------------------------------------------- */
+/* Where the quoted scalar at s[at] ends. */
+static size_t quoted_end(struct str s, size_t at)
+{
+    char quote = s.p[at];
+    for (at++; at < s.n && s.p[at] != quote; at++)
+        if (quote == '"' && s.p[at] == '\\') at++;
+    return at < s.n ? at + 1 : s.n;
+}
+
+void diags_hide(struct diags *d, const char *file, uint32_t line, uint32_t col, size_t n)
+{
+    struct str text = find_line(d, file, line);
+    size_t from = str_absent(text) || col == 0 ? text.n : skip_chars(text, 0, col - 1), to;
+    if (from == text.n) return;
+    to = n == 0 ? quoted_end(text, from) : n < text.n - from ? from + n : text.n;
+    *vec_push(&d->sources->hidden) = (struct hidden){ text.p + from, text.p + to };
+}
+
+static struct str without_secrets(const struct diags *d, struct str line)
+{
+    char *copy = NULL;
+    for (size_t k = 0; k < d->sources->hidden.n; k++) {
+        const struct hidden *h = &d->sources->hidden.v[k];
+        if (h->from < line.p || h->from >= line.p + line.n) continue;
+        if (!copy) copy = memcpy(arena_alloc(d->arena, line.n), line.p, line.n);
+        memset(copy + (h->from - line.p), '*', (size_t)(h->to - h->from));
+    }
+    return copy ? (struct str){ copy, line.n } : line;
+}
+
 /* The line and the caret below it. A long line shows the part around the place. */
-static void put_source(struct strbuf *out, const struct diag *item, bool color)
+static void put_source(const struct diags *d, struct strbuf *out, const struct diag *item, bool color)
 {
     size_t col = item->col ? item->col : 1, width = item->width ? item->width : 1, skip = 0, from, to, at;
-    struct str line = item->source_line;
+    struct str line = without_secrets(d, item->source_line);
     if (col > WIDEST_LINE - 20) skip = col - (WIDEST_LINE - 20);
     from = skip_chars(line, 0, skip);
     to = skip_chars(line, from, WIDEST_LINE);
@@ -164,7 +200,7 @@ static void put_source(struct strbuf *out, const struct diag *item, bool color)
     }
 }
 
-static void put_item(struct strbuf *out, const struct diag *item, bool color)
+static void put_item(const struct diags *d, struct strbuf *out, const struct diag *item, bool color)
 {
     const char *level = item->level == DIAG_ERROR ? "error" : "warning";
     const char *paint = item->level == DIAG_ERROR ? "\033[1;31m" : "\033[1;35m";
@@ -175,7 +211,7 @@ static void put_item(struct strbuf *out, const struct diag *item, bool color)
     strbuf_printf(out, "%s%s:%s ", color ? paint : "", level, color ? "\033[0m" : "");
     put_tame(out, item->text);
     strbuf_char(out, '\n');
-    if (!str_absent(item->source_line)) put_source(out, item, color);
+    if (!str_absent(item->source_line)) put_source(d, out, item, color);
     if (str_absent(item->hint)) return;
     strbuf_c(out, "      = ");
     put_tame(out, item->hint);
@@ -184,7 +220,7 @@ static void put_item(struct strbuf *out, const struct diag *item, bool color)
 
 void diags_print(const struct diags *d, struct strbuf *out, bool color)
 {
-    for (size_t i = 0; i < d->items.n; i++) put_item(out, &d->items.v[i], color);
+    for (size_t i = 0; i < d->items.n; i++) put_item(d, out, &d->items.v[i], color);
     if (d->held) strbuf_printf(out, "... and %zu more\n", d->held);
 }
 

@@ -30,6 +30,8 @@ void diags_add_source(struct diags *d, const char *file, struct str text);
 /* Adds one and gives it, so that a caller may set hint or width; never NULL. */
 struct diag *diag_add(struct diags *d, enum diag_level level, const char *file, uint32_t line, uint32_t col,
                       const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* The scalar that starts there is a secret: stars stand for it in every line shown. n: its bytes, 0 = quoted. */
+void diags_hide(struct diags *d, const char *file, uint32_t line, uint32_t col, size_t n);
 /* Sorted by file as read, then line, then column. */
 void diags_sort(struct diags *d);
 void diags_print(const struct diags *d, struct strbuf *out, bool color);

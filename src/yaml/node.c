@@ -87,3 +87,8 @@ struct diag *yaml_warning(struct diags *d, const struct yaml_node *n, const char
     va_end(ap);
     return item;
 }
+
+void yaml_hide(struct diags *d, const struct yaml_node *n)
+{
+    diags_hide(d, n->file, n->line, n->col, n->plain ? n->text.n : 0);
+}

@@ -39,6 +39,7 @@ struct diag *yaml_error_key(struct diags *d, const struct yaml_node *n, const ch
     __attribute__((format(printf, 3, 4)));
 struct diag *yaml_warning(struct diags *d, const struct yaml_node *n, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+void yaml_hide(struct diags *d, const struct yaml_node *n); /* a secret: no line is shown with it */
 
 /* Scalars by wanted type. Each gives false and adds an error that says what is wanted and what was found
  * ("wants a duration like 30s or 5m, got `5 min`"). */

@@ -208,6 +208,20 @@ def test_snooze_lapses(runbell, fakes):
     ok(runbell.run("resolve", ident))
 
 
+def test_commands_reach_a_server_with_tls(new_runbell, tmp_path):
+    """Its certificate is for its public name, not for the address that commands find in the configuration."""
+    tls = {name: str(ROOT / "tests" / "fixtures" / "tls" / f"{name}.pem") for name in ("cert", "key")}
+    one = new_runbell()
+    one.configure(server={"tls": tls})
+    one.process = one.spawn()
+    wait_for(lambda: one.run("healthcheck").returncode == 0, "the server to be ready")
+    assert "ready" in ok(one.run("status", env={"RUNBELL_TOKEN": one.environment["API_TOKEN"]}))
+    (one.folder / "other.yaml").write_text(one.path.read_text().replace(tls["cert"], tls["cert"].replace("cert.pem", "other-cert.pem")))
+    other = one.run("healthcheck", "-c", one.folder / "other.yaml")
+    assert other.returncode == UNREACHED and "certificate" in other.stderr, "no other certificate is believed"
+    assert one.stop() == 0
+
+
 def test_deliveries_and_retry(server, fakes):
     refusal = fakes.fault("/services/", status=400, body=b"invalid_payload")
     server.accept(a_run("run_1"))
@@ -215,7 +229,9 @@ def test_deliveries_and_retry(server, fakes):
     text = ok(server.run("deliveries"))
     assert dead["id"] in text and "invalid_payload" in text and "delivered" in text
     alive = server.deliveries("&state=delivered")[0]["id"]
-    assert server.run("retry", alive).returncode == WRONG
+    refused = server.run("retry", alive)
+    assert refused.returncode == WRONG and "only a dead one" in refused.stderr and "try again" not in refused.stderr
+    assert "is delivered" in server.api(f"/v1/deliveries/{alive}/retry", {}, status=409)["detail"]
     assert server.run("retry", "dlv_0000000000001").returncode == WRONG
     refusal.left = 0
     assert "will be sent again" in ok(server.run("retry", dead["id"]))

@@ -1,5 +1,7 @@
 """Clients that misbehave, and many that do not."""
 import json
+import pathlib
+import re
 import select
 import socket
 import threading
@@ -187,6 +189,25 @@ def test_full_queue_is_503_with_retry_after(runbell, fakes):
     assert all(int(one.headers["retry-after"]) >= 1 for one in answers if one.status == 503)
     accepted = sum(one.json["accepted"] for one in answers if one.status == 202)
     assert runbell.status()["store"]["events"] == accepted > 0
+
+
+def test_memory_is_bounded_whatever_the_bodies_decode_to(runbell, fakes):
+    """Many bodies of nothing but values at once: what waits for room in the queue is not decoded yet."""
+    runbell.start(rules=RULES, destinations={"out": hook(fakes)})
+    body = b'{"a":[' + b"0," * 500_000 + b"0]}"
+    answers = []
+
+    def load():
+        answers.extend(runbell.post(body) for _ in range(2))
+
+    workers = [threading.Thread(target=load) for _ in range(100)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    assert len(answers) == 200 and {one.status for one in answers} <= {400, 503}
+    peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{runbell.process.pid}/status").read_text())[1]) // 1024
+    assert peak < 600, f"{peak} MiB"  # decoded at once they would be a gigabyte
 
 
 def test_stop_under_load_loses_nothing(runbell, fakes):

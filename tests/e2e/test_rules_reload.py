@@ -61,6 +61,34 @@ def test_ten_mistakes(runbell, fakes):
     assert runbell.status()["reloads"]["done"] == 0
 
 
+def test_a_reload_does_not_open_the_api_to_everybody(runbell, fakes):
+    """The rule of the start holds: what other machines reach wants a token."""
+    everywhere = {"listen": f"0.0.0.0:{runbell.port}"}
+    runbell.start(rules={"a": rule()}, server=everywhere, **places(fakes))
+    runbell.configure(rules={"b": rule()}, server={**everywhere, "token": ""}, **places(fakes))
+    runbell.path.write_text(runbell.path.read_text().replace("  token: ''\n", "", 1))
+    runbell.reload()
+    told = wait_for(lambda: fakes.taken("/hook/boss"), "word to the operator")[0].body["data"]
+    assert "set server.token" in told["body"]
+    assert runbell.request("GET", "/v1/status").status == 401
+    assert [one["name"] for one in runbell.api("/v1/rules")["data"]] == ["a"]
+
+
+def test_a_refused_reload_tells_no_secret(runbell, fakes):
+    """One that is written into the file after all goes neither to the operator, nor into log and store."""
+    runbell.configure(rules={"a": rule()}, **places(fakes))
+    text = runbell.path.read_text().replace(runbell.token, "canary-plain-token")
+    runbell.path.unlink()
+    runbell.path = runbell.folder / "given-runbell.yaml"
+    runbell.path.write_text(text)
+    runbell.plant("INGEST_TOKEN", "canary-plain-token")
+    runbell.start()
+    runbell.path.write_text(text + "server_token: canary-plain-token\nlogg: {}\n")
+    runbell.reload()
+    told = wait_for(lambda: fakes.taken("/hook/boss"), "word to the operator")[0]
+    assert "logg" in told.body["data"]["body"] and b"canary" not in told.raw
+
+
 def test_broken_yaml_and_missing_file(runbell, fakes):
     start(runbell, fakes, a=rule())
     good = runbell.path.read_text()
@@ -115,11 +143,21 @@ def test_sources_change(runbell, fakes):
 def test_what_needs_a_restart_is_said(runbell, fakes):
     start(runbell, fakes, a=rule())
     port, runbell.port = runbell.port, 1
-    runbell.configure(rules={"a": rule()}, store={"url": "sqlite:other.db"}, **places(fakes))
+    runbell.configure(rules={"a": rule()}, store={"url": "sqlite:other.db"}, server={"limits": {"connections": 77}},
+                      heartbeat={"url": fakes.url("/beat"), "every": "1m"}, **places(fakes))
     runbell.port = port
     runbell.reload()
-    wait_for(lambda: "key=server.listen" in runbell.log() and "key=store.url" in runbell.log(), "the warnings")
+    for key in ("server.listen", "store.url", "server.limits.connections", "heartbeat"):
+        wait_for(lambda: f"key={key}\n" in runbell.log(), f"the warning about {key}")
+    assert runbell.log().count("needs_restart") == 4
     runbell.accept(a_run("run_1"))
+
+
+def test_how_it_logs_is_reloaded(runbell, fakes):
+    start(runbell, fakes, a=rule())
+    runbell.reload_and_wait(rules={"a": rule()}, log={"format": "json", "level": "debug"}, **places(fakes))
+    runbell.accept(a_run("run_1"))
+    wait_for(lambda: '"level":"debug","msg":"http.request"' in runbell.log(), "the new form of log lines")
 
 
 def test_reload_every_100_ms_under_load(runbell, fakes):

@@ -67,6 +67,8 @@ static inline bool behave(const struct connection *c, const char *path)
           "HTTP/1.1 100 Continue\r\nRetry-After: 9\r\n\r\nHTTP/1.1 503 Busy\r\nRetry-After: "
           "3\r\nContent-Length: 0\r\n\r\n",
           true },
+        { "/trailer",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nServer-Timing: total\r\n\r\n", true },
         { "/garbage", "SSH-2.0-OpenSSH_9.2\r\n", false },
         { "/half-head", "HTTP/1.1 200 OK\r\nContent-Le", false },
         { "/short", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", false },

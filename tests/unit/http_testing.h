@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -42,6 +43,7 @@ struct stub {
     uint64_t incident, redeliver;
     char run[80], project[32], env[32], reason[240], who[32], why[32], destination[32];
     atomic_int readers_open;
+    atomic_int read_slowly, slow_now; /* incidents of the rule `slow` are read for as long as the first is set */
 };
 
 USED static void keep_text(char *to, size_t n, struct str s)
@@ -180,8 +182,11 @@ static struct engine_incident_row incident_row(uint64_t id)
 static int reader_incidents(struct store_reader *r, struct arena *a, const struct store_incident_filter *f,
                             struct engine_incident_row *out, size_t *n, struct err *err)
 {
-    (void)r, (void)a;
+    struct stub *stub = ((struct stub_reader *)(void *)r)->stub;
+    (void)a;
     *n = 0;
+    if (str_eq_c(f->rule, "slow")) atomic_fetch_add(&stub->slow_now, 1);
+    while (str_eq_c(f->rule, "slow") && atomic_load(&stub->read_slowly)) sched_yield();
     if (str_eq_c(f->rule, "broken")) return err_set(err, ERR_IO, "no disk");
     if (str_eq_c(f->task, "none")) return 0;
     for (uint64_t id = f->before ? f->before - 1 : 10; id > 0 && *n < f->limit; id--)

@@ -549,6 +549,24 @@ static void test_secrets_come_from_elsewhere(void **state)
     strbuf_fini(&out);
 }
 
+/* One that is written into the file after all stays there: no line is shown with it, whatever is wrong in that line. */
+static void test_no_line_is_shown_with_its_secret(void **state)
+{
+    struct bed *b = *state;
+    struct strbuf out;
+    file(b, "main.yaml",
+         "version: 1\nserver:\n  token: canary-1,canary-2 #x\nsources: {push: {type: webhook, token: \"canary-\\x41-3\", pat: /x}}\n"
+         "destinations: {p: {type: pagerduty, routing_key: 'canary-canary', rat: 5}}\n"
+         "heartbeat: {url: https://hc.example/canary-4, ever: 1m}\n");
+    assert_null(load(b, false));
+    strbuf_init(&out, 1 << 16);
+    diags_print(&b->d, &out, false);
+    assert_null(strstr(out.p, "canary"));
+    assert_non_null(strstr(out.p, "    3 |   token: ***************** #x\n"));
+    assert_non_null(strstr(out.p, "    5 | destinations: {p: {type: pagerduty, routing_key: ***************, rat: 5}}\n"));
+    strbuf_fini(&out);
+}
+
 /* --- files of rules alone ------------------------------------------------------------------------------------------------------ */
 static void test_a_file_of_rules_alone(void **state)
 {
@@ -615,6 +633,7 @@ int main(void)
         BED_TEST(test_one_name_in_two_files),
         BED_TEST(test_a_syntax_error_hides_nothing_elsewhere),
         BED_TEST(test_secrets_come_from_elsewhere),
+        BED_TEST(test_no_line_is_shown_with_its_secret),
         BED_TEST(test_a_file_of_rules_alone),
         BED_TEST(test_loading_leaks_nothing),
         BED_TEST(test_too_many_files),

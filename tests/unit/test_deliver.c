@@ -157,6 +157,7 @@ static void test_every_fault(void **state)
         { "e429", DELIVER_RETRY, VERDICT_RATE_LIMITED, 429, false, "HTTP 429" },
         { "e301", DELIVER_RETRY, VERDICT_BAD_CONFIG, 301, false, "HTTP 301" },
         { "e100", DELIVER_RETRY, VERDICT_RETRY, 503, false, "HTTP 503" },
+        { "trailer", DELIVER_DELIVERED, VERDICT_OK, 200, false, "HTTP 200" },
         { "garbage", DELIVER_RETRY, VERDICT_UNCERTAIN, 0, false, "the answer is not HTTP" },
         { "half-head", DELIVER_RETRY, VERDICT_UNCERTAIN, 0, false, NULL },
         { "close", DELIVER_RETRY, VERDICT_UNCERTAIN, 0, false,
@@ -172,7 +173,7 @@ static void test_every_fault(void **state)
     struct bench *b = bench_open(
         HOOK("ok", "ok") HOOK("e500", "500") HOOK("e400", "400") HOOK("e401", "401") HOOK("e429", "429")
         HOOK("e301", "301") HOOK("e100", "100") HOOK("garbage", "garbage") HOOK("half-head", "half-head")
-        HOOK("close", "close") HOOK("short", "short") HOOK("endless", "endless")
+        HOOK("trailer", "trailer") HOOK("close", "close") HOOK("short", "short") HOOK("endless", "endless")
         HOOK_IN("400ms", "hang", "hang") HOOK_IN("3s", "slow", "slow")
         "  refused: {type: webhook, url: \"http://127.0.0.1:1/s3cr3t\"}\n"
         "  noname: {type: webhook, timeout: 5s, url: \"http://nothing.invalid/s3cr3t\"}\n"

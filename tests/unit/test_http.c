@@ -105,6 +105,8 @@ static const struct one api[] = {
     /* a page of another origin, and another name for this machine */
     { "POST /v1/destinations/ops/send", "Origin: https://evil.example\r\n", "", 403, "origin" },
     { "POST /v1/destinations/ops/send", "Origin: http://localhost\r\n", "", 202, NULL },
+    { "POST /v1/events", "Origin: https://evil.example\r\n", RUN("x"), 403, "origin" },
+    { "POST /v1/events", "Origin: http://localhost\r\n", RUN("x"), 202, NULL },
 };
 
 static void check_one(const struct server *s, const struct one *o)
@@ -190,6 +192,10 @@ static void test_foreign_host_name(void **state)
     fd = dial(s.port);
     exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: evil.example:8484\r\n\r\n", &a);
     assert_int_equal(a.status, 403);
+    exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: 127.evil.example:8484\r\n\r\n", &a); /* a name, no address */
+    assert_int_equal(a.status, 403);
+    exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1:8484\r\n\r\n", &a);
+    assert_int_equal(a.status, 200);
     exchange(fd, "GET /v1/status HTTP/1.1\r\nHost: [::1]:8484\r\n\r\n", &a);
     assert_int_equal(a.status, 200);
     exchange(fd, "GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", &a);
@@ -568,6 +574,31 @@ static void test_stop_with_a_stuck_pipeline(void **state)
     server_stop(&s); /* lets the stub finish: its done must find memory that is still there */
 }
 
+/* A long search on every reader must not look like a server that is not ready: traffic would be taken from it. */
+static void test_ready_while_readers_are_busy(void **state)
+{
+    static struct answer a;
+    struct server s;
+    int busy[4];
+    (void)state;
+    server_start(&s, YAML_PLAIN, NULL);
+    atomic_store(&s.stub.read_slowly, 1);
+    for (size_t i = 0; i < COUNT_OF(busy); i++) {
+        busy[i] = dial(s.port);
+        assert_true(say_all(busy[i], "GET /v1/incidents?rule=slow HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    }
+    while (atomic_load(&s.stub.slow_now) < 2) sched_yield();
+    ask(&s, "GET /readyz", "", "", &a);
+    assert_int_equal(a.status, 200);
+    atomic_store(&s.stub.read_slowly, 0);
+    for (size_t i = 0; i < COUNT_OF(busy); i++) {
+        hear(busy[i], &a);
+        assert_int_equal(a.status, 200);
+        close(busy[i]);
+    }
+    server_stop(&s);
+}
+
 /* --- where it listens ------------------------------------------------------------------------------ */
 
 static const struct listening {
@@ -618,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_drip_is_closed),
         cmocka_unit_test(test_idle_is_closed_and_steady_is_not),
         cmocka_unit_test(test_full_queue),
+        cmocka_unit_test(test_ready_while_readers_are_busy),
         cmocka_unit_test(test_before_the_pipeline_is_there),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_stop_answers_what_is_in_the_pipeline),

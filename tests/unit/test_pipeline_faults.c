@@ -398,6 +398,25 @@ static void a_clock_set_forward_fires_once(void **state)
     world_close(w);
 }
 
+/* Set back while nothing ran: the ids of that time are given already. */
+static void a_clock_set_back_at_a_restart_refuses_nothing(void **state)
+{
+    struct world *w = world_open(HOOK BY_RUN);
+    uint64_t before, after;
+    (void)state;
+    before = posted(w, FAILED("run_a"));
+    world_settle(w);
+    pipeline_stop(&w->p, 0);
+    atomic_store(&w->clock.wall_ms, T0 - 5000);
+    world_start(w);
+    world_wait(w, 5000);
+    after = posted(w, FAILED("run_b"));
+    assert_true(after > before);
+    world_settle(w);
+    assert_int_equal(sink_count(w->sink, 204, "run_b"), 1);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_clock_set_back_holds_up_nothing),
         cmocka_unit_test(a_clock_ahead_for_a_moment_burns_no_retries),
         cmocka_unit_test(a_clock_set_forward_fires_once),
+        cmocka_unit_test(a_clock_set_back_at_a_restart_refuses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,7 @@ static void test_a_failed_batch_leaves_nothing(void **state)
     add_all(f, base + 100);
     commit(f);
     assert_int_equal(counts_of(f).events, 2);
+    assert_int_equal(counts_of(f).newest_event, base + 104); /* the rejected body's */
 }
 
 static void test_an_empty_batch_is_fine(void **state)
