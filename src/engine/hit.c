@@ -32,7 +32,7 @@ static void join(struct step_context *c, struct incident *i, const struct hit *h
 {
     incident_add_run(c->e, i, h->subject->run->id);
     i->hits++;
-    i->successes = 0;
+    if (!h->in->u.event.since_succeeded) i->successes = 0;
     i->last_hit_ms = c->now_ms;
     take_details(c, i, h);
     incident_touch(c->e, i);
@@ -98,13 +98,15 @@ static struct incident *incident_of(struct step_context *c, struct hit *h, struc
     return i;
 }
 
-/* A condition that cleared must hold again; a success is undone by any hit. */
-static bool relapses(struct step_context *c, const struct incident *i)
+/* A condition that cleared must hold again; a success is undone by any hit but a late one of a run that has
+ * succeeded since: nothing would ever follow that could resolve it, and it would escalate. */
+static bool relapses(struct step_context *c, const struct incident *i, const struct hit *h)
 {
     struct window *w = window_find(c->e, i->rule, i->part, i->key);
     int64_t clears_ms;
     if (!incident_lingers(i)) return false;
-    return i->criterion != BY_CLEARING || (w && window_holds(w, c->now_ms, &clears_ms));
+    if (i->criterion != BY_CLEARING) return !h->in->u.event.since_succeeded;
+    return w && window_holds(w, c->now_ms, &clears_ms);
 }
 
 /* A late hit of a run that is known to have succeeded since, and nobody else's trouble. */
@@ -163,7 +165,7 @@ static void hit_key(struct step_context *c, struct hit *h, struct part *p, struc
     note_hit(c, i, h);
     incident_arm_quiet(i);
     incident_arm_clears(c, i);
-    if (relapses(c, i)) incident_relapse(c, i);
+    if (relapses(c, i, h)) incident_relapse(c, i);
     if (i->state == INCIDENT_PENDING) {
         if ((int64_t)i->run_count >= h->rule->now->at_least) open_hit(c, h, i);
     } else if (there) {

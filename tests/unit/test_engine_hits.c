@@ -31,6 +31,29 @@ static void test_late_hits_that_were_cured(void **state)
     bench_close(&b);
 }
 
+/* Reports overtake each other: a retry told after the success of its own run does not undo that success. */
+static void test_a_cured_late_hit_is_no_relapse(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: REATTEMPTING}\n    notify: chat\n    escalate: {15m: pager}\n");
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .attempt = 2 });
+    report(&b, SUCCEEDED("run_0", 3 * MINUTE, 0));
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .at_ms = 4 * MINUTE, .event_ms = 2 * MINUTE, .attempt = 3, .since_succeeded = true });
+    assert_int_equal(count_notes(&b, "relapsed"), 0);
+    until(&b, 2 * HOUR);
+    assert_int_equal(count_said(&b, "pager", -1), 0);
+    assert_int_equal(state_of(&b, first(&b)), INCIDENT_RESOLVED);
+    bench_close(&b);
+    bench_open(&b, "rules:\n  r:\n    when: {status: REATTEMPTING}\n    notify: chat\n    resolve: 2 successes\n    linger: 0s\n");
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .attempt = 2 });
+    report(&b, SUCCEEDED("run_0", 3 * MINUTE, 0));
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .at_ms = 4 * MINUTE, .event_ms = 2 * MINUTE, .attempt = 3, .since_succeeded = true });
+    report(&b, SUCCEEDED("run_1", 6 * MINUTE, 5 * MINUTE)); /* still the second in a row */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
 /* A fuller report of a hit that was counted brings its details, and is no new hit. */
 static void test_a_fuller_report_is_no_second_hit(void **state)
 {
@@ -313,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late_hits_that_were_cured),
+        cmocka_unit_test(test_a_cured_late_hit_is_no_relapse),
         cmocka_unit_test(test_a_fuller_report_is_no_second_hit),
         cmocka_unit_test(test_a_fuller_report_may_be_the_first_hit),
         cmocka_unit_test(test_the_fuller_report_that_opens_counts_itself),
