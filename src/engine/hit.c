@@ -252,11 +252,18 @@ static int64_t successes_wanted(const struct rule *r)
     return 0;
 }
 
+/* What was made after a moment started after it, too: a thin report may tell no more. */
+static bool started_after(const struct run *r, int64_t ms)
+{
+    int64_t at = r->started_ms != RUN_TIME_NONE ? r->started_ms : r->created_ms;
+    return at != RUN_TIME_NONE && at > ms;
+}
+
 static void success_for(struct step_context *c, struct incident *i, const struct rule_subject *s)
 {
     int64_t wanted = successes_wanted(i->rule->now);
     bool own = incident_has_run(i, s->run->id);
-    bool after = s->run->started_ms != RUN_TIME_NONE && s->run->started_ms > i->last_event_ms;
+    bool after = started_after(s->run, i->last_event_ms);
     if (wanted == 0 || i->ended || !(own || after)) return;
     /* The own run of an old hit says nothing about a newer hit of another run. */
     if (own && !after && s->transition->event_ms < i->last_event_ms) return;

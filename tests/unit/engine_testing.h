@@ -217,6 +217,7 @@ struct report {
     const char *tags[4];
     uint32_t gained;  /* not 0: a fuller report */
     bool since_succeeded;
+    int64_t created_ms;
 };
 
 UNUSED void report(struct bench *b, struct report r)
@@ -238,6 +239,7 @@ UNUSED void report(struct bench *b, struct report r)
     run.attempt = r.attempt;
     run.updated_ms = b->now_ms;
     run.started_ms = r.started_ms ? start_ms + r.started_ms : RUN_TIME_NONE;
+    run.created_ms = r.created_ms ? start_ms + r.created_ms : RUN_TIME_NONE;
     run.error.message = str_c(r.error);
     run.present = RUN_HAS_TASK | RUN_HAS_STATE | (r.error ? RUN_HAS_ERROR : 0) | (r.metadata ? RUN_HAS_METADATA : 0) | (r.tags[0] ? RUN_HAS_TAGS : 0);
     if (r.metadata) assert_int_equal(json_parse(&b->a, str_c(r.metadata), &json_default_limits, &run.metadata, NULL, &err), 0);

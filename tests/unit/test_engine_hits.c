@@ -54,6 +54,21 @@ static void test_a_cured_late_hit_is_no_relapse(void **state)
     bench_close(&b);
 }
 
+/* A report without startedAt: what was created after the hit started after it; with neither time nobody knows. */
+static void test_a_success_that_tells_only_when_it_was_made(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    linger: 0s\n"));
+    report(&b, FAILED("run_0", 2 * MINUTE));
+    report(&b, (struct report){ "run_1", "job", RUN_COMPLETED, .at_ms = 3 * MINUTE });
+    report(&b, (struct report){ "run_2", "job", RUN_COMPLETED, .at_ms = 4 * MINUTE, .created_ms = MINUTE });
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
+    report(&b, (struct report){ "run_3", "job", RUN_COMPLETED, .at_ms = 5 * MINUTE, .created_ms = 3 * MINUTE });
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
 /* A fuller report of a hit that was counted brings its details, and is no new hit. */
 static void test_a_fuller_report_is_no_second_hit(void **state)
 {
@@ -337,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late_hits_that_were_cured),
         cmocka_unit_test(test_a_cured_late_hit_is_no_relapse),
+        cmocka_unit_test(test_a_success_that_tells_only_when_it_was_made),
         cmocka_unit_test(test_a_fuller_report_is_no_second_hit),
         cmocka_unit_test(test_a_fuller_report_may_be_the_first_hit),
         cmocka_unit_test(test_the_fuller_report_that_opens_counts_itself),
