@@ -22,7 +22,7 @@ struct said {
     int64_t at_ms;
     uint64_t incident, delivery;
     enum message_kind kind;
-    struct str destination, lane, content;
+    struct str destination, lane, content, params;
 };
 struct bench {
     struct arena a;
@@ -168,7 +168,7 @@ UNUSED void take(struct bench *b, struct engine_output *out)
 {
     for (size_t k = 0; k < out->messages.n; k++) {
         const struct engine_message *m = &out->messages.v[k];
-        *vec_push(&b->said) = (struct said){ b->now_ms, m->incident, m->delivery, m->kind, str_dup(&b->a, m->destination), m->lane, m->content };
+        *vec_push(&b->said) = (struct said){ b->now_ms, m->incident, m->delivery, m->kind, str_dup(&b->a, m->destination), m->lane, m->content, m->params };
         strbuf_printf(&b->transcript, "%lld " STR_FMT " " STR_FMT "\n", (long long)b->now_ms, STR_ARG(m->destination), STR_ARG(m->content));
     }
     for (size_t k = 0; k < out->notes.n && !b->lazy; k++) {
