@@ -321,6 +321,16 @@ static void test_settings_one_by_one(void **state)
     }
 }
 
+/* What it hears belongs to no run: nobody would name its channel. */
+static void test_an_operator_with_a_pattern_for_a_channel(void **state)
+{
+    struct bed *b = *state;
+    setenv("RUNBELL_TEST_TOKEN", "sesame", 1);
+    file(b, "main.yaml", "version: 1\ndestinations: {many: {type: slack, token: \"${env:RUNBELL_TEST_TOKEN}\", channel: \"#c-*\"}}\noperator: many\n");
+    assert_null(load(b, false));
+    assert_said(b, "main.yaml:3:11: error: the operator needs one channel: `#c-*` of destination `many` is a pattern\n");
+}
+
 static void test_a_file_that_is_not_there(void **state)
 {
     struct bed *b = *state;
@@ -524,7 +534,7 @@ int main(void)
         BED_TEST(test_the_defaults),
         BED_TEST(test_every_mistake_of_every_section),
         BED_TEST(test_settings_one_by_one),
-        BED_TEST(test_a_file_that_is_not_there),
+        BED_TEST(test_an_operator_with_a_pattern_for_a_channel), BED_TEST(test_a_file_that_is_not_there),
         BED_TEST(test_what_is_no_configuration),
         BED_TEST(test_files_are_included_by_glob),
         BED_TEST(test_a_glob_without_a_match),
