@@ -278,12 +278,11 @@ static void success_for(struct step_context *c, struct incident *i, const struct
 static void run_ended(struct step_context *c, struct incident *i, const struct rule_subject *s)
 {
     struct str name = str_c(run_state_name(s->transition->state));
-    if (i->ended) return;
+    if (i->ended || i->last_state == (uint8_t)s->transition->state) return; /* it was the hit itself */
     if (s->transition->state == RUN_CANCELED) {
         incident_resolve(c, i, STR("the run was canceled"));
         return;
     }
-    if (i->last_state == (uint8_t)s->transition->state) return; /* it was the hit itself */
     i->last_state = (uint8_t)s->transition->state;
     incident_arm_quiet(i);
     i->due[DUE_REPEAT] = ENGINE_NEVER;

@@ -69,6 +69,26 @@ static void test_a_success_that_tells_only_when_it_was_made(void **state)
     bench_close(&b);
 }
 
+/* A cancellation ends what was told of a run before it, but not a rule's own word of cancellations. */
+static void test_a_cancellation_that_is_the_hit(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: [REATTEMPTING, CANCELED]}\n    by: run\n    notify: chat\n"
+                   "  s:\n    when: {status: REATTEMPTING}\n    by: run\n    notify: pager\n");
+    report(&b, (struct report){ "run_0", "job", RUN_CANCELED, .at_ms = 0 });
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
+    report(&b, (struct report){ "run_1", "job", RUN_REATTEMPTING, .at_ms = MINUTE, .attempt = 2 });
+    report(&b, (struct report){ "run_1", "job", RUN_CANCELED, .at_ms = 2 * MINUTE });
+    assert_int_equal(count_said(&b, "pager", MESSAGE_RESOLVE), 1);
+    until(&b, 23 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
+    until(&b, 25 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 2); /* quiet for a day */
+    bench_close(&b);
+}
+
 /* A fuller report of a hit that was counted brings its details, and is no new hit. */
 static void test_a_fuller_report_is_no_second_hit(void **state)
 {
@@ -352,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late_hits_that_were_cured),
         cmocka_unit_test(test_a_cured_late_hit_is_no_relapse),
+        cmocka_unit_test(test_a_cancellation_that_is_the_hit),
         cmocka_unit_test(test_a_success_that_tells_only_when_it_was_made),
         cmocka_unit_test(test_a_fuller_report_is_no_second_hit),
         cmocka_unit_test(test_a_fuller_report_may_be_the_first_hit),
