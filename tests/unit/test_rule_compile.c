@@ -337,6 +337,7 @@ static const struct mistake mistakes[] = {
       "does not let a rule set `chanel`", "`channel`" },
     { "    when: {}\n    notify: [pager, slack-cust]\n", 4, 21, "has the channels `#cust-*`, and none is named here", "{to: slack-cust, channel: ...}" },
     { "    when: {}\n    notify: pager\n    escalate: {5m: {to: slack-cust}}\n", 5, 20, "none is named here", NULL },
+    { "    when: {}\n    notify: pager\n    message: {title: \"{{task}} {{>foot}}\"}\n", 5, 22, "there are no partials in rules", NULL },
     { "    when: {}\n    notify: {to: pager, channel: x}\n", 4, 25, "does not let a rule set `channel`",
       NULL },
     { "    when: {}\n    notify: {to: pager, during: business}\n", 4, 25, "`during` is not available", NULL },
