@@ -233,7 +233,8 @@ def test_deliveries_and_retry(server, fakes):
     assert "will be sent again" in ok(server.run("retry", dead["id"]))
     wait_for(lambda: fakes.taken("/services/"), "the message")
     wait_for(lambda: not server.deliveries("&state=dead"), "the ledger")
-    assert server.run("deliveries", "--state", "lost").returncode == WRONG
+    for wrong in ("lost", "not a state", "dead&limit=1"):
+        assert server.run("deliveries", "--state", wrong).returncode == WRONG
 
 
 def test_send(server, fakes):
