@@ -117,6 +117,7 @@ struct digest { /* what did not fit a limit, told as one message */
     uint32_t outstanding;
     bool changed, spoke, dirty, ended;
 };
+struct over { uint32_t key_hash; const struct engine_rule *rule; uint64_t incident; };
 struct fault { struct str topic; int64_t last_ms; uint64_t held; bool dirty; };
 
 /* A hash table of pointers whose hash the element keeps; see index.c. */
@@ -146,6 +147,8 @@ struct engine {
     VEC(struct fault *) dirty_faults;
     VEC(struct str) gone_cells;    /* keys to delete; heap */
     size_t detail_bytes;
+    VEC(struct over) over;         /* what the report over_event opened and ended in one: told once */
+    uint64_t over_event;
     VEC(uint64_t) detailed;        /* incidents with a detail in memory, oldest first; for trimming */
     struct rule_scratch scratch, success_scratch;
     struct engine_stats stats;

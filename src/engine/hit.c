@@ -38,7 +38,7 @@ static void join(struct step_context *c, struct incident *i, const struct hit *h
     incident_touch(c->e, i);
 }
 
-static void note_hit(struct step_context *c, const struct incident *i, const struct hit *h)
+static void note_hit(struct step_context *c, uint64_t incident, const struct hit *h)
 {
     struct json_draft d;
     struct json_writer *w = json_draft_begin(&d, CONTENT_CEILING);
@@ -52,7 +52,7 @@ static void note_hit(struct step_context *c, const struct incident *i, const str
     json_field_str(w, "event", id_format("evt", h->in->u.event.event_id, id));
     if (h->fuller) json_field_bool(w, "fuller", true);
     json_object_end(w);
-    note(c, i->id, "hit", json_draft_end(&d, c->out->arena));
+    note(c, incident, "hit", json_draft_end(&d, c->out->arena));
 }
 
 void incident_arm_clears(struct step_context *c, struct incident *i)
@@ -117,8 +117,30 @@ static bool is_over(const struct hit *h, const struct incident *i)
 
 static void open_hit(struct step_context *c, const struct hit *h, struct incident *i)
 {
-    if (is_over(h, i)) incident_open_over(c, i, STR("the run has succeeded since"));
-    else incident_open(c, i);
+    struct engine *e = c->e;
+    if (!is_over(h, i)) {
+        incident_open(c, i);
+        return;
+    }
+    if (e->over_event != h->in->u.event.event_id) vec_clear(&e->over);
+    e->over_event = h->in->u.event.event_id;
+    *vec_push(&e->over) = (struct over){ i->key_hash, i->rule, i->id };
+    incident_open_over(c, i, STR("the run has succeeded since"));
+}
+
+/* The report of a success may tell of several retries: they are over together, in one incident and one message.
+ * Only what this very report ended is remembered, so that nothing depends on what happened before a restart. */
+static bool over_already(struct step_context *c, const struct hit *h, const struct part *p, struct str key)
+{
+    const struct engine *e = c->e;
+    uint32_t hash = key_hash(h->rule, p, key);
+    if (!h->in->u.event.since_succeeded || e->over_event != h->in->u.event.event_id) return false;
+    for (size_t k = 0; k < e->over.n; k++) {
+        if (e->over.v[k].rule != h->rule || e->over.v[k].key_hash != hash) continue;
+        note_hit(c, e->over.v[k].incident, h);
+        return true;
+    }
+    return false;
 }
 
 /* One incident for what is over a bound. It is nobody's in particular: no single success ends it. */
@@ -158,11 +180,12 @@ static void hit_key(struct step_context *c, struct hit *h, struct part *p, struc
         refresh(c, h, incident_find(c->e, h->rule, p, key->key));
         return;
     }
+    if (over_already(c, h, p, key->key)) return;
     there = find(c, h, p, key);
     i = incident_of(c, h, p, key, there);
     if (!i) return;
     join(c, i, h);
-    note_hit(c, i, h);
+    note_hit(c, i->id, h);
     incident_arm_quiet(i);
     incident_arm_clears(c, i);
     if (relapses(c, i, h)) incident_relapse(c, i);

@@ -35,7 +35,7 @@ struct bench {
     bool trim_always;   /* details are paged out after every step */
     bool lazy;          /* nothing but messages is taken down, and rows only now and then: for storms */
     struct engine_limits limits;
-    size_t paged_in, steps;
+    size_t paged_in, steps, events;
     VEC(struct said) said;
     VEC(struct engine_note) notes;
     VEC(struct engine_incident_row) rows;
@@ -218,6 +218,7 @@ struct report {
     uint32_t gained;  /* not 0: a fuller report */
     bool since_succeeded;
     int64_t created_ms;
+    uint64_t event;   /* 0 = one of its own */
 };
 
 UNUSED void report(struct bench *b, struct report r)
@@ -253,7 +254,7 @@ UNUSED void report(struct bench *b, struct report r)
         t.gained = r.gained;
     }
     in.u.event.since_succeeded = r.since_succeeded;
-    in.u.event.event_id = 7;
+    in.u.event.event_id = r.event ? r.event : 1000 + b->events++;
     step(b, &in);
 }
 

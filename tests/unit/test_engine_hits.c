@@ -31,6 +31,23 @@ static void test_late_hits_that_were_cured(void **state)
     bench_close(&b);
 }
 
+/* All retries may be told in the report of the success: one message, not one for each. */
+static void test_retries_told_with_their_success(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: REATTEMPTING}\n    notify: chat\n    linger: 0s\n  s:\n    when: {status: REATTEMPTING}\n    by: run\n    notify: hook\n");
+    for (int k = 0; k < 3; k++)
+        report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .at_ms = HOUR, .event_ms = (k + 1) * MINUTE, .attempt = k + 2, .since_succeeded = true, .event = 5 });
+    report(&b, (struct report){ "run_0", "job", RUN_COMPLETED, .at_ms = HOUR, .event = 5 });
+    assert_int_equal(count_said(&b, "chat", -1), 1);
+    assert_int_equal(count_said(&b, "hook", -1), 1);
+    assert_int_equal(count_notes(&b, "hit"), 6); /* the timeline has them all */
+    report(&b, (struct report){ "run_1", "job", RUN_REATTEMPTING, .at_ms = 2 * HOUR, .event_ms = MINUTE, .attempt = 2, .since_succeeded = true, .event = 6 });
+    assert_int_equal(count_said(&b, "chat", -1), 2);
+    bench_close(&b);
+}
+
 /* Reports overtake each other: a retry told after the success of its own run does not undo that success. */
 static void test_a_cured_late_hit_is_no_relapse(void **state)
 {
@@ -372,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late_hits_that_were_cured),
         cmocka_unit_test(test_a_cured_late_hit_is_no_relapse),
+        cmocka_unit_test(test_retries_told_with_their_success),
         cmocka_unit_test(test_a_cancellation_that_is_the_hit),
         cmocka_unit_test(test_a_success_that_tells_only_when_it_was_made),
         cmocka_unit_test(test_a_fuller_report_is_no_second_hit),
