@@ -268,10 +268,11 @@ static void all_hits(struct step_context *c, const struct engine_input *in, stru
 }
 
 /* --- successes ----------------------------------------------------------------------------------------------- */
+/* Where an incident follows its run, there is one success at most: a run succeeds once. */
 static int64_t successes_wanted(const struct rule *r)
 {
     for (size_t k = 0; k < r->resolve_count; k++)
-        if (r->resolve[k].kind == RULE_SUCCESS) return r->resolve[k].successes;
+        if (r->resolve[k].kind == RULE_SUCCESS) return r->by_run ? 1 : r->resolve[k].successes;
     return 0;
 }
 

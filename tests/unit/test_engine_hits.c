@@ -31,6 +31,20 @@ static void test_late_hits_that_were_cured(void **state)
     bench_close(&b);
 }
 
+/* `defaults: {resolve: 3 successes}` and a rule by run: its run succeeds once, and then nobody is to be paged. */
+static void test_a_run_succeeds_once(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "defaults: {resolve: 3 successes}\nrules:\n  r:\n    when: {status: REATTEMPTING}\n    by: run\n    notify: chat\n    escalate: {15m: pager}\n");
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .attempt = 2 });
+    report(&b, SUCCEEDED("run_0", MINUTE, 0));
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    assert_int_equal(count_said(&b, "pager", -1), 0);
+    bench_close(&b);
+}
+
 /* All retries may be told in the report of the success: one message, not one for each. */
 static void test_retries_told_with_their_success(void **state)
 {
@@ -390,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_late_hits_that_were_cured),
         cmocka_unit_test(test_a_cured_late_hit_is_no_relapse),
         cmocka_unit_test(test_retries_told_with_their_success),
+        cmocka_unit_test(test_a_run_succeeds_once),
         cmocka_unit_test(test_a_cancellation_that_is_the_hit),
         cmocka_unit_test(test_a_success_that_tells_only_when_it_was_made),
         cmocka_unit_test(test_a_fuller_report_is_no_second_hit),

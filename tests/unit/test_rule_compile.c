@@ -472,6 +472,23 @@ static void warnings_leave_a_ruleset(void **state)
     bed_fini(&b);
 }
 
+static void what_one_run_can_do(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_when(&b, "{status: failed}", "    by: [run, task]\n    at_least: 2\n    count: 3 runs in 5m\n");
+    assert_int_equal(b.d.warnings, 2);
+    assert_int_equal(find_diag(&b, "an incident has one run")->line, 6);
+    expect_ok(&b);
+    bed_fini(&b);
+    bed_when(&b, "{status: failed}", "    at_least: 2\n    count: 3 runs in 5m\n    resolve: 3 successes\n");
+    assert_int_equal(b.d.warnings, 0);
+    bed_fini(&b);
+    bed_when(&b, "{status: REATTEMPTING}", "    by: run\n    count: 3 in 5m\n");
+    assert_int_equal(b.d.warnings, 0);
+    bed_fini(&b);
+}
+
 static void a_placeholder_takes_any_parameter(void **state)
 {
     struct bed b;
@@ -523,6 +540,7 @@ int main(void)
         cmocka_unit_test(defaults_refuse_conditions),
         cmocka_unit_test(warnings_leave_a_ruleset),
         cmocka_unit_test(a_placeholder_takes_any_parameter),
+        cmocka_unit_test(what_one_run_can_do),
         cmocka_unit_test(names_in_templates),
         cmocka_unit_test(tables_describe_the_language),
     };
