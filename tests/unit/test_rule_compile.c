@@ -321,6 +321,9 @@ static const struct mistake mistakes[] = {
     { "    when: {kind: deploment}\n    notify: pager\n", 3, 18, "`kind` is run", "`deployment`" },
     { "    when: {metadata: x}\n    notify: pager\n", 3, 12, "wants a path", NULL },
     { "    when: {metadata.a..b: x}\n    notify: pager\n", 3, 12, "an empty part", NULL },
+    { "    when: {attempt: \">3\"}\n    notify: pager\n", 3, 21, "a comparison is a map, got `>3`", "{gt: 3}" },
+    { "    when: {duration: {not: \"<= 5m\"}}\n    notify: pager\n", 3, 28, "a comparison is a map", "{lte: 5m}" },
+    { "    when:\n      status: failed, crashed\n    notify: pager\n", 4, 15, "no class of states", "[failed, crashed]" },
     { "    when: {any: []}\n    notify: pager\n", 3, 17, "`any` wants a list of matches", NULL },
     { "    when: {any: [{task: a}, b]}\n    notify: pager\n", 3, 29, "wants a map of field tests", NULL },
     { "    when: {not: {}}\n    notify: pager\n", 3, 17, "`not` of nothing", NULL },
@@ -472,6 +475,24 @@ static void warnings_leave_a_ruleset(void **state)
     bed_fini(&b);
 }
 
+/* Texts that match nothing a run will ever have; whoever means them says so with quotes. */
+static void texts_that_were_meant_otherwise(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_compile(&b, "rules:\n  r:\n    notify: pager\n    when:\n      tags: billing, invoices\n      metadata.tries: \">=3\"\n      status: CRASHED, FAILED\n");
+    expect_ok(&b);
+    assert_int_equal(b.d.warnings, 3);
+    assert_non_null(strstr(find_diag(&b, "`billing, invoices` is one text")->hint.p, "[billing, invoices]"));
+    assert_non_null(strstr(find_diag(&b, "`>=3` is a text")->hint.p, "{gte: 3}"));
+    assert_non_null(strstr(find_diag(&b, "no known state is called")->hint.p, "[CRASHED, FAILED]"));
+    bed_fini(&b);
+    bed_compile(&b, "rules:\n  r:\n    notify: pager\n    when: {task: \"a, b\", tags: [\"x, y\"], metadata.x: \"> all\", queue: \"a,b\"}\n");
+    expect_ok(&b);
+    assert_int_equal(b.d.warnings, 0);
+    bed_fini(&b);
+}
+
 static void what_one_run_can_do(void **state)
 {
     struct bed b;
@@ -541,6 +562,7 @@ int main(void)
         cmocka_unit_test(warnings_leave_a_ruleset),
         cmocka_unit_test(a_placeholder_takes_any_parameter),
         cmocka_unit_test(what_one_run_can_do),
+        cmocka_unit_test(texts_that_were_meant_otherwise),
         cmocka_unit_test(names_in_templates),
         cmocka_unit_test(tables_describe_the_language),
     };
