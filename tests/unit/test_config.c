@@ -364,10 +364,10 @@ static void test_files_are_included_by_glob(void **state)
 {
     struct bed *b = *state;
     folder(b, "rules");
-    file(b, "rules/a.yaml", "version: 1\nrules:\n  " RULE("from-a") "tests: []\n");
-    file(b, "rules/b.yaml", "version: 1\nrules:\n  " RULE("from-b"));
+    file(b, "rules/a.yaml", "version: 1\nrules:\n  from-a: {when: {task: a}, notify: out}\ntests: []\n");
+    file(b, "rules/b.yaml", "version: 1\nrules:\n  from-b: {when: {task: b}, notify: out}\n");
     file(b, "rules/c.txt", "not looked at");
-    file(b, "main.yaml", HEAD "include: [rules/*.yaml, \"*.yaml\", rules/a.yaml]\nrules:\n  " RULE("own") "tests: []\n"); /* each once */
+    file(b, "main.yaml", HEAD "include: [rules/*.yaml, \"*.yaml\", rules/a.yaml]\nrules:\n  own: {when: {task: c}, notify: out}\ntests: []\n"); /* each once */
     load(b, false);
     assert_said(b, "");
     assert_int_equal(b->c->file_count, 3);

@@ -493,6 +493,34 @@ static void texts_that_were_meant_otherwise(void **state)
     bed_fini(&b);
 }
 
+static void rules_that_tell_twice(void **state)
+{
+    static const struct { const char *a, *b, *narrow; } cases[] = {
+        { "{when: {status: failed}, notify: pager}", "{when: {status: [CRASHED, TIMED_OUT]}, notify: pager}", "b" },
+        { "{when: {status: CRASHED, task: x}, notify: pager}", "{when: {status: failed}, notify: [slack-ops, pager]}", "a" },
+        { "{when: {status: CRASHED, task: \"pay-*\"}, notify: pager}", "{when: {task: pay-out, tags: x, status: CRASHED}, notify: pager}", "b" },
+        { "{when: {tags: [a, b]}, notify: pager}", "{when: {tags: [b, a]}, notify: pager}", "b" },
+        { "{when: {tags: [a, b]}, notify: pager}", "{when: {tags: [b, c]}, notify: pager}", NULL },
+        { "{when: {status: failed}, notify: pager}", "{when: {status: CRASHED}, notify: slack-ops}", NULL },
+        { "{when: {status: failed}, notify: pager}", "{when: {status: CRASHED}, count: 3 in 5m, notify: pager}", NULL },
+        { "{when: {status: failed, not: {status: CRASHED}}, notify: pager}", "{when: {status: CRASHED}, notify: pager}", NULL },
+        { "{when: {status: failed, attempt: {gt: 2}}, notify: pager}", "{when: {status: CRASHED, attempt: {gt: 1}}, notify: pager}", NULL },
+        { "{when: {status: failed, env: prod}, notify: pager}", "{when: {status: CRASHED, env: {none: [prod]}}, notify: pager}", NULL },
+        { "{when: {test: true}, notify: pager}", "{when: {test: false}, notify: pager}", NULL },
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct bed b;
+        char text[400];
+        snprintf(text, sizeof text, "rules:\n  a: %s\n  b: %s\n", cases[k].a, cases[k].b);
+        bed_compile(&b, text);
+        expect_ok(&b);
+        assert_int_equal(b.d.warnings, cases[k].narrow ? 1 : 0);
+        if (cases[k].narrow) assert_int_equal(find_diag(&b, "both notify `pager`")->line, cases[k].narrow[0] == 'a' ? 2 : 3);
+        bed_fini(&b);
+    }
+}
+
 static void what_one_run_can_do(void **state)
 {
     struct bed b;
@@ -562,6 +590,7 @@ int main(void)
         cmocka_unit_test(warnings_leave_a_ruleset),
         cmocka_unit_test(a_placeholder_takes_any_parameter),
         cmocka_unit_test(what_one_run_can_do),
+        cmocka_unit_test(rules_that_tell_twice),
         cmocka_unit_test(texts_that_were_meant_otherwise),
         cmocka_unit_test(names_in_templates),
         cmocka_unit_test(tables_describe_the_language),
