@@ -151,6 +151,8 @@ test: ## THE second command: installs what is missing, builds, runs every test
 	    "mustache-suite: $(BUILD)/tests/mustache-suite $(sort $(wildcard tests/mustache/*.json))" \
 	    "rules: $(BUILD)/runbell test -q $(sort $(wildcard rules/*.yaml))" \
 	    "bodies: $(PYTEST) tests/schemas" \
+	    "fakes: $(PYTEST) tests/fakes" \
+	    "sdk: $(PYTEST) -rs tests/sdk" \
 	    "e2e: $(PYTEST) tests/e2e" \
 	    "crash: $(PYTHON) tests/crash/crash.py --quick" \
 	    "docs: $(PYTEST) tests/docs"

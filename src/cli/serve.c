@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/heartbeat.h"
+#include "cli/serve_sources.h"
 #include "http/http.h"
 #include "pipeline/pipeline.h"
 #include "store/store.h"
@@ -32,6 +33,9 @@ struct server {
     struct pipeline *pipeline;
     struct http *http;
     struct heartbeat *heartbeat;
+    struct pollers *pollers;
+    pthread_mutex_t lock;
+    struct config *reloaded; /* under the lock: taken over by the pipeline, to be taken over by the sources */
     struct rng rng;
     atomic_bool broken;
     int wake;       /* write end of a pipe that wakes the main thread */
@@ -59,13 +63,39 @@ static void notify_manager(const char *state)
 /* --- reload -------------------------------------------------------------------------------------------------------- */
 static void submit_fault(struct server *s, const char *topic, const char *title, struct str body);
 
+/* Stopping a source waits for what it has handed to the writer: that is the main thread's to do. */
+static void tell_sources(struct server *s, struct config *c)
+{
+    struct config *old;
+    pthread_mutex_lock(&s->lock);
+    old = s->reloaded;
+    s->reloaded = config_ref(c);
+    pthread_mutex_unlock(&s->lock);
+    if (old) config_unref(&old);
+    if (write(s->wake, "r", 1) < 0) abort();
+}
+
+static void reload_sources(struct server *s)
+{
+    struct config *c;
+    pthread_mutex_lock(&s->lock);
+    c = s->reloaded;
+    s->reloaded = NULL;
+    pthread_mutex_unlock(&s->lock);
+    if (!c) return;
+    pollers_reload(s->pollers, c);
+    config_unref(&c);
+}
+
 static void reload_done(void *ctx, struct pipeline_request *r)
 {
     struct server *s = ctx;
-    if (r->status == PIPELINE_DONE)
+    if (r->status == PIPELINE_DONE) {
         http_reload(s->http, r->config);
-    else
+        tell_sources(s, r->config);
+    } else {
         log_error("config.reload_failed", LOG_E(&r->err));
+    }
     config_unref(&r->config);
     arena_fini(r->arena);
     free(r->arena);
@@ -164,6 +194,8 @@ static int open_server(struct server *s, struct err *err)
     s->pipeline = pipeline_start(&setup, err);
     if (!s->pipeline) return -1;
     http_attach(s->http, s->pipeline);
+    s->pollers = sources_start(s->config, s->pipeline);
+    http_attach_pollers(s->http, s->pollers);
     if (s->config->heartbeat.every_ms > 0) s->heartbeat = heartbeat_start(s->config, s->pipeline);
     return 0;
 }
@@ -172,6 +204,7 @@ static void close_server(struct server *s)
 {
     heartbeat_stop(&s->heartbeat);
     if (s->http) http_stop(s->http, GRACE_MS);
+    pollers_stop(&s->pollers);
     if (s->pipeline) pipeline_stop(&s->pipeline, GRACE_MS / 2);
     if (s->http) http_free(&s->http);
 }
@@ -183,7 +216,7 @@ static void say_listening(const struct server *s)
              LOG_I("sources", (int64_t)c->source_count), LOG_I("destinations", (int64_t)c->destination_count), LOG_C("version", RUNBELL_VERSION));
     if (!secret_present(&c->server.token)) log_info("serve.no_token", LOG_C("note", "without server.token only loopback may listen, and anybody there may read"));
     for (size_t k = 0; k < c->source_count; k++)
-        if (!secret_present(&c->sources[k].token)) log_warn("source.no_token", LOG_S("source", c->sources[k].name));
+        if (c->sources[k].type == SOURCE_WEBHOOK && !secret_present(&c->sources[k].token)) log_warn("source.no_token", LOG_S("source", c->sources[k].name));
 }
 
 /* How often the service manager wants to hear that all is well: half of WATCHDOG_USEC; -1 = never. */
@@ -199,12 +232,14 @@ static int loop(struct server *s, int signals, int wake)
 {
     struct pollfd fds[2] = { { signals, POLLIN, 0 }, { wake, POLLIN, 0 } };
     struct signalfd_siginfo info;
+    char byte;
     int beat_ms = watchdog_ms();
     for (;;) {
         int n = poll(fds, 2, beat_ms);
         if (n < 0 && errno != EINTR) return EXIT_WRONG;
         if (atomic_load(&s->broken)) return EXIT_WRONG;
         if (beat_ms > 0) notify_manager("WATCHDOG=1"); /* not ready is no reason to be killed: a full disk heals */
+        if (n > 0 && fds[1].revents & POLLIN && read(wake, &byte, 1) == 1) reload_sources(s);
         if (n <= 0 || !(fds[0].revents & POLLIN) || read(signals, &info, sizeof info) != (ssize_t)sizeof info) continue;
         if (info.ssi_signo != SIGHUP) break;
         notify_manager("RELOADING=1");
@@ -236,6 +271,7 @@ static int run(struct server *s, const sigset_t *set)
         return EXIT_WRONG;
     }
     s->wake = pipe_fds[1];
+    pthread_mutex_init(&s->lock, NULL);
     if (open_server(s, &err) < 0) {
         log_error("serve.failed", LOG_E(&err));
         fprintf(stderr, "runbell serve: %s\n", err.msg);
@@ -246,6 +282,8 @@ static int run(struct server *s, const sigset_t *set)
         rc = loop(s, signals, pipe_fds[0]);
     }
     close_server(s);
+    if (s->reloaded) config_unref(&s->reloaded);
+    pthread_mutex_destroy(&s->lock);
     close(signals);
     close(pipe_fds[0]);
     close(pipe_fds[1]);

@@ -123,6 +123,7 @@ static void load(struct loader *l, const char *path)
     config_rule_world(l, &w);
     if (!l->rules_only) read_operator(l, top, &w.operator_destination);
     c->rules = ruleset_compile(l->a, &w, l->d);
+    config_check_observable(l);
     collect_tests(l);
 }
 
@@ -162,7 +163,7 @@ const struct notify_destination *config_destination(const struct config *c, stru
 const struct config_source *config_source_by_path(const struct config *c, struct str path)
 {
     for (size_t k = 0; k < c->source_count; k++)
-        if (str_eq(c->sources[k].path, path)) return &c->sources[k];
+        if (!str_absent(c->sources[k].path) && str_eq(c->sources[k].path, path)) return &c->sources[k];
     return NULL;
 }
 

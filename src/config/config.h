@@ -7,16 +7,43 @@
 #include "notify/notify.h"
 #include "rule/rule.h"
 
-enum source_type { SOURCE_WEBHOOK }; /* trigger-webhook and trigger-api: a later issue, refused by name */
+enum source_type { SOURCE_WEBHOOK, SOURCE_TRIGGER_WEBHOOK, SOURCE_TRIGGER_API };
+enum source_method { METHOD_AUTO, METHOD_QUERY, METHOD_LIST };
+struct config_trigger_api { /* how runs are found at Trigger.dev's API */
+    struct str url;               /* without a slash at its end */
+    struct secret key;            /* of one environment; tr_pat_... with project_ref */
+    struct str project_ref;       /* proj_...: the project variant, which wants env; STR_NONE */
+    struct str branch;            /* preview branch, STR_NONE */
+    enum source_method method;
+    int64_t every_ms, overlap_ms, timeout_ms;
+    int64_t budget_percent;       /* of the rate limit shared with the user's own application */
+    int64_t page_size;            /* runs per list page */
+    bool live;                    /* the realtime feed beside polling */
+    struct str tls_ca, proxy;     /* STR_NONE */
+    bool tls_insecure;
+};
 struct config_source {
     struct str name;
     enum source_type type;
-    struct str path;              /* webhook: /v1/events by default; unique */
-    struct secret token;          /* absent = anybody who can reach it */
+    struct str path;              /* webhooks: /v1/events, /v1/trigger by default; unique. STR_NONE for trigger-api */
+    struct secret token;          /* webhook: absent = anybody who can reach it */
+    struct secret *secrets;       /* trigger-webhook: any of them may have signed (rotation) */
+    size_t secret_count;
+    bool replays;                 /* trigger-webhook: take bodies that were made more than a day ago */
+    struct config_trigger_api api;
     struct str project, env;      /* STR_NONE: "default" / the event's own slug, else "default" */
     struct str dashboard;         /* URL, STR_NONE */
     int64_t ignore_older_ms;      /* 0 = never */
 };
+/* What a source can ever report (trigger-dev-api.md 1.1, 2.3, 3, 6.2, 6.4). */
+struct source_sight {
+    uint32_t states;              /* bit per enum run_state */
+    uint32_t fields;              /* RUN_HAS_* */
+    bool other_kinds;             /* deployments and error groups, too */
+};
+struct source_sight config_source_sight(const struct config_source *s);
+const char *source_type_name(enum source_type t); /* "trigger-api" */
+const char *source_method_name(enum source_method m);
 struct config_server {
     struct str listen, public_url, zone;
     struct secret token;

@@ -23,7 +23,10 @@ bool config_read_files(struct loader *l, const char *path);
 void config_read_settings(struct loader *l, const struct yaml_node *top);
 /* sources.c */
 void config_read_sources(struct loader *l, const struct yaml_node *sources);
+/* observe.c: every rule must be able to hit by some source, or is told why it never will. */
+void config_check_observable(struct loader *l);
 /* destinations.c */
+void config_read_tls(struct loader *l, const struct yaml_node *tls, const char *whose, struct str *ca, bool *insecure);
 void config_read_destinations(struct loader *l, const struct yaml_node *destinations);
 /* The destination's own channel, perhaps a pattern; STR_NONE when its type has none. */
 struct str config_channel(const struct notify_destination *d);

@@ -33,6 +33,15 @@ static const struct field tls_fields[] = {
 };
 static const struct field_table tls_table = { "tls", tls_fields, COUNT(tls_fields) };
 
+void config_read_tls(struct loader *l, const struct yaml_node *n, const char *whose, struct str *ca, bool *insecure)
+{
+    struct tls tls = { 0 };
+    if (n) fields_decode(&tls_table, l->a, n, l->d, &tls, NULL, NULL);
+    if (tls.insecure) yaml_warning(l->d, yaml_get(n, "insecure"), "certificates of this %s are not checked", whose);
+    *ca = tls.ca;
+    *insecure = tls.insecure;
+}
+
 /* Keys of the type's own are decoded by notify. */
 static bool not_common(void *ctx, const struct yaml_node *member)
 {
@@ -46,19 +55,15 @@ static void read_common(struct loader *l, const struct yaml_node *n, struct noti
     static const struct yaml_node nothing = { .kind = YAML_MAP };
     struct common c = { 0 };
     struct retry retry = { 0 };
-    struct tls tls = { 0 };
     fields_decode(&common_table, l->a, n, l->d, &c, not_common, NULL);
     fields_decode(&retry_table, l->a, c.retry ? c.retry : &nothing, l->d, &retry, NULL, NULL);
-    if (c.tls) fields_decode(&tls_table, l->a, c.tls, l->d, &tls, NULL, NULL);
     if (c.rate) yaml_want_rate(c.rate, l->d, &out->rate_n, &out->rate_per_ms);
     config_check_url(l, n, "base_url", c.base_url);
-    if (tls.insecure) yaml_warning(l->d, yaml_get(c.tls, "insecure"), "certificates of this destination are not checked");
+    config_read_tls(l, c.tls, "destination", &out->tls_ca, &out->tls_insecure);
     out->base_url = c.base_url.n ? c.base_url : out->base_url;
     out->proxy = c.proxy;
     out->timeout_ms = c.timeout;
     out->retry_for_ms = retry.age;
-    out->tls_ca = tls.ca;
-    out->tls_insecure = tls.insecure;
 }
 
 static void read_destination(struct loader *l, const struct yaml_node *n)

@@ -66,11 +66,19 @@ static void put_source(struct json_writer *w, struct http *h, const struct confi
     struct http_source_stats stats = stats_of(h, s->name);
     json_object_begin(w);
     json_field_str(w, "name", s->name);
-    json_field_str(w, "type", STR("webhook"));
-    json_field_str(w, "path", s->path);
-    json_field_bool(w, "token", secret_present(&s->token));
+    json_field_str(w, "type", str_c(source_type_name(s->type)));
     json_field_str(w, "project", s->project.n ? s->project : STR("default"));
     json_field_opt(w, "env", s->env);
+    if (s->type == SOURCE_TRIGGER_API) {
+        struct pollers *pollers = atomic_load(&h->pollers);
+        json_field_str(w, "url", s->api.url);
+        if (pollers) pollers_describe(pollers, s->name, w);
+        else json_field_str(w, "state", STR("starting"));
+        json_object_end(w);
+        return;
+    }
+    json_field_str(w, "path", s->path);
+    if (s->type == SOURCE_WEBHOOK) json_field_bool(w, "token", secret_present(&s->token));
     json_field_i64(w, "accepted", (int64_t)stats.accepted);
     json_field_i64(w, "duplicates", (int64_t)stats.duplicates);
     json_field_i64(w, "rejected", (int64_t)stats.rejected);

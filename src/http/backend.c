@@ -36,6 +36,11 @@ static void describe(void *ctx, struct json_writer *w)
     deliver_describe(pipeline_deliver(ctx), w);
 }
 
+void http_attach_pollers(struct http *h, struct pollers *p)
+{
+    atomic_store(&h->pollers, p);
+}
+
 void http_attach(struct http *h, struct pipeline *p)
 {
     struct http_backend b = { .ctx = p, .submit = submit, .flush = flush, .ready = ready, .stats = stats, .reader = reader,

@@ -45,6 +45,9 @@ struct http;
 struct http *http_start(const struct http_setup *setup, struct err *err);
 /* Once, any thread. What p or backend is must outlive http_stop. */
 void http_attach(struct http *h, struct pipeline *p);
+/* For their status and figures; NULL: they are about to go. Any thread. */
+struct pollers;
+void http_attach_pollers(struct http *h, struct pollers *p);
 void http_attach_backend(struct http *h, const struct http_backend *backend);
 /* Sources (paths, tokens), the API's token and body and batch limits change for requests that start from now
  * on; address, TLS and connections need a restart. Takes its own reference. Any thread. */

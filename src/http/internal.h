@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "http/http.h"
 #include "http/target.h"
+#include "source/poller.h"
 #include "source/webhook.h"
 
 struct http_request;
@@ -179,6 +180,7 @@ struct http {
     int64_t next_check_ms, next_retry_ms;
     struct http_readers *readers;
 
+    _Atomic(struct pollers *) pollers; /* NULL = none */
     _Atomic(struct http_request *) finished; /* pushed by the writer and the readers */
     pthread_mutex_t lock;     /* what follows */
     struct config *next_config;

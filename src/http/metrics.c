@@ -100,6 +100,48 @@ static void put_http(struct strbuf *b, struct http *h)
         atomic_load(&c->refused_connections));
 }
 
+enum figure { SOURCE_UP, SOURCE_REQUESTS, SOURCE_LIMITED, SOURCE_FAILED, SOURCE_TRANSITIONS, SOURCE_LAG, SOURCE_AGE, SOURCE_FIGURES };
+
+static double figure_of(const struct poller_figures *f, enum figure which)
+{
+    switch (which) {
+    case SOURCE_UP: return f->ok;
+    case SOURCE_REQUESTS: return (double)f->requests;
+    case SOURCE_LIMITED: return (double)f->limited;
+    case SOURCE_FAILED: return (double)f->failed;
+    case SOURCE_TRANSITIONS: return (double)f->transitions;
+    case SOURCE_LAG: return (double)f->lag_ms / 1000;
+    case SOURCE_AGE: return (double)f->data_age_ms / 1000;
+    case SOURCE_FIGURES:
+    default: return 0;
+    }
+}
+
+/* Names of sources are lower case letters, digits and '-': nothing to escape. */
+static void put_sources(struct strbuf *b, struct http *h, const struct config *c)
+{
+    static const struct { const char *name, *type, *help; } names[SOURCE_FIGURES] = {
+        [SOURCE_UP] = { "source_up", "gauge", "Did the last look of a trigger-api source succeed?" },
+        [SOURCE_REQUESTS] = { "source_requests_total", "counter", "Requests made to Trigger.dev." },
+        [SOURCE_LIMITED] = { "source_limited_total", "counter", "Of those, told to wait (429)." },
+        [SOURCE_FAILED] = { "source_failed_total", "counter", "Calls that failed after all tries." },
+        [SOURCE_TRANSITIONS] = { "source_transitions_total", "counter", "Reports found by looking." },
+        [SOURCE_LAG] = { "source_lag_seconds", "gauge", "How long a transition may wait to be seen." },
+        [SOURCE_AGE] = { "source_data_age_seconds", "gauge", "Age of the newest transition seen." },
+    };
+    struct pollers *pollers = atomic_load(&h->pollers);
+    struct poller_figures f;
+    for (size_t k = 0; pollers && k < SOURCE_FIGURES; k++) {
+        bool any = false;
+        for (size_t i = 0; i < c->source_count; i++) {
+            if (!pollers_figures(pollers, c->sources[i].name, &f)) continue;
+            if (!any) head(b, names[k].name, names[k].type, names[k].help);
+            any = true;
+            strbuf_printf(b, "runbell_%s{source=\"" STR_FMT "\"} %.10g\n", names[k].name, STR_ARG(c->sources[i].name), figure_of(&f, (enum figure)k));
+        }
+    }
+}
+
 /* The names that every exporter uses for itself. */
 static void put_process(struct strbuf *b, int64_t started_ms)
 {
@@ -131,5 +173,6 @@ void api_metrics(struct http_request *r, struct store_reader *s)
     put_incidents(&r->out, &p);
     put_deliveries(&r->out, &d, &counts);
     put_http(&r->out, r->http);
+    put_sources(&r->out, r->http, r->config);
     put_process(&r->out, p.started_ms);
 }

@@ -199,8 +199,17 @@ static int apply_one(struct pipeline *p, struct pipeline_request *r, struct pipe
     return rc;
 }
 
+static void note_position(struct pipeline *p, const struct pipeline_request *r)
+{
+    struct str key;
+    if (str_absent(r->position) || !r->source) return;
+    key = str_printf(&p->batch_arena, "position/" STR_FMT, STR_ARG(r->source->name));
+    *vec_push(&p->batch.meta) = (struct store_meta){ key, r->position };
+}
+
 int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *err)
 {
+    note_position(p, r);
     for (size_t k = 0; k < r->report_count; k++)
         if (apply_one(p, r, &r->reports[k], err) < 0) return -1;
     return 0;

@@ -152,6 +152,25 @@ size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject 
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
 
+/* --- what rules ask for (demand.c) --------------------------------------------------------------------- */
+/* Beside RUN_HAS_*: what else of a subject may be known. */
+enum { RULE_KNOWS_ENV = 1 << 24, RULE_KNOWS_PROJECT = 1 << 25, RULE_KNOWS_KIND = 1 << 26, RULE_KNOWS_RUN = 1 << 27 };
+/* Could the rule hit, if every field outside `known` (RUN_HAS_* and RULE_KNOWS_* bits) had a fitting value? */
+bool rule_could_hit(const struct rule *r, struct rule_subject *s, uint32_t known);
+uint32_t rule_states(const struct rule *r); /* bits of states that a hit can be in: a superset */
+uint32_t rule_needs(const struct rule *r);  /* RUN_HAS_* without which there is no hit */
+struct rule_names { struct str *v; size_t n; bool all; /* others, too: v does not bound anything */ };
+struct rule_demand { /* of the rules that can concern runs of one environment */
+    size_t rules;
+    uint32_t hits;    /* states that are hits of some rule */
+    uint32_t states;  /* those, and ends of runs that resolve or follow incidents */
+    uint32_t reads;   /* RUN_HAS_* that some rule or its messages read */
+    bool attempts;    /* retries are asked for, by state or by number */
+    struct rule_names tasks, tags; /* every hit has one of these, unless `all` */
+};
+/* project, env: STR_NONE when any. Lists live in a, sorted. */
+void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str project, struct str env, struct rule_demand *out);
+
 /* Incident keys of a subject under a rule: `by` values joined with "/", "/" and "\" inside values escaped
  * with "\", a missing value is "(none)". A list field gives one key per element (only those that `when`
  * names, if it names some). At most max. `by` empty gives one key "". identity: the same over the identity

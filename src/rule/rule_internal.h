@@ -69,6 +69,7 @@ uint32_t match_states(const struct match *m);
 enum { MATCH_ALL_STATES = (1 << RUN_STATES) - 1 };
 
 /* --- what only this room reads of a rule --------------------------------------------------------------- */
+struct rule_texts { struct str *v; size_t n, cap; };
 struct rule_filter { const struct match **tests; size_t n; }; /* on one list field in `by` */
 struct rule_extra {
     struct rule_filter *filters; /* one per `by` field */

@@ -315,8 +315,7 @@ static int read_scalars(const struct json slots[SLOTS], struct run *out, struct 
     if (json_present(duration)) {
         double ms = 0;
         if (take_number(duration, &ms, err)) return -1;
-        if (ms < 0 || ms > 1e15) return err_set(err, ERR_TYPE, "durationMs is out of range");
-        out->duration_ms = (int64_t)(ms + 0.5);
+        if (ms >= 0 && ms <= 1e15) out->duration_ms = (int64_t)(ms + 0.5); /* clocks that disagree are no reason to refuse a run */
     }
     return 0;
 }

@@ -240,6 +240,16 @@ static int mem_counts(struct store_reader *r, struct store_counts *out, struct e
     return unlock(s, 0);
 }
 
+static int mem_meta(struct store_reader *r, struct arena *a, struct str key, struct str *value, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    (void)err;
+    *value = STR_NONE;
+    for (size_t i = 0; i < s->meta.n && str_absent(*value); i++)
+        if (str_eq(s->meta.v[i].key, key)) *value = str_dup(a, s->meta.v[i].value);
+    return unlock(s, !str_absent(*value));
+}
+
 static void mem_reader_close(struct store_reader **reader)
 {
     free(*reader);
@@ -259,6 +269,7 @@ struct store_reader *mem_reader_open(struct store *store, struct err *err)
         .event = mem_event,
         .rejected = mem_rejected,
         .counts = mem_counts,
+        .meta = mem_meta,
     };
     struct mem_reader *r = xcalloc(1, sizeof *r);
     (void)err;

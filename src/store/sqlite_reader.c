@@ -303,6 +303,24 @@ static int sq_rejected(struct store_reader *reader, struct arena *a, uint64_t be
     return rc;
 }
 
+static int sq_meta(struct store_reader *reader, struct arena *a, struct str key, struct str *value, struct err *err)
+{
+    struct sq_reader *r = (struct sq_reader *)reader;
+    struct select s;
+    sqlite3_stmt *q;
+    int rc;
+    *value = STR_NONE;
+    select_init(&s, "SELECT value FROM meta WHERE ");
+    add_text(&s, "key = ?", key);
+    q = start(r, &s, err);
+    if (!q) return -1;
+    rc = next(r, q, err);
+    if (rc != 1) return rc;
+    *value = sq_col_dup(a, q, 0);
+    sqlite3_finalize(q);
+    return 1;
+}
+
 /* The counters of the writer, and three things the small partial indexes tell: unresolved incidents, and the
  * oldest of each undelivered state (0 pending, 3 retrying). No table is scanned. */
 static const char counts_sql[] =
@@ -367,6 +385,7 @@ static const struct store_reader_ops reader_ops = {
     .event = sq_event,
     .rejected = sq_rejected,
     .counts = sq_counts,
+    .meta = sq_meta,
 };
 
 struct store_reader *sq_reader_open(struct store *store, struct err *err)

@@ -151,6 +151,7 @@ struct store_reader_ops {
     int (*event)(struct store_reader *r, struct arena *a, uint64_t id, struct store_event *out, struct err *err); /* 1/0/-1 */
     int (*rejected)(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out, size_t max, size_t *n, struct err *err);
     int (*counts)(struct store_reader *r, struct store_counts *out, struct err *err);
+    int (*meta)(struct store_reader *r, struct arena *a, struct str key, struct str *value, struct err *err); /* 1/0/-1 */
 };
 struct store_reader { const struct store_reader_ops *ops; };
 #endif

@@ -252,9 +252,8 @@ static void test_every_mistake_of_every_section(void **state)
                 "main.yaml:10:27: error: `level` is debug, info, warn or error, got `loud`\n"
                 "main.yaml:11:1: error: missing key `url` in heartbeat\n"
                 "main.yaml:13:3: error: a name is lower case letters, digits and -, starts with a letter, 63 at most\n"
-                "main.yaml:14:16: error: there is no source type `webhok` [types: webhook]\n"
-                "main.yaml:15:15: error: sources of type `trigger-api` are not available in this version of runbell yet "
-                "[post run objects to a source of type webhook]\n"
+                "main.yaml:14:16: error: there is no source type `webhok` [did you mean `webhook`?]\n"
+                "main.yaml:15:3: error: missing key `key` in a trigger-api source\n"
                 "main.yaml:16:30: error: a path starts with / and has no query\n"
                 "main.yaml:17:32: error: /v1/status is a path of runbell's own\n"
                 "main.yaml:17:55: error: wants a URL that starts with http:// or https://\n"
@@ -329,6 +328,88 @@ static void test_an_operator_with_a_pattern_for_a_channel(void **state)
     file(b, "main.yaml", "version: 1\ndestinations: {many: {type: slack, token: \"${env:RUNBELL_TEST_TOKEN}\", channel: \"#c-*\"}}\noperator: many\n");
     assert_null(load(b, false));
     assert_said(b, "main.yaml:3:11: error: the operator needs one channel: `#c-*` of destination `many` is a pattern\n");
+}
+
+/* Each: a source and what is said of it. */
+static void test_sources_of_trigger_dev(void **state)
+{
+    static const struct { const char *source, *says; } cases[] = {
+        { "{type: trigger-api, key: \"${file:key}\"}", "" },
+        { "{type: trigger-api, key: \"${file:key}\", url: \"http://127.0.0.1:3030/\", every: 1s, method: list, live: true, budget: 50}", "" },
+        { "{type: trigger-api, key: tr_dev_x}",
+          "main.yaml:8:31: warning: the API key is written into the file [refer to it instead: \"${env:NAME}\" or \"${file:/path}\"]\n" },
+        { "{type: trigger-api, key: \"\"}", "main.yaml:8:31: error: the key is empty\n" },
+        { "{type: trigger-api, key: \"${file:public}\"}",
+          "main.yaml:8:31: error: a public key (pk_...) cannot read runs [use the environment's secret key, tr_prod_... or the like]\n" },
+        { "{type: trigger-api, key: \"${file:pat}\"}",
+          "main.yaml:8:31: error: a personal token reads a project: it wants `project_ref` [add project_ref: proj_... and env:, or use the "
+          "environment's secret key]\n" },
+        { "{type: trigger-api, key: \"${file:pat}\", project_ref: proj_abc, env: prod}", "" },
+        { "{type: trigger-api, key: \"${file:pat}\", project_ref: abc, live: true, method: query}",
+          "main.yaml:8:59: error: wants a project's reference: proj_ and 20 letters\n"
+          "main.yaml:8:59: error: with `project_ref` the source wants `env`: the slug of one environment (dev, stg, prod, preview)\n"
+          "main.yaml:8:70: error: a personal token cannot follow the realtime feed: use the environment's secret key\n"
+          "main.yaml:8:84: error: a personal token cannot query: the API takes it for lists only\n" },
+        { "{type: trigger-api, key: \"${file:key}\", project_ref: proj_abc, env: prod}",
+          "main.yaml:8:59: error: `project_ref` goes with a personal token (tr_pat_...) only [an environment's key needs no project_ref]\n" },
+        { "{type: trigger-api, key: \"${file:key}\", every: 1ms, budget: 0, method: guess, url: here, page_size: 101}",
+          "main.yaml:8:53: error: `every` is at least 50ms\n"
+          "main.yaml:8:66: error: wants a whole number from 1 to 100, got `0`\n"
+          "main.yaml:8:77: error: `method` is auto, query or list, got `guess`\n"
+          "main.yaml:8:106: error: wants a whole number from 1 to 100, got `101`\n" },
+        { "{type: trigger-webhook, secret: \"${file:key}\"}", "" },
+        { "{type: trigger-webhook, secret: [\"${file:key}\", \"${file:pat}\"], path: /in, replays: true}", "" },
+        { "{type: trigger-webhook}", "main.yaml:8:3: error: missing key `secret` in a trigger-webhook source\n" },
+        { "{type: trigger-webhook, secret: []}", "main.yaml:8:38: error: wants at least one secret: anybody could post otherwise\n" },
+        { "{type: trigger-webhook, secret: [\"\"]}", "main.yaml:8:39: error: the secret is empty: anybody could sign\n" },
+    };
+    struct bed *b = *state;
+    file(b, "key", "tr_prod_abc\n");
+    file(b, "public", "pk_abc");
+    file(b, "pat", "tr_pat_abc");
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char text[1000];
+        snprintf(text, sizeof text, "version: 1\ndestinations: {out: {type: console}}\nrules:\n  a:\n    when: {status: failed}\n    notify: out\nsources:\n  s: %s\n",
+                 cases[k].source);
+        file(b, "main.yaml", text);
+        load(b, false);
+        assert_said(b, cases[k].says);
+    }
+}
+
+/* What no source can see is refused with the reason. */
+static void test_rules_that_no_source_can_see(void **state)
+{
+    static const char webhook[] = "{type: trigger-webhook, secret: \"${file:key}\"}", api[] = "{type: trigger-api, key: \"${file:key}\"}",
+                      list[] = "{type: trigger-api, key: \"${file:key}\", method: list}", push[] = "{type: webhook}";
+    static const char hint[] = " [add a source that sees it: trigger-api with the environment's key, or a webhook that your tasks post to]\n";
+    static const struct { const char *when, *source, *reason; } cases[] = {
+        { "{status: [CRASHED, TIMED_OUT]}", webhook, NULL },
+        { "{status: failed}", webhook, NULL },
+        { "{status: REATTEMPTING}", webhook, "trigger-webhook `s` does not see retries: Trigger.dev's webhook tells of final failures only" },
+        { "{status: REATTEMPTING}", api, NULL },
+        { "{status: REATTEMPTING}", push, NULL },
+        { "{status: success}", webhook, "trigger-webhook `s` does not see that state: Trigger.dev's webhook tells of final failures only" },
+        { "{status: failed, attempt: {gt: 2}}", webhook, "trigger-webhook `s` does not see attempt numbers" },
+        { "{status: failed, metadata.customer: acme}", webhook, "trigger-webhook `s` does not see metadata" },
+        { "{status: failed, any: [{metadata.customer: acme}, {task: x}]}", webhook, NULL },
+        { "{status: failed, not: {metadata.customer: acme}}", webhook, NULL },
+        { "{status: failed, queue: slow}", list, "trigger-api `s` does not see queues" },
+        { "{status: failed, queue: slow}", api, NULL },
+        { "{kind: deployment, status: failed}", webhook, NULL },
+        { "{kind: deployment, status: failed}", api, "trigger-api `s` sees runs only, no deployments or error groups" },
+    };
+    struct bed *b = *state;
+    file(b, "key", "tr_prod_abc\n");
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char text[1000], says[1000] = "";
+        snprintf(text, sizeof text, "version: 1\ndestinations: {out: {type: console}}\nsources: {s: %s}\nrules:\n  a:\n    when: %s\n    notify: out\n",
+                 cases[k].source, cases[k].when);
+        if (cases[k].reason) snprintf(says, sizeof says, "main.yaml:5:3: error: rule `a` can never hit: %s%s", cases[k].reason, hint);
+        file(b, "main.yaml", text);
+        load(b, false);
+        assert_said(b, says);
+    }
 }
 
 static void test_a_file_that_is_not_there(void **state)
@@ -534,7 +615,10 @@ int main(void)
         BED_TEST(test_the_defaults),
         BED_TEST(test_every_mistake_of_every_section),
         BED_TEST(test_settings_one_by_one),
-        BED_TEST(test_an_operator_with_a_pattern_for_a_channel), BED_TEST(test_a_file_that_is_not_there),
+        BED_TEST(test_an_operator_with_a_pattern_for_a_channel),
+        BED_TEST(test_sources_of_trigger_dev),
+        BED_TEST(test_rules_that_no_source_can_see),
+        BED_TEST(test_a_file_that_is_not_there),
         BED_TEST(test_what_is_no_configuration),
         BED_TEST(test_files_are_included_by_glob),
         BED_TEST(test_a_glob_without_a_match),

@@ -193,7 +193,6 @@ static void wrong_types_are_named(void **state)
         { "'error':{'message':7}", "error.message must be text, not a number" },
         { "'error':{'code':[]}", "error.code must be text, not a list" },
         { "'durationMs':'5'", "durationMs must be a number, not text" },
-        { "'durationMs':-5", "durationMs is out of range" },
         { "'costInCents':{}", "costInCents must be a number, not an object" },
         { "'dashboardUrl':5", "dashboardUrl must be text or an object, not a number" },
     };

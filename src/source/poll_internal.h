@@ -1,0 +1,128 @@
+/* poll_internal: one poller's state, for the files of this room. Its thread's, but for what `lock` guards. */
+#ifndef SOURCE_POLL_INTERNAL_H
+#define SOURCE_POLL_INTERNAL_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/vec.h"
+#include "source/api.h"
+#include "source/poller.h"
+#include "source/recall.h"
+
+enum {
+    SUBMIT_RUNS = 500,            /* reports handed over at once */
+    FOLLOW_MOST = 20,             /* long runs that are followed by id instead of widening the window */
+    LATE_MOST = 10000,            /* runs whose details are fetched when there is time */
+    POSITION_EVERY_MS = 30000,    /* how often a position without news is stored */
+    PROBE_EVERY_MS = 3600000      /* how often a server without the query endpoint is asked again */
+};
+
+/* Where a source is. Stored as JSON with what was found up to there. */
+struct position {
+    bool known;
+    enum source_method method;    /* that it was reached by */
+    int64_t start_ms;             /* when the source was first looked through: what ended before is history */
+    int64_t from_ms;              /* query: everything that finished before is told; list: created before, but for `follow` */
+    VEC(struct str) follow;       /* list: ids of active runs created before; in `texts` */
+    struct arena texts;
+};
+struct poll_status { /* copied whole under the lock */
+    bool ok, tried;
+    char trouble[240];            /* why it is not ok */
+    enum source_method method;    /* AUTO = not settled */
+    char why_method[160];
+    struct api_usage usage;
+    int64_t limit, remaining;
+    double per_minute;
+    uint64_t looks, transitions, thin, live_reports;
+    int64_t lag_ms, newest_ms, look_ms, last_ok_ms, failing_since_ms;
+    size_t active, late;
+    bool live, live_ok;
+    char live_trouble[160];
+};
+struct poll {
+    struct pollers *all;
+    struct str name;              /* lives in the config of `settings` */
+    struct config *settings;      /* the generation whose source settings this poller runs by */
+    const struct config_source *source;
+    struct config *rules;         /* the generation whose rules are in force */
+    struct arena demand_arena;
+    struct rule_demand demand;
+    struct rule_scratch scratch;
+    VEC(const struct rule *) detail_rules;  /* that read what the method's rows do not tell */
+    VEC(const struct rule *) attempt_rules; /* that ask for retries */
+    uint32_t tells;               /* RUN_HAS_* that a row of the method would have */
+    struct api api;
+    enum source_method method;    /* in use; AUTO = to be settled */
+    int64_t probe_ms;             /* mono: when to look for the query endpoint again */
+    struct position position;
+    int64_t position_stored_ms;   /* mono */
+    struct recall recall;
+    uint64_t round;
+    size_t page_size;             /* list: shrunk while pages are too large */
+    bool no_tags;                 /* list: the server cannot filter by these */
+    uint32_t refused_states;      /* list: bits by place in its table, of names the server does not know */
+    struct arena arena;           /* of a look */
+    VEC(struct run) found;        /* of a look, to be handed over */
+    size_t found_bytes;
+    VEC(struct run) needy;        /* of a look: found, but rules want their details first */
+    int64_t details_until_ms;     /* mono: until then details are waited for */
+    VEC(struct str) late;         /* ids whose details come when there is time; heap */
+    int64_t server_ms;            /* the server's clock at the start of the look */
+    int64_t newest_ms;            /* event time of the newest thing seen */
+    uint64_t transitions, looks, thin;
+    size_t active;                /* runs that were active and of interest, in the last look */
+    int64_t failing_since_ms;     /* wall; 0 = fine */
+    bool faulted;                 /* the operator has heard */
+
+    pthread_t thread, live_thread;
+    bool started, live_started;
+    struct fetch *live_fetch;
+    pthread_mutex_t lock;         /* what follows */
+    struct config *next_rules, *live_rules;
+    char env[128];                /* slug of the environment, as learned from a row; "" = not yet */
+    VEC(struct str) hints;        /* ids that the live thread wants retrieved; heap */
+    struct poll_status status;
+};
+struct pollers {
+    struct clock *clock;
+    struct poller_sink sink;
+    pthread_mutex_t lock;         /* the list */
+    VEC(struct poll *) polls;
+};
+
+/* poll.c */
+int64_t poll_mono(const struct poll *p);
+int64_t poll_wall(const struct poll *p);
+void poll_say(struct poll *p);    /* copies figures into the status */
+void poll_learn_env(struct poll *p, struct str env);
+/* hand.c: what was found goes to the pipeline. */
+void poll_found(struct poll *p, const struct run *run);      /* kept until poll_hand_over; slices must live in p->arena */
+int poll_hand_over(struct poll *p, bool with_position, struct err *err);
+/* position.c */
+int position_load(struct poll *p, struct err *err);
+struct str position_text(const struct position *at, struct arena *a);
+/* A position reached by queries, taken up by lists, is moved back: what was active then is not known, only what had
+ * finished. The other way round nothing is lost. */
+void position_is_of(struct position *at, enum source_method m);
+void position_follow(struct position *at, struct str id);
+void position_clear_follow(struct position *at);
+void position_fini(struct position *at);
+/* details.c: what the rows of a method do not tell is fetched by id for the runs whose rules read it. */
+void details_prepare(struct poll *p); /* after a change of rules or method */
+bool details_attempts(struct poll *p, const struct run *run); /* does some rule ask how often it was tried? */
+/* Retrieves by id: API_OK with *out filled; missing fields are taken from thin (may be NULL). */
+enum api_outcome details_get(struct poll *p, struct str id, const struct run *thin, struct run *out, struct err *err);
+/* Takes a run that was found: to be handed over at once, or when its details are there. */
+void details_take(struct poll *p, struct run *run);
+/* Fetches the details of those that wait for them, as many as the budget allows in time; the others go without, and
+ * theirs come later. All are then ready to be handed over. -1: interrupted. */
+int details_settle(struct poll *p, struct err *err);
+int details_late(struct poll *p, int64_t until_mono_ms, struct err *err); /* those put off, while there is time */
+void details_fini(struct poll *p);
+/* query.c, list.c: one look. */
+enum api_outcome query_look(struct poll *p, struct err *err);
+enum api_outcome list_look(struct poll *p, struct err *err);
+/* live.c */
+void *live_run(void *poll);
+#endif

@@ -1,0 +1,41 @@
+/* poller: one thread for each source of type trigger-api (and one more where it is `live`), which finds at Trigger.dev's
+ * API every transition that the rules in force can ask for. What it finds goes to the pipeline through the sink, with
+ * the position in the same transaction: after any downtime it goes on where it was. */
+#ifndef SOURCE_POLLER_H
+#define SOURCE_POLLER_H
+#include "base/clock.h"
+#include "config/config.h"
+
+struct poller_batch {
+    struct config *config;             /* the generation that source is of */
+    const struct config_source *source;
+    const struct run *runs;            /* project and env settled; borrowed until the call comes back */
+    size_t run_count;
+    struct str position;               /* to be stored with them; STR_NONE = as it was */
+    size_t bytes;                      /* about how large */
+};
+struct poller_sink { /* called on pollers' threads */
+    void *ctx;
+    /* Hands over and waits until it is durable. -1: it is not (err says why), and may be tried again. */
+    int (*submit)(void *ctx, const struct poller_batch *b, struct err *err);
+    /* The stored position of a source into a: 1 found, 0 none, -1 failed. */
+    int (*position)(void *ctx, struct str source, struct arena *a, struct str *out, struct err *err);
+    /* For the operator: once per topic and hour is the engine's business. */
+    void (*fault)(void *ctx, struct str topic, struct str title, struct str body);
+};
+struct pollers;
+/* Takes a reference on config. Never fails: a source that cannot start says so in its status and tries again. */
+struct pollers *pollers_start(struct config *c, struct clock *clock, const struct poller_sink *sink);
+/* Sources that stayed as they were go on under the new rules; others are stopped and started. */
+void pollers_reload(struct pollers *p, struct config *c);
+void pollers_stop(struct pollers **p);
+/* Members of an open object: method, state, lag, requests ... of a source; nothing for one of another type. Any thread. */
+void pollers_describe(struct pollers *p, struct str source, struct json_writer *w);
+struct poller_figures { /* for metrics */
+    bool ok;
+    uint64_t requests, limited, failed, transitions, looks, thin;
+    int64_t lag_ms, data_age_ms; /* -1 = not known yet */
+    double budget_per_minute;
+};
+bool pollers_figures(struct pollers *p, struct str source, struct poller_figures *out); /* false: no such */
+#endif
