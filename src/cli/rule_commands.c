@@ -177,7 +177,7 @@ static void print_clause(struct json c, int depth)
            STR_ARG(json_str(json_get_c(c, "test"))), STR_ARG(json_text(json_get_c(c, "value"))));
 }
 
-static void print_explained(struct json e, const struct rule *r)
+static void print_explained(struct json e, const struct rule *r, size_t hits)
 {
     char text[TIMEFMT_SIZE];
     bool hit = json_bool(json_get_c(e, "hit"), false);
@@ -186,34 +186,71 @@ static void print_explained(struct json e, const struct rule *r)
     for (struct json c = json_first(clauses); json_kind(c) != JSON_ABSENT; c = json_next(c)) print_clause(c, 0);
     if (!hit) return;
     printf("  key: %.*s\n", STR_ARG(json_text(keys)));
+    if (hits > 1) printf("  hits: %zu\n", hits);
     if (r->condition.kind == RULE_COUNT) {
         struct str span = duration_format(r->condition.window_ms, text);
         printf("  rings at %lld %s in %.*s\n", (long long)r->condition.n, r->condition.of_runs ? "runs" : "hits", STR_ARG(span));
     }
 }
 
-static size_t explain_one(const struct config *c, struct arena *a, struct run *run, bool json, struct json_writer *w)
+/* What one report tells: its own state, and the retries that follow from the attempts it tells. */
+struct told_by {
+    struct transition t[TRANSITIONS_MAX];
+    size_t n, own;
+};
+
+static struct told_by told_by(struct arena *a, struct run *run)
 {
     struct run_known known = { 0 };
-    struct transition t[TRANSITIONS_MAX];
-    struct rule_subject s;
-    size_t hits = 0, n = run_transitions(a, run, &known, moment_of(run), INT64_MAX, 1, t);
-    rule_subject_init(&s, a, run, &t[n - 1], moment_of(run));
-    if (!json) printf("%.*s %.*s, task %.*s, status %.*s\n\n", STR_ARG(run->kind), STR_ARG(run->id), STR_ARG(run->task), STR_ARG(run->spelling));
+    struct told_by told = { .own = 0 };
+    told.n = run_transitions(a, run, &known, moment_of(run), 0, 1, told.t); /* a run of now, as render and test see it */
+    for (size_t k = 0; k < told.n; k++)
+        if (!told.t[k].derived) told.own = k;
+    return told;
+}
+
+static void print_told(const struct run *run, const struct told_by *told)
+{
+    printf("%.*s %.*s, task %.*s, status %.*s\n", STR_ARG(run->kind), STR_ARG(run->id), STR_ARG(run->task), STR_ARG(run->spelling));
+    for (size_t k = 0; k < told->n; k++)
+        if (told->t[k].derived) printf("also REATTEMPTING, attempt %lld: it follows from the attempts told\n", (long long)told->t[k].attempt);
+    printf("\n");
+}
+
+/* The first of what is told that the rule hits, else the report's own state; *hits: how many it hits. */
+static struct rule_subject subject_for(const struct rule *r, struct arena *a, struct run *run, struct told_by *told, size_t *hits)
+{
+    struct rule_subject s, chosen;
+    *hits = 0;
+    rule_subject_init(&chosen, a, run, &told->t[told->own], moment_of(run));
+    for (size_t k = 0; k < told->n; k++) {
+        rule_subject_init(&s, a, run, &told->t[k], moment_of(run));
+        if (!rule_matches(r, &s)) continue;
+        if ((*hits)++ == 0) chosen = s;
+    }
+    return chosen;
+}
+
+static size_t explain_one(const struct config *c, struct arena *a, struct run *run, bool json, struct json_writer *w)
+{
+    struct told_by told = told_by(a, run);
+    size_t hits = 0, n;
+    if (!json) print_told(run, &told);
     for (size_t k = 0; k < c->rules->rule_count; k++) {
         const struct rule *r = c->rules->rules[k];
+        struct rule_subject s = subject_for(r, a, run, &told, &n);
         struct strbuf b;
         struct json_writer one;
         struct json v;
         struct err err;
-        hits += rule_matches(r, &s);
+        hits += n;
         strbuf_init(&b, 4 << 20);
         json_writer_init(&one, &b);
         rule_explain(r, &s, &one);
         if (json)
             json_put_raw(w, strbuf_view(&b));
         else if (json_parse(a, str_dup(a, strbuf_view(&b)), &json_default_limits, &v, NULL, &err) == 0)
-            print_explained(v, r);
+            print_explained(v, r, n);
         strbuf_fini(&b);
     }
     if (!json && hits == 0) printf("\nno rule is hit by this event\n");

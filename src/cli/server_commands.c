@@ -211,7 +211,7 @@ int cli_deliveries(int argc, char **argv)
     const struct arg_option options[] = { CALL_OPTIONS(&c), { "state", 0, "STATE", "pending, retrying, delivered, dead (all)", &state, NULL } };
     rc = args_parse(command_find("deliveries"), options, 4, argc, argv, &operands, 0, 0);
     if (rc >= 0) return rc;
-    rc = call(&c, "GET", state ? str_printf(&a, "/v1/deliveries?limit=100&state=%s", state).p : "/v1/deliveries?limit=100", STR_NONE);
+    rc = call(&c, "GET", state ? str_printf(&a, "/v1/deliveries?limit=100&state=%.*s", STR_ARG(client_encode(&a, str_c(state)))).p : "/v1/deliveries?limit=100", STR_NONE);
     if (rc == EXIT_FINE && !c.json) print_deliveries(&c);
     arena_fini(&a);
     return finish(&c, rc);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/glob.h"
 #include "base/suggest.h"
 #include "config/config_internal.h"
 
@@ -82,9 +83,13 @@ static void suggest_destination(struct loader *l, struct diag *d, struct str nam
 static void read_operator(struct loader *l, const struct yaml_node *top, struct str *out)
 {
     const struct yaml_node *n = yaml_get(top, "operator");
+    const struct notify_destination *to;
     *out = STR_NONE;
     if (!n || !yaml_want_text(n, l->d, out)) return;
-    if (config_destination(l->c, *out) || config_is_cut(l->c)) return;
+    to = config_destination(l->c, *out);
+    if (to && !str_absent(config_channel(to)) && glob_is(config_channel(to)))
+        yaml_error(l->d, n, "the operator needs one channel: `" STR_FMT "` of destination `" STR_FMT "` is a pattern", STR_ARG(config_channel(to)), STR_ARG(*out));
+    if (to || config_is_cut(l->c)) return;
     suggest_destination(l, yaml_error(l->d, n, "operator: there is no destination `" STR_FMT "`", STR_ARG(*out)), *out);
 }
 

@@ -28,6 +28,8 @@ void config_check_observable(struct loader *l);
 /* destinations.c */
 void config_read_tls(struct loader *l, const struct yaml_node *tls, const char *whose, struct str *ca, bool *insecure);
 void config_read_destinations(struct loader *l, const struct yaml_node *destinations);
+/* The destination's own channel, perhaps a pattern; STR_NONE when its type has none. */
+struct str config_channel(const struct notify_destination *d);
 /* For rules: the configured ones, or placeholders for every name that rules use. */
 void config_rule_world(struct loader *l, struct rule_world *w);
 /* A secret or text with references; failures are reported at the node. */

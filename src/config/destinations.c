@@ -92,7 +92,7 @@ void config_read_destinations(struct loader *l, const struct yaml_node *destinat
 }
 
 /* --- what rules may name --------------------------------------------------------------------------------------------- */
-static struct str channel_of(const struct notify_destination *d)
+struct str config_channel(const struct notify_destination *d)
 {
     for (size_t k = 0; k < d->param_count; k++)
         if (str_eq_c(d->params[k].name, "channel")) return secret_reveal(&d->params[k].value);
@@ -158,7 +158,7 @@ void config_rule_world(struct loader *l, struct rule_world *w)
     for (size_t k = 0; k < l->c->destination_count; k++) {
         const struct notify_destination *d = &l->c->destinations[k];
         out[k] = (struct rule_destination){ .name = d->name, .type = d->type, .edits = d->edits, .acks = d->acks,
-                                              .params = d->provider ? notify_provider_settable(d->provider) : NULL, .channel_pattern = channel_of(d) };
+                                              .params = d->provider ? notify_provider_settable(d->provider) : NULL, .channel_pattern = config_channel(d) };
     }
     w->destinations = out;
     w->destination_count = l->c->destination_count;

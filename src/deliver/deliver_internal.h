@@ -122,7 +122,7 @@ struct outcome { enum deliver_outcome what; bool plain, too_old; int64_t delay_m
  * two uniform numbers. Pure. */
 struct outcome outcome_of(const struct deliver_job *j, const struct verdict *v, int64_t now_ms,
                           int64_t not_before_ms, const uint64_t jitter[2]);
-enum breaker_outcome outcome_for_breaker(enum verdict_class c);
+enum breaker_outcome outcome_for_breaker(const struct deliver_job *j, enum verdict_class c);
 /* Gives a job back without a try: not before due, or dead. Frees it. */
 void give_back(struct deliver_core *core, struct job *take_job, struct mono due, struct str why);
 void give_dead(struct deliver_core *core, struct job *take_job, struct str why);

@@ -51,9 +51,12 @@ struct outcome outcome_of(const struct deliver_job *j, const struct verdict *v, 
     return o;
 }
 
-enum breaker_outcome outcome_for_breaker(enum verdict_class c)
+/* A message to a channel of its own, perhaps out of a run's metadata, speaks for that channel: one that does not
+ * exist must not hold up the others. A revoked token shows all the same, by failures in a row. */
+enum breaker_outcome outcome_for_breaker(const struct deliver_job *j, enum verdict_class c)
 {
-    if (c == VERDICT_BAD_CONFIG) return BREAKER_BROKEN;
+    bool own_params = j->params.n > 0 && !str_eq_c(j->params, "{}");
+    if (c == VERDICT_BAD_CONFIG) return own_params ? BREAKER_FAILED : BREAKER_BROKEN;
     return c == VERDICT_RETRY || c == VERDICT_UNCERTAIN ? BREAKER_FAILED : BREAKER_OK;
 }
 
@@ -158,7 +161,7 @@ static void maybe_pause(struct place *p, const struct verdict *v, int64_t delay_
 static enum breaker_change learn(struct exchange *x, const struct verdict *v, struct mono now)
 {
     struct place *p = x->place;
-    enum breaker_outcome o = outcome_for_breaker(v->class);
+    enum breaker_outcome o = outcome_for_breaker(&x->job->j, v->class);
     enum breaker_change change = breaker_record(&p->breaker, o, x->probe, now);
     if (o != BREAKER_OK || v->class == VERDICT_RATE_LIMITED) place_went_badly(p);
     else place_went_well(p);
@@ -202,7 +205,7 @@ void settle(struct deliver_core *core, struct exchange *x, const struct verdict 
     int64_t not_before = 0;
     if (was_sent) land(core, x);
     if (current) change = learn(x, v, now);
-    if (current && p->breaker.state == BREAKER_OPEN && outcome_for_breaker(v->class) != BREAKER_OK)
+    if (current && p->breaker.state == BREAKER_OPEN && outcome_for_breaker(&x->job->j, v->class) != BREAKER_OK)
         not_before = place_return(p, p->breaker.until, now, core->rng).ms - now.ms;
     o = outcome_of(&x->job->j, v, now_ms, not_before, jitter);
     if (current) maybe_pause(p, v, o.delay_ms, now);

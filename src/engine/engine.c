@@ -72,6 +72,7 @@ void engine_free(struct engine **engine)
     vec_free(&e->by_id);
     vec_free(&e->id_slots);
     vec_free(&e->digests);
+    vec_free(&e->over);
     vec_free(&e->heap);
     vec_free(&e->dirty);
     vec_free(&e->dirty_windows);

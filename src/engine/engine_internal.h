@@ -107,6 +107,7 @@ struct digest { /* what did not fit a limit, told as one message */
     struct timer timer;
     uint64_t id;
     struct place *place;
+    char *params;        /* of those it gathers: what goes to one channel is not told in another; NULL = none */
     struct part *part;
     struct str name;     /* of its limit window */
     int64_t per_ms, opened_ms, last_sent_ms;
@@ -116,6 +117,7 @@ struct digest { /* what did not fit a limit, told as one message */
     uint32_t outstanding;
     bool changed, spoke, dirty, ended;
 };
+struct over { uint32_t key_hash; const struct engine_rule *rule; uint64_t incident; };
 struct fault { struct str topic; int64_t last_ms; uint64_t held; bool dirty; };
 
 /* A hash table of pointers whose hash the element keeps; see index.c. */
@@ -145,6 +147,8 @@ struct engine {
     VEC(struct fault *) dirty_faults;
     VEC(struct str) gone_cells;    /* keys to delete; heap */
     size_t detail_bytes;
+    VEC(struct over) over;         /* what the report over_event opened and ended in one: told once */
+    uint64_t over_event;
     VEC(uint64_t) detailed;        /* incidents with a detail in memory, oldest first; for trimming */
     struct rule_scratch scratch, success_scratch;
     struct engine_stats stats;
@@ -240,6 +244,7 @@ void engine_verdict_step(struct step_context *c, const struct engine_input *in);
 bool tell_target(struct step_context *c, struct incident *i, struct place *place, const char *params, enum message_kind kind, struct str reason, int64_t after_ms);
 void tell_told(struct step_context *c, struct incident *i, struct told *t, enum message_kind kind, struct str reason);
 struct str told_lane(struct arena *a, const struct incident *i, const struct told *t);
+bool same_params(const char *a, const char *b);
 char *target_params(struct step_context *c, struct incident *i, const struct rule_target *t);
 void note(struct step_context *c, uint64_t incident, const char *what, struct str body);
 struct str note_text(struct step_context *c, const char *name, struct str value);

@@ -32,13 +32,13 @@ static void join(struct step_context *c, struct incident *i, const struct hit *h
 {
     incident_add_run(c->e, i, h->subject->run->id);
     i->hits++;
-    i->successes = 0;
+    if (!h->in->u.event.since_succeeded) i->successes = 0;
     i->last_hit_ms = c->now_ms;
     take_details(c, i, h);
     incident_touch(c->e, i);
 }
 
-static void note_hit(struct step_context *c, const struct incident *i, const struct hit *h)
+static void note_hit(struct step_context *c, uint64_t incident, const struct hit *h)
 {
     struct json_draft d;
     struct json_writer *w = json_draft_begin(&d, CONTENT_CEILING);
@@ -52,7 +52,7 @@ static void note_hit(struct step_context *c, const struct incident *i, const str
     json_field_str(w, "event", id_format("evt", h->in->u.event.event_id, id));
     if (h->fuller) json_field_bool(w, "fuller", true);
     json_object_end(w);
-    note(c, i->id, "hit", json_draft_end(&d, c->out->arena));
+    note(c, incident, "hit", json_draft_end(&d, c->out->arena));
 }
 
 void incident_arm_clears(struct step_context *c, struct incident *i)
@@ -98,13 +98,15 @@ static struct incident *incident_of(struct step_context *c, struct hit *h, struc
     return i;
 }
 
-/* A condition that cleared must hold again; a success is undone by any hit. */
-static bool relapses(struct step_context *c, const struct incident *i)
+/* A condition that cleared must hold again; a success is undone by any hit but a late one of a run that has
+ * succeeded since: nothing would ever follow that could resolve it, and it would escalate. */
+static bool relapses(struct step_context *c, const struct incident *i, const struct hit *h)
 {
     struct window *w = window_find(c->e, i->rule, i->part, i->key);
     int64_t clears_ms;
     if (!incident_lingers(i)) return false;
-    return i->criterion != BY_CLEARING || (w && window_holds(w, c->now_ms, &clears_ms));
+    if (i->criterion != BY_CLEARING) return !h->in->u.event.since_succeeded;
+    return w && window_holds(w, c->now_ms, &clears_ms);
 }
 
 /* A late hit of a run that is known to have succeeded since, and nobody else's trouble. */
@@ -115,8 +117,30 @@ static bool is_over(const struct hit *h, const struct incident *i)
 
 static void open_hit(struct step_context *c, const struct hit *h, struct incident *i)
 {
-    if (is_over(h, i)) incident_open_over(c, i, STR("the run has succeeded since"));
-    else incident_open(c, i);
+    struct engine *e = c->e;
+    if (!is_over(h, i)) {
+        incident_open(c, i);
+        return;
+    }
+    if (e->over_event != h->in->u.event.event_id) vec_clear(&e->over);
+    e->over_event = h->in->u.event.event_id;
+    *vec_push(&e->over) = (struct over){ i->key_hash, i->rule, i->id };
+    incident_open_over(c, i, STR("the run has succeeded since"));
+}
+
+/* The report of a success may tell of several retries: they are over together, in one incident and one message.
+ * Only what this very report ended is remembered, so that nothing depends on what happened before a restart. */
+static bool over_already(struct step_context *c, const struct hit *h, const struct part *p, struct str key)
+{
+    const struct engine *e = c->e;
+    uint32_t hash = key_hash(h->rule, p, key);
+    if (!h->in->u.event.since_succeeded || e->over_event != h->in->u.event.event_id) return false;
+    for (size_t k = 0; k < e->over.n; k++) {
+        if (e->over.v[k].rule != h->rule || e->over.v[k].key_hash != hash) continue;
+        note_hit(c, e->over.v[k].incident, h);
+        return true;
+    }
+    return false;
 }
 
 /* One incident for what is over a bound. It is nobody's in particular: no single success ends it. */
@@ -156,14 +180,15 @@ static void hit_key(struct step_context *c, struct hit *h, struct part *p, struc
         refresh(c, h, incident_find(c->e, h->rule, p, key->key));
         return;
     }
+    if (over_already(c, h, p, key->key)) return;
     there = find(c, h, p, key);
     i = incident_of(c, h, p, key, there);
     if (!i) return;
     join(c, i, h);
-    note_hit(c, i, h);
+    note_hit(c, i->id, h);
     incident_arm_quiet(i);
     incident_arm_clears(c, i);
-    if (relapses(c, i)) incident_relapse(c, i);
+    if (relapses(c, i, h)) incident_relapse(c, i);
     if (i->state == INCIDENT_PENDING) {
         if ((int64_t)i->run_count >= h->rule->now->at_least) open_hit(c, h, i);
     } else if (there) {
@@ -243,25 +268,29 @@ static void all_hits(struct step_context *c, const struct engine_input *in, stru
 }
 
 /* --- successes ----------------------------------------------------------------------------------------------- */
+/* Where an incident follows its run, there is one success at most: a run succeeds once. */
 static int64_t successes_wanted(const struct rule *r)
 {
     for (size_t k = 0; k < r->resolve_count; k++)
-        if (r->resolve[k].kind == RULE_SUCCESS) return r->resolve[k].successes;
+        if (r->resolve[k].kind == RULE_SUCCESS) return r->by_run ? 1 : r->resolve[k].successes;
     return 0;
 }
 
-/* A deployment does not say when it began; its end stands for it. */
-static int64_t began_ms(const struct rule_subject *s)
+/* What was made after a moment started after it, too: a thin report may tell no more. A deployment does not say when it
+ * began; its end stands for it. */
+static bool started_after(const struct rule_subject *s, int64_t ms)
 {
-    if (s->run->started_ms == RUN_TIME_NONE && str_eq_c(s->run->kind, "deployment")) return s->transition->event_ms;
-    return s->run->started_ms;
+    const struct run *r = s->run;
+    int64_t at = r->started_ms != RUN_TIME_NONE ? r->started_ms : r->created_ms;
+    if (r->started_ms == RUN_TIME_NONE && str_eq_c(r->kind, "deployment")) at = s->transition->event_ms;
+    return at != RUN_TIME_NONE && at > ms;
 }
 
 static void success_for(struct step_context *c, struct incident *i, const struct rule_subject *s)
 {
     int64_t wanted = successes_wanted(i->rule->now);
     bool own = incident_has_run(i, s->run->id);
-    bool after = began_ms(s) != RUN_TIME_NONE && began_ms(s) > i->last_event_ms;
+    bool after = started_after(s, i->last_event_ms);
     if (wanted == 0 || i->ended || !(own || after)) return;
     /* The own run of an old hit says nothing about a newer hit of another run. */
     if (own && !after && s->transition->event_ms < i->last_event_ms) return;
@@ -276,12 +305,11 @@ static void success_for(struct step_context *c, struct incident *i, const struct
 static void run_ended(struct step_context *c, struct incident *i, const struct rule_subject *s)
 {
     struct str name = str_c(run_state_name(s->transition->state));
-    if (i->ended) return;
+    if (i->ended || i->last_state == (uint8_t)s->transition->state) return; /* it was the hit itself */
     if (s->transition->state == RUN_CANCELED) {
         incident_resolve(c, i, STR("the run was canceled"));
         return;
     }
-    if (i->last_state == (uint8_t)s->transition->state) return; /* it was the hit itself */
     i->last_state = (uint8_t)s->transition->state;
     incident_arm_quiet(i);
     i->due[DUE_REPEAT] = ENGINE_NEVER;

@@ -143,7 +143,9 @@ static void repeat_due(struct step_context *c, struct incident *i)
 
 static void step_due(struct step_context *c, struct incident *i)
 {
-    struct step *s = &i->steps[i->step_next++];
+    struct step *s;
+    if (!i->steps || i->step_next >= i->step_count) return; /* due only when there is one: for whoever reads this alone */
+    s = &i->steps[i->step_next++];
     note(c, i->id, "escalated", note_text(c, "destination", s->place->name));
     tell_target(c, i, s->place, s->params, MESSAGE_ESCALATION, ended_as(c, i), s->after_ms);
 }

@@ -50,19 +50,21 @@ struct digest *digest_by_id(struct engine *e, uint64_t id)
     return NULL;
 }
 
-/* The digest that still gathers for this limit window. */
-static struct digest *gathering(struct step_context *c, struct incident *i, struct place *place)
+/* The digest that still gathers for this limit window and these parameters. */
+static struct digest *gathering(struct step_context *c, struct incident *i, const struct told *t)
 {
+    struct place *place = t->place;
     struct str name = limit_name(c, i, place);
     struct digest *d;
     for (size_t k = c->e->digests.n; k-- > 0;) {
         d = c->e->digests.v[k];
-        if (d->open > 0 && d->place == place && str_eq(d->name, name)) return d;
+        if (d->open > 0 && d->place == place && same_params(d->params, t->params) && str_eq(d->name, name)) return d;
     }
     d = xcalloc(1, sizeof *d);
     d->id = id_next(&c->e->ids, c->now_ms);
     d->timer = (struct timer){ ENGINE_NEVER, d->id, 0, TIMER_DIGEST };
     d->place = place;
+    d->params = t->params ? xstrdup(t->params) : NULL;
     d->part = i->part;
     d->name = str_dup(&c->e->names, name);
     d->per_ms = i->rule->now->limit.per_ms;
@@ -78,7 +80,7 @@ static void say_as(struct step_context *c, struct digest *d, enum message_kind k
     struct engine_message m = {
         .message = id_next(&c->e->ids, c->now_ms),
         .destination = d->place->name,
-        .params = STR_NONE,
+        .params = d->params ? str_dup(c->out->arena, str_c(d->params)) : STR_NONE,
         .lane = str_dup(c->out->arena, id_format("dig", d->id, id)),
         .kind = kind,
     };
@@ -118,7 +120,7 @@ void digest_add(struct step_context *c, struct incident *i, struct told *t)
     struct digest *d;
     c->e->stats.limited++;
     if (t->flags & TOLD_DIGEST) return; /* an escalation of one that is in it already */
-    d = gathering(c, i, t->place);
+    d = gathering(c, i, t);
     t->flags |= TOLD_DIGEST;
     t->digest = d->id;
     d->total++;
@@ -181,5 +183,6 @@ void digest_free(struct engine *e, struct digest *d)
     timer_drop(e, &d->timer);
     for (size_t k = 0; k < d->titles.n; k++) free((char *)(uintptr_t)d->titles.v[k].p);
     vec_free(&d->titles);
+    free(d->params);
     free(d);
 }

@@ -128,6 +128,7 @@ static void write_digest(const void *thing, struct json_writer *w)
     const struct digest *d = thing;
     json_object_begin(w);
     json_field_str(w, "place", d->place->name);
+    json_field_opt(w, "params", str_c(d->params));
     json_field_str(w, "project", d->part->project);
     json_field_str(w, "env", d->part->env);
     json_field_str(w, "name", d->name);
@@ -389,6 +390,7 @@ static void restore_digest(struct engine *e, uint64_t id, struct json o)
     d->id = id;
     d->timer = (struct timer){ ENGINE_NEVER, id, 0, TIMER_DIGEST };
     d->place = place_get(e, json_str(json_get_c(o, "place")));
+    d->params = text_or_null(json_get_c(o, "params"));
     d->part = part_get(e, json_str(json_get_c(o, "project")), json_str(json_get_c(o, "env")));
     d->name = str_dup(&e->names, json_str(json_get_c(o, "name")));
     d->per_ms = i64_or(json_get_c(o, "per"), 60000);

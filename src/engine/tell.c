@@ -127,7 +127,7 @@ void tell_told(struct step_context *c, struct incident *i, struct told *t, enum 
     say_told(c, i, t, &say);
 }
 
-static bool same_params(const char *a, const char *b)
+bool same_params(const char *a, const char *b)
 {
     if (!a || !b) return a == b;
     return strcmp(a, b) == 0;

@@ -146,7 +146,7 @@ static int evaluate(struct pipeline *p, const struct pipeline_request *r, const 
     in.u.event.transition = t;
     in.u.event.event_id = report->event_id;
     in.u.event.dashboard = r->source ? r->source->dashboard : STR_NONE;
-    in.u.event.since_succeeded = run_succeeded_after(known, t->event_ms);
+    in.u.event.since_succeeded = run_succeeded_since(known, t);
     return engine_step(p->engine, &in, &p->out, err);
 }
 

@@ -274,7 +274,7 @@ static void run_case(struct test_case *t, const struct yaml_node *n)
         if (e.has_at && e.at_ms > t->end_ms) t->end_ms = e.at_ms;
         if (e.has_until && e.until_ms > t->end_ms) t->end_ms = e.until_ms;
     }
-    if (!ok) strbuf_c(&t->failure, "  the test itself has mistakes, see above\n");
+    if (!ok) strbuf_c(&t->failure, "  the test itself has mistakes: the errors name their lines\n");
     if (ok && play(t))
         for (size_t k = 0; k < wanted.n; k++) judge(t, &wanted.v[k]);
     if (ok && t->failure.n) show_timeline(t);

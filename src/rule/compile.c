@@ -223,6 +223,7 @@ struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, str
     built_in(&c);
     compile_files(&c);
     if (d->errors == errors) {
+        overlaps_check(&c);
         rules_take(&c);
     } else {
         ruleset_fini(c.rs);

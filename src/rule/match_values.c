@@ -24,6 +24,37 @@ static bool scalar_ok(struct compile *c, const struct yaml_node *n)
     return false;
 }
 
+/* --- what was meant otherwise ----------------------------------------------------------------------------- */
+/* `>= 3` as the map that compares, "{gte: 3}"; STR_NONE when the text is no comparison. */
+static struct str comparison(struct compile *c, struct str text)
+{
+    bool or_equal = text.n > 1 && text.p[1] == '=';
+    struct str of = str_trim(str_sub(text, or_equal ? 2 : 1, text.n));
+    if (text.n == 0 || (text.p[0] != '>' && text.p[0] != '<') || of.n == 0 || of.p[0] < '0' || of.p[0] > '9') return STR_NONE;
+    return str_printf(c->d->arena, "{%s%s: " STR_FMT "}", text.p[0] == '>' ? "gt" : "lt", or_equal ? "e" : "", STR_ARG(of));
+}
+
+static bool is_list(const struct yaml_node *n)
+{
+    return n->plain && str_find_str(n->text, STR(", ")) < n->text.n;
+}
+
+static struct str as_list(struct compile *c, const struct yaml_node *n)
+{
+    return str_printf(c->d->arena, "several are a list: [" STR_FMT "]", STR_ARG(n->text));
+}
+
+static void text_meant(struct compile *c, const struct yaml_node *n, enum field_shape shape)
+{
+    struct str map = shape == SHAPE_JSON ? comparison(c, n->text) : STR_NONE;
+    if (is_list(n))
+        yaml_warning(c->d, n, "`" STR_FMT "` is one text with a comma in it", STR_ARG(n->text))->hint =
+            str_printf(c->d->arena, STR_FMT "; one text is put in quotes", STR_ARG(as_list(c, n)));
+    if (!str_absent(map))
+        yaml_warning(c->d, n, "`" STR_FMT "` is a text and compares nothing", STR_ARG(n->text))->hint =
+            str_printf(c->d->arena, "write " STR_FMT, STR_ARG(map));
+}
+
 /* --- states -------------------------------------------------------------------------------------------- */
 /* Adds every known state of which the name or some spelling fits; does any? */
 static bool add_fitting(struct match *m, const struct match_value *v)
@@ -67,7 +98,8 @@ static bool state_wrong(struct compile *c, const struct yaml_node *n)
     struct str hint = nearest_state(n->text, true), capitals = upper(c, n->text);
     struct diag *d = yaml_error(c->d, n, "no class of states is called `" STR_FMT "`; states are in capitals",
                                 STR_ARG(n->text));
-    compile_nearest(d, c, run_state_parse(capitals) != RUN_UNKNOWN ? capitals : hint);
+    if (is_list(n)) d->hint = as_list(c, n);
+    else compile_nearest(d, c, run_state_parse(capitals) != RUN_UNKNOWN ? capitals : hint);
     return false;
 }
 
@@ -75,7 +107,8 @@ static void state_unknown(struct compile *c, const struct yaml_node *n)
 {
     struct diag *d = yaml_warning(
         c->d, n, "no known state is called `" STR_FMT "`; it is matched by its exact text", STR_ARG(n->text));
-    compile_nearest(d, c, nearest_state(n->text, false));
+    if (is_list(n)) d->hint = as_list(c, n);
+    else compile_nearest(d, c, nearest_state(n->text, false));
 }
 
 static bool state_value(struct compile *c, const struct yaml_node *n, struct match *m, bool globs)
@@ -140,6 +173,12 @@ static bool number_value(struct compile *c, const struct yaml_node *n, struct ma
 {
     double number;
     int64_t whole;
+    struct str map = comparison(c, n->text);
+    if (!str_absent(map)) {
+        yaml_error(c->d, n, "a comparison is a map, got `" STR_FMT "`", STR_ARG(n->text))->hint =
+            str_printf(c->d->arena, "write " STR_FMT, STR_ARG(map));
+        return false;
+    }
     if (m->field.id == RULE_ATTEMPT) {
         if (!yaml_want_i64(n, c->d, 0, INT32_MAX, &whole)) return false;
         number = (double)whole;
@@ -159,8 +198,10 @@ struct values { struct match *m; bool globs; };
 static bool value_parse(struct compile *c, const struct yaml_node *n, void *ctx)
 {
     struct values *v = ctx;
+    enum field_shape shape = rule_field_shape(v->m->field.id);
     if (!scalar_ok(c, n)) return false;
-    switch (rule_field_shape(v->m->field.id)) {
+    if (shape == SHAPE_TEXT || shape == SHAPE_LIST || shape == SHAPE_JSON) text_meant(c, n, shape);
+    switch (shape) {
     case SHAPE_STATUS: return state_value(c, n, v->m, v->globs);
     case SHAPE_TEXT:
     case SHAPE_LIST: return text_value(c, n, v->m, v->globs);

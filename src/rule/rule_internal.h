@@ -140,6 +140,9 @@ bool defaults_parse(struct compile *c, const struct yaml_node *n);
 void rule_parse(struct compile *c, const struct yaml_node *n);
 void rule_finish(struct compile *c, struct rule *r); /* derived members: population, reads, shape, filters */
 
+/* Warns of rules whose hits are all another's, at the same destination (overlap.c). */
+void overlaps_check(struct compile *c);
+
 /* --- the candidate index (index.c, index_build.c) ------------------------------------------------------ */
 enum index_key_kind { INDEX_LITERAL, INDEX_PREFIX, INDEX_NUMBER, INDEX_STATE, INDEX_ALWAYS };
 struct posting { uint32_t rule, states; };

@@ -108,6 +108,17 @@ static void clears_check(struct compile *c, const struct yaml_node *n, const str
             yaml_warning(c->d, n, "`clears` only makes sense with `count`: without it, it never holds");
 }
 
+/* One run has one incident: no second run will ever join it. */
+static void opens_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
+{
+    const struct yaml_node *count = yaml_get(n, "count"), *at_least = yaml_get(n, "at_least");
+    if (!r->by_run) return;
+    if (r->condition.kind == RULE_COUNT && r->condition.of_runs && r->condition.n > 1)
+        yaml_warning(c->d, count, "this never rings: with `run` in `by` an incident has one run")->hint = STR("count hits (`5 in 5m`), or leave `run` out of `by`");
+    if (r->at_least > 1)
+        yaml_warning(c->d, at_least ? at_least : n, "this never rings: with `run` in `by` an incident has one run")->hint = STR("leave out `at_least`, or `run` in `by`");
+}
+
 static void needed_check(struct compile *c, const struct yaml_node *n, const struct rule_draft *draft)
 {
     if (!draft->when && !yaml_get(n, "when"))
@@ -159,5 +170,6 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     if (!own || c->d->errors > errors || !draft.enabled) return;
     r->when = when_of(c, own);
     rule_finish(c, r);
+    opens_check(c, n, r);
     *vec_push(&c->rules) = r;
 }

@@ -83,6 +83,18 @@ static bool target_map(struct compile *c, const struct yaml_node *n, struct rule
     return ok;
 }
 
+/* A pattern is no channel: somebody has to name one that fits. */
+static bool channel_named(struct compile *c, const struct yaml_node *n, const struct rule_target *t)
+{
+    const struct rule_destination *d = &c->rs->destinations[t->destination];
+    if (str_absent(d->channel_pattern) || !glob_is(d->channel_pattern)) return true;
+    for (size_t i = 0; i < t->param_count; i++)
+        if (str_eq_c(t->params[i].name, "channel")) return true;
+    yaml_error(c->d, n, "destination `" STR_FMT "` has the channels `" STR_FMT "`, and none is named here", STR_ARG(d->name), STR_ARG(d->channel_pattern))
+        ->hint = str_printf(c->d->arena, "write {to: " STR_FMT ", channel: ...} with one that fits", STR_ARG(d->name));
+    return false;
+}
+
 static bool target_same(const struct rule_target *a, const struct rule_target *b)
 {
     return a->destination == b->destination && a->param_count == 0 && b->param_count == 0;
@@ -92,7 +104,7 @@ static bool target_item(struct compile *c, const struct yaml_node *n, void *ctx)
 {
     struct rule_targets *to = ctx;
     struct rule_target *t = &to->v[to->n];
-    if (n->kind == YAML_MAP ? !target_map(c, n, t) : !destination_find(c, n, t)) {
+    if ((n->kind == YAML_MAP ? !target_map(c, n, t) : !destination_find(c, n, t)) || !channel_named(c, n, t)) {
         *t = (struct rule_target){ 0 };
         return false;
     }

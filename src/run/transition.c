@@ -313,9 +313,10 @@ size_t run_transitions(struct arena *a, struct run *report, struct run_known *kn
     return j.n;
 }
 
-bool run_succeeded_after(const struct run_known *k, int64_t event_ms)
+bool run_succeeded_since(const struct run_known *k, const struct transition *t)
 {
+    if (is_final(t->state)) return false;
     for (size_t i = 0; i < k->seen_count; i++)
-        if (k->seen[i].state == RUN_COMPLETED && k->seen[i].event_ms > event_ms) return true;
+        if (k->seen[i].state == RUN_COMPLETED && k->seen[i].event_ms >= t->event_ms) return true;
     return false;
 }

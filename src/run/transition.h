@@ -55,8 +55,8 @@ enum { TRANSITIONS_MAX = 64 }; /* of one report; of more new attempts than fit t
  * first. event_id is recorded with new transitions. */
 size_t run_transitions(struct arena *a, struct run *report, struct run_known *known, int64_t arrival_ms,
                        int64_t source_start_ms, uint64_t event_id, struct transition out[TRANSITIONS_MAX]);
-/* Is the run known to have completed after event_ms? Then a failure of that time, told late, is over. */
-bool run_succeeded_after(const struct run_known *known, int64_t event_ms);
+/* Is the run known to have completed since t? Then a retry told late, or in the report of the success itself, is over. */
+bool run_succeeded_since(const struct run_known *known, const struct transition *t);
 
 /* Compact JSON, as kept in the store's run row; known_restore(known_write(k)) == k. */
 void run_known_write(const struct run_known *k, struct json_writer *w);

@@ -54,6 +54,14 @@ struct str trap_meant(struct str text, size_t at)
     return str_trim(str_sub(text, at, i - at));
 }
 
+/* What follows the signs of `> 5m`, `>=3`: a number or a time to compare with. Empty when it is no comparison. */
+static struct str compared(struct str value)
+{
+    struct str of = str_trim(str_sub(value, value.n > 1 && value.p[1] == '=' ? 2 : 1, value.n));
+    bool number = value.n && value.p[0] == '>' && of.n && of.p[0] >= '0' && of.p[0] <= '9';
+    return number ? of : STR("");
+}
+
 void trap_report(struct diags *d, const char *file, struct str text, size_t at, uint32_t line, uint32_t col)
 {
     const struct trap *trap = find(text.p[at]);
@@ -63,5 +71,8 @@ void trap_report(struct diags *d, const char *file, struct str text, size_t at, 
                                  trap ? trap->taken_for : "something else");
     char quote = memchr(value.p, '"', value.n) || memchr(value.p, '\\', value.n) ? '\'' : '"';
     item->width = (uint32_t)utf8_chars(value);
+    struct str of = compared(value);
     item->hint = str_printf(d->arena, "put it in quotes: %c%s%c", quote, yaml_shown(d->arena, value), quote);
+    if (of.n) /* in quotes it is a text */
+        item->hint = str_printf(d->arena, STR_FMT "; to compare, write {%s: %s}", STR_ARG(item->hint), value.p[1] == '=' ? "gte" : "gt", yaml_shown(d->arena, of));
 }

@@ -123,6 +123,18 @@ def test_explain(runbell, fakes, slack_hook):
     assert runbell.run("explain", "--event", "-", stdin="{").returncode == WRONG
 
 
+def test_explain_tells_of_retries_that_follow_from_the_attempts(runbell, fakes, slack_hook):
+    """As the server and render do: current Trigger.dev never reports REATTEMPTING."""
+    rules = {"storm": {"when": {"status": "REATTEMPTING"}, "by": "run", "notify": "out"}}
+    runbell.configure(rules=rules, destinations={"out": slack_hook})
+    path = ROOT / "tests" / "fixtures" / "trigger-dev" / "retrieve-run-retrying-executing.json"
+    text = ok(runbell.run("explain", "--event", path))
+    assert "storm: HIT" in text and "also REATTEMPTING, attempt 2" in text
+    (one,) = as_json(runbell.run("explain", "--json", "--event", path))
+    assert one["hit"] and one["clauses"][0]["value"] == "REATTEMPTING"
+    assert "attempt 2" in ok(runbell.run("render", "storm", "--event", path)), "render agrees"
+
+
 def test_render(runbell, fakes, slack_hook):
     runbell.configure(rules=RULES, destinations={"out": slack_hook, "hooked": hook(fakes)})
     text = ok(runbell.run("render", "crashed", "--event", event(runbell)))
@@ -237,7 +249,8 @@ def test_deliveries_and_retry(server, fakes):
     assert "will be sent again" in ok(server.run("retry", dead["id"]))
     wait_for(lambda: fakes.taken("/services/"), "the message")
     wait_for(lambda: not server.deliveries("&state=dead"), "the ledger")
-    assert server.run("deliveries", "--state", "lost").returncode == WRONG
+    for wrong in ("lost", "not a state", "dead&limit=1"):
+        assert server.run("deliveries", "--state", wrong).returncode == WRONG
 
 
 def test_send(server, fakes):

@@ -152,6 +152,17 @@ def test_channel_from_metadata(runbell, fakes, slack_bot):
     assert sorted(one.body["channel"] for one in fakes.posts()) == ["#cust-acme", "#cust-acme", "#cust-globex"]
 
 
+def test_one_missing_channel_holds_up_no_other(runbell, fakes, slack_bot):
+    rules = {"r": {"when": {"status": "CRASHED"}, "by": "run", "notify": {"to": "out", "channel": "#cust-{{metadata.customer}}"}}}
+    runbell.start(rules=rules, destinations={"out": {**slack_bot, "channel": "#cust-*"}})
+    fakes.fault("/api/chat.postMessage", status=200, body=b'{"ok":false,"error":"channel_not_found"}', times=1)
+    runbell.accept(a_run("run_1", metadata={"customer": "nobody"}))
+    wait_for(lambda: runbell.deliveries("&state=retrying") or fakes.posts(), "the refusal")
+    assert state_of(runbell, "out")["state"] == "ok" and runbell.status()["deliveries"]["breakers_open"] == 0
+    runbell.accept(a_run("run_2", metadata={"customer": "acme"}))
+    wait_for(lambda: "#cust-acme" in fakes.channels, "the other customer's message")
+
+
 # --- PagerDuty --------------------------------------------------------------------------------------------------------
 def test_pagerduty_lifecycle(runbell, fakes, pager):
     """Trigger, acknowledge, resolve under one key; the next incident of the same task has another."""

@@ -178,6 +178,19 @@ def test_late_hits_of_one_run_that_has_since_succeeded(runbell, fakes):
     assert [one["state"] for one in told] == ["resolved"]
 
 
+def test_retries_told_with_their_success(runbell, fakes):
+    """The only report of a run is its success, with four attempts: each rule says in one message that it is over."""
+    rules = {"any": {"when": {"status": "REATTEMPTING"}, "notify": "out"},
+             "storm": {"when": {"status": "REATTEMPTING"}, "count": "3 in 10m", "by": "run", "notify": "out"}}
+    runbell.start(rules=rules, destinations={"out": hook(fakes)})
+    runbell.accept(a_run("run_1", "COMPLETED", createdAt=now(1), updatedAt=now(5), finishedAt=now(5), attemptCount=4))
+    attempts = [{"id": f"a{k}", "status": "FAILED", "startedAt": now(2 + k / 10), "completedAt": now(2 + k / 10)} for k in range(4)]
+    runbell.accept(a_run("run_2", "COMPLETED", task="other", createdAt=now(1), startedAt=now(2), updatedAt=now(5), finishedAt=now(5), attempts=attempts))
+    wait_for(lambda: len(fakes.taken("/hook/a")) >= 4 and runbell.status()["deliveries"]["undelivered"] == 0, "both runs' messages")
+    told = [(one.body["data"]["run"], one.body["data"]["rule"], one.body["data"]["state"]) for one in fakes.taken("/hook/a")]
+    assert sorted(told) == [(run, rule, "resolved") for run in ("run_1", "run_2") for rule in ("any", "storm")]
+
+
 def test_ignore_older(runbell):
     runbell.start(sources={"push": {"type": "webhook", "token": runbell.token, "ignore_older": "1h"}}, rules=ALL_FAILURES)
     assert runbell.accept(seed_run("crashed"))["accepted"] == 1

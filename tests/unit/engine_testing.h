@@ -22,7 +22,7 @@ struct said {
     int64_t at_ms;
     uint64_t incident, delivery;
     enum message_kind kind;
-    struct str destination, lane, content;
+    struct str destination, lane, content, params;
 };
 struct bench {
     struct arena a;
@@ -35,7 +35,7 @@ struct bench {
     bool trim_always;   /* details are paged out after every step */
     bool lazy;          /* nothing but messages is taken down, and rows only now and then: for storms */
     struct engine_limits limits;
-    size_t paged_in, steps;
+    size_t paged_in, steps, events;
     VEC(struct said) said;
     VEC(struct engine_note) notes;
     VEC(struct engine_incident_row) rows;
@@ -168,7 +168,7 @@ UNUSED void take(struct bench *b, struct engine_output *out)
 {
     for (size_t k = 0; k < out->messages.n; k++) {
         const struct engine_message *m = &out->messages.v[k];
-        *vec_push(&b->said) = (struct said){ b->now_ms, m->incident, m->delivery, m->kind, str_dup(&b->a, m->destination), m->lane, m->content };
+        *vec_push(&b->said) = (struct said){ b->now_ms, m->incident, m->delivery, m->kind, str_dup(&b->a, m->destination), m->lane, m->content, m->params };
         strbuf_printf(&b->transcript, "%lld " STR_FMT " " STR_FMT "\n", (long long)b->now_ms, STR_ARG(m->destination), STR_ARG(m->content));
     }
     for (size_t k = 0; k < out->notes.n && !b->lazy; k++) {
@@ -217,6 +217,8 @@ struct report {
     const char *tags[4];
     uint32_t gained;  /* not 0: a fuller report */
     bool since_succeeded;
+    int64_t created_ms;
+    uint64_t event;   /* 0 = one of its own */
 };
 
 UNUSED void report(struct bench *b, struct report r)
@@ -238,6 +240,7 @@ UNUSED void report(struct bench *b, struct report r)
     run.attempt = r.attempt;
     run.updated_ms = b->now_ms;
     run.started_ms = r.started_ms ? start_ms + r.started_ms : RUN_TIME_NONE;
+    run.created_ms = r.created_ms ? start_ms + r.created_ms : RUN_TIME_NONE;
     run.error.message = str_c(r.error);
     run.present = RUN_HAS_TASK | RUN_HAS_STATE | (r.error ? RUN_HAS_ERROR : 0) | (r.metadata ? RUN_HAS_METADATA : 0) | (r.tags[0] ? RUN_HAS_TAGS : 0);
     if (r.metadata) assert_int_equal(json_parse(&b->a, str_c(r.metadata), &json_default_limits, &run.metadata, NULL, &err), 0);
@@ -251,7 +254,7 @@ UNUSED void report(struct bench *b, struct report r)
         t.gained = r.gained;
     }
     in.u.event.since_succeeded = r.since_succeeded;
-    in.u.event.event_id = 7;
+    in.u.event.event_id = r.event ? r.event : 1000 + b->events++;
     step(b, &in);
 }
 

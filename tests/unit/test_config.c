@@ -320,6 +320,16 @@ static void test_settings_one_by_one(void **state)
     }
 }
 
+/* What it hears belongs to no run: nobody would name its channel. */
+static void test_an_operator_with_a_pattern_for_a_channel(void **state)
+{
+    struct bed *b = *state;
+    setenv("RUNBELL_TEST_TOKEN", "sesame", 1);
+    file(b, "main.yaml", "version: 1\ndestinations: {many: {type: slack, token: \"${env:RUNBELL_TEST_TOKEN}\", channel: \"#c-*\"}}\noperator: many\n");
+    assert_null(load(b, false));
+    assert_said(b, "main.yaml:3:11: error: the operator needs one channel: `#c-*` of destination `many` is a pattern\n");
+}
+
 /* Each: a source and what is said of it. */
 static void test_sources_of_trigger_dev(void **state)
 {
@@ -435,10 +445,10 @@ static void test_files_are_included_by_glob(void **state)
 {
     struct bed *b = *state;
     folder(b, "rules");
-    file(b, "rules/a.yaml", "version: 1\nrules:\n  " RULE("from-a") "tests: []\n");
-    file(b, "rules/b.yaml", "version: 1\nrules:\n  " RULE("from-b"));
+    file(b, "rules/a.yaml", "version: 1\nrules:\n  from-a: {when: {task: a}, notify: out}\ntests: []\n");
+    file(b, "rules/b.yaml", "version: 1\nrules:\n  from-b: {when: {task: b}, notify: out}\n");
     file(b, "rules/c.txt", "not looked at");
-    file(b, "main.yaml", HEAD "include: [rules/*.yaml, \"*.yaml\", rules/a.yaml]\nrules:\n  " RULE("own") "tests: []\n"); /* each once */
+    file(b, "main.yaml", HEAD "include: [rules/*.yaml, \"*.yaml\", rules/a.yaml]\nrules:\n  own: {when: {task: c}, notify: out}\ntests: []\n"); /* each once */
     load(b, false);
     assert_said(b, "");
     assert_int_equal(b->c->file_count, 3);
@@ -623,6 +633,7 @@ int main(void)
         BED_TEST(test_the_defaults),
         BED_TEST(test_every_mistake_of_every_section),
         BED_TEST(test_settings_one_by_one),
+        BED_TEST(test_an_operator_with_a_pattern_for_a_channel),
         BED_TEST(test_sources_of_trigger_dev),
         BED_TEST(test_rules_that_no_source_can_see),
         BED_TEST(test_a_file_that_is_not_there),

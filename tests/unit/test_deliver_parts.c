@@ -322,8 +322,12 @@ static void test_what_breaks(void **state)
         [VERDICT_RATE_LIMITED] = BREAKER_OK, [VERDICT_BAD_PAYLOAD] = BREAKER_OK, [VERDICT_BAD_CONFIG] = BREAKER_BROKEN,
         [VERDICT_GONE_TARGET] = BREAKER_OK, [VERDICT_UNCERTAIN] = BREAKER_FAILED,
     };
+    const struct deliver_job job = { .params = STR_NONE }, own = { .params = STR("{\"channel\":\"#c\"}") };
     (void)state;
-    for (int c = 0; c < VERDICT_CLASSES; c++) assert_int_equal(outcome_for_breaker((enum verdict_class)c), want[c]);
+    for (int c = 0; c < VERDICT_CLASSES; c++) {
+        assert_int_equal(outcome_for_breaker(&job, (enum verdict_class)c), want[c]);
+        assert_int_equal(outcome_for_breaker(&own, (enum verdict_class)c), c == VERDICT_BAD_CONFIG ? BREAKER_FAILED : want[c]);
+    }
 }
 
 int main(void)

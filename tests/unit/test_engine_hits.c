@@ -31,6 +31,95 @@ static void test_late_hits_that_were_cured(void **state)
     bench_close(&b);
 }
 
+/* `defaults: {resolve: 3 successes}` and a rule by run: its run succeeds once, and then nobody is to be paged. */
+static void test_a_run_succeeds_once(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "defaults: {resolve: 3 successes}\nrules:\n  r:\n    when: {status: REATTEMPTING}\n    by: run\n    notify: chat\n    escalate: {15m: pager}\n");
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .attempt = 2 });
+    report(&b, SUCCEEDED("run_0", MINUTE, 0));
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    assert_int_equal(count_said(&b, "pager", -1), 0);
+    bench_close(&b);
+}
+
+/* All retries may be told in the report of the success: one message, not one for each. */
+static void test_retries_told_with_their_success(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: REATTEMPTING}\n    notify: chat\n    linger: 0s\n  s:\n    when: {status: REATTEMPTING}\n    by: run\n    notify: hook\n");
+    for (int k = 0; k < 3; k++)
+        report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .at_ms = HOUR, .event_ms = (k + 1) * MINUTE, .attempt = k + 2, .since_succeeded = true, .event = 5 });
+    report(&b, (struct report){ "run_0", "job", RUN_COMPLETED, .at_ms = HOUR, .event = 5 });
+    assert_int_equal(count_said(&b, "chat", -1), 1);
+    assert_int_equal(count_said(&b, "hook", -1), 1);
+    assert_int_equal(count_notes(&b, "hit"), 6); /* the timeline has them all */
+    report(&b, (struct report){ "run_1", "job", RUN_REATTEMPTING, .at_ms = 2 * HOUR, .event_ms = MINUTE, .attempt = 2, .since_succeeded = true, .event = 6 });
+    assert_int_equal(count_said(&b, "chat", -1), 2);
+    bench_close(&b);
+}
+
+/* Reports overtake each other: a retry told after the success of its own run does not undo that success. */
+static void test_a_cured_late_hit_is_no_relapse(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: REATTEMPTING}\n    notify: chat\n    escalate: {15m: pager}\n");
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .attempt = 2 });
+    report(&b, SUCCEEDED("run_0", 3 * MINUTE, 0));
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .at_ms = 4 * MINUTE, .event_ms = 2 * MINUTE, .attempt = 3, .since_succeeded = true });
+    assert_int_equal(count_notes(&b, "relapsed"), 0);
+    until(&b, 2 * HOUR);
+    assert_int_equal(count_said(&b, "pager", -1), 0);
+    assert_int_equal(state_of(&b, first(&b)), INCIDENT_RESOLVED);
+    bench_close(&b);
+    bench_open(&b, "rules:\n  r:\n    when: {status: REATTEMPTING}\n    notify: chat\n    resolve: 2 successes\n    linger: 0s\n");
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .attempt = 2 });
+    report(&b, SUCCEEDED("run_0", 3 * MINUTE, 0));
+    report(&b, (struct report){ "run_0", "job", RUN_REATTEMPTING, .at_ms = 4 * MINUTE, .event_ms = 2 * MINUTE, .attempt = 3, .since_succeeded = true });
+    report(&b, SUCCEEDED("run_1", 6 * MINUTE, 5 * MINUTE)); /* still the second in a row */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+/* A report without startedAt: what was created after the hit started after it; with neither time nobody knows. */
+static void test_a_success_that_tells_only_when_it_was_made(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    linger: 0s\n"));
+    report(&b, FAILED("run_0", 2 * MINUTE));
+    report(&b, (struct report){ "run_1", "job", RUN_COMPLETED, .at_ms = 3 * MINUTE });
+    report(&b, (struct report){ "run_2", "job", RUN_COMPLETED, .at_ms = 4 * MINUTE, .created_ms = MINUTE });
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
+    report(&b, (struct report){ "run_3", "job", RUN_COMPLETED, .at_ms = 5 * MINUTE, .created_ms = 3 * MINUTE });
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+/* A cancellation ends what was told of a run before it, but not a rule's own word of cancellations. */
+static void test_a_cancellation_that_is_the_hit(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: [REATTEMPTING, CANCELED]}\n    by: run\n    notify: chat\n"
+                   "  s:\n    when: {status: REATTEMPTING}\n    by: run\n    notify: pager\n");
+    report(&b, (struct report){ "run_0", "job", RUN_CANCELED, .at_ms = 0 });
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
+    report(&b, (struct report){ "run_1", "job", RUN_REATTEMPTING, .at_ms = MINUTE, .attempt = 2 });
+    report(&b, (struct report){ "run_1", "job", RUN_CANCELED, .at_ms = 2 * MINUTE });
+    assert_int_equal(count_said(&b, "pager", MESSAGE_RESOLVE), 1);
+    until(&b, 23 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
+    until(&b, 25 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 2); /* quiet for a day */
+    bench_close(&b);
+}
+
 /* A fuller report of a hit that was counted brings its details, and is no new hit. */
 static void test_a_fuller_report_is_no_second_hit(void **state)
 {
@@ -313,6 +402,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late_hits_that_were_cured),
+        cmocka_unit_test(test_a_cured_late_hit_is_no_relapse),
+        cmocka_unit_test(test_retries_told_with_their_success),
+        cmocka_unit_test(test_a_run_succeeds_once),
+        cmocka_unit_test(test_a_cancellation_that_is_the_hit),
+        cmocka_unit_test(test_a_success_that_tells_only_when_it_was_made),
         cmocka_unit_test(test_a_fuller_report_is_no_second_hit),
         cmocka_unit_test(test_a_fuller_report_may_be_the_first_hit),
         cmocka_unit_test(test_the_fuller_report_that_opens_counts_itself),

@@ -288,6 +288,35 @@ static void test_told_and_in_a_digest_at_once(void **state)
     bench_close(&b);
 }
 
+/* What goes to one customer's channel is told in no other's, and over the limit, too: a digest for each. */
+static void test_a_digest_goes_where_its_incidents_go(void **state)
+{
+    static const struct rule_destination cust = { .name = { "cust", 4 }, .type = { "slack", 5 }, .edits = true, .channel_pattern = { "#c-*", 4 } };
+    const char *rules = "rules:\n  r:\n    when: {status: failed}\n    by: run\n    notify: {to: cust, channel: \"#c-{{task}}\"}\n    limit: 1 per 10m\n";
+    struct bench b;
+    size_t acme = 0, globex = 0;
+    (void)state;
+    bench_open(&b, SIMPLE(""));
+    reload(&b, compile_for(&b, rules, &cust, 1));
+    report(&b, (struct report){ "run_0", "acme", RUN_FAILED, .at_ms = 0 });
+    report(&b, (struct report){ "run_1", "acme", RUN_FAILED, .at_ms = 1 });
+    report(&b, (struct report){ "run_2", "globex", RUN_FAILED, .at_ms = 2 });
+    restart(&b, compile_for(&b, rules, &cust, 1));
+    report(&b, (struct report){ "run_3", "acme", RUN_FAILED, .at_ms = 3 });
+    until(&b, MINUTE);
+    for (size_t k = 0; k < b.said.n; k++) {
+        struct str body = said_field(&b, &b.said.v[k], "body");
+        if (b.said.v[k].kind == MESSAGE_OPEN) continue;
+        if (str_eq_c(b.said.v[k].params, "{\"channel\":\"#c-acme\"}")) acme++;
+        if (str_eq_c(b.said.v[k].params, "{\"channel\":\"#c-globex\"}")) globex++;
+        assert_true(str_find_str(body, str_eq_c(b.said.v[k].params, "{\"channel\":\"#c-acme\"}") ? STR("globex") : STR("acme")) == body.n);
+    }
+    assert_int_equal(acme, 2); /* told, and edited when one more came */
+    assert_int_equal(globex, 1);
+    assert_true(str_eq_c(said_field(&b, last_said(&b, "cust"), "title"), "2 more incidents, 2 still open"));
+    bench_close(&b);
+}
+
 static void test_an_escalation_where_it_was_told(void **state)
 {
     struct bench b;
@@ -344,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_resolving_what_is_in_a_digest),
         cmocka_unit_test(test_a_digest_that_ends_before_it_is_told),
         cmocka_unit_test(test_told_and_in_a_digest_at_once),
+        cmocka_unit_test(test_a_digest_goes_where_its_incidents_go),
         cmocka_unit_test(test_an_escalation_where_it_was_told),
         cmocka_unit_test(test_whose_limit_counts),
     };

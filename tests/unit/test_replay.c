@@ -249,7 +249,7 @@ static void test_a_mistake_fails_only_its_own_case(void **state)
     (void)state;
     bed_open(&b, RULES,
              "tests:\n  - name: bad\n    events: [{at: 0s, stauts: FAILED}]\n" ONE_EXPECT "  - name: good\n    events: [{at: 0s, status: FAILED}]\n" ONE_EXPECT);
-    assert_non_null(strstr(run(&b), "FAIL bad\n  the test itself has mistakes, see above\nok good\n"));
+    assert_non_null(strstr(run(&b), "FAIL bad\n  the test itself has mistakes: the errors name their lines\nok good\n"));
     assert_int_equal(b.d.errors, 2); /* the key that is unknown, and the status that is missing */
     assert_int_equal(b.counts.passed, 1);
     assert_int_equal(b.counts.failed, 1);

@@ -321,6 +321,9 @@ static const struct mistake mistakes[] = {
     { "    when: {kind: deploment}\n    notify: pager\n", 3, 18, "`kind` is run", "`deployment`" },
     { "    when: {metadata: x}\n    notify: pager\n", 3, 12, "wants a path", NULL },
     { "    when: {metadata.a..b: x}\n    notify: pager\n", 3, 12, "an empty part", NULL },
+    { "    when: {attempt: \">3\"}\n    notify: pager\n", 3, 21, "a comparison is a map, got `>3`", "{gt: 3}" },
+    { "    when: {duration: {not: \"<= 5m\"}}\n    notify: pager\n", 3, 28, "a comparison is a map", "{lte: 5m}" },
+    { "    when:\n      status: failed, crashed\n    notify: pager\n", 4, 15, "no class of states", "[failed, crashed]" },
     { "    when: {any: []}\n    notify: pager\n", 3, 17, "`any` wants a list of matches", NULL },
     { "    when: {any: [{task: a}, b]}\n    notify: pager\n", 3, 29, "wants a map of field tests", NULL },
     { "    when: {not: {}}\n    notify: pager\n", 3, 17, "`not` of nothing", NULL },
@@ -335,6 +338,9 @@ static const struct mistake mistakes[] = {
       NULL },
     { "    when: {}\n    notify: {to: slack-cust, chanel: \"#cust-a\"}\n", 4, 30,
       "does not let a rule set `chanel`", "`channel`" },
+    { "    when: {}\n    notify: [pager, slack-cust]\n", 4, 21, "has the channels `#cust-*`, and none is named here", "{to: slack-cust, channel: ...}" },
+    { "    when: {}\n    notify: pager\n    escalate: {5m: {to: slack-cust}}\n", 5, 20, "none is named here", NULL },
+    { "    when: {}\n    notify: pager\n    message: {title: \"{{task}} {{>foot}}\"}\n", 5, 22, "there are no partials in rules", NULL },
     { "    when: {}\n    notify: {to: pager, channel: x}\n", 4, 25, "does not let a rule set `channel`",
       NULL },
     { "    when: {}\n    notify: {to: pager, during: business}\n", 4, 25, "`during` is not available", NULL },
@@ -469,6 +475,69 @@ static void warnings_leave_a_ruleset(void **state)
     bed_fini(&b);
 }
 
+/* Texts that match nothing a run will ever have; whoever means them says so with quotes. */
+static void texts_that_were_meant_otherwise(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_compile(&b, "rules:\n  r:\n    notify: pager\n    when:\n      tags: billing, invoices\n      metadata.tries: \">=3\"\n      status: CRASHED, FAILED\n");
+    expect_ok(&b);
+    assert_int_equal(b.d.warnings, 3);
+    assert_non_null(strstr(find_diag(&b, "`billing, invoices` is one text")->hint.p, "[billing, invoices]"));
+    assert_non_null(strstr(find_diag(&b, "`>=3` is a text")->hint.p, "{gte: 3}"));
+    assert_non_null(strstr(find_diag(&b, "no known state is called")->hint.p, "[CRASHED, FAILED]"));
+    bed_fini(&b);
+    bed_compile(&b, "rules:\n  r:\n    notify: pager\n    when: {task: \"a, b\", tags: [\"x, y\"], metadata.x: \"> all\", queue: \"a,b\"}\n");
+    expect_ok(&b);
+    assert_int_equal(b.d.warnings, 0);
+    bed_fini(&b);
+}
+
+static void rules_that_tell_twice(void **state)
+{
+    static const struct { const char *a, *b, *narrow; } cases[] = {
+        { "{when: {status: failed}, notify: pager}", "{when: {status: [CRASHED, TIMED_OUT]}, notify: pager}", "b" },
+        { "{when: {status: CRASHED, task: x}, notify: pager}", "{when: {status: failed}, notify: [slack-ops, pager]}", "a" },
+        { "{when: {status: CRASHED, task: \"pay-*\"}, notify: pager}", "{when: {task: pay-out, tags: x, status: CRASHED}, notify: pager}", "b" },
+        { "{when: {tags: [a, b]}, notify: pager}", "{when: {tags: [b, a]}, notify: pager}", "b" },
+        { "{when: {tags: [a, b]}, notify: pager}", "{when: {tags: [b, c]}, notify: pager}", NULL },
+        { "{when: {status: failed}, notify: pager}", "{when: {status: CRASHED}, notify: slack-ops}", NULL },
+        { "{when: {status: failed}, notify: pager}", "{when: {status: CRASHED}, count: 3 in 5m, notify: pager}", NULL },
+        { "{when: {status: failed, not: {status: CRASHED}}, notify: pager}", "{when: {status: CRASHED}, notify: pager}", NULL },
+        { "{when: {status: failed, attempt: {gt: 2}}, notify: pager}", "{when: {status: CRASHED, attempt: {gt: 1}}, notify: pager}", NULL },
+        { "{when: {status: failed, env: prod}, notify: pager}", "{when: {status: CRASHED, env: {none: [prod]}}, notify: pager}", NULL },
+        { "{when: {test: true}, notify: pager}", "{when: {test: false}, notify: pager}", NULL },
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct bed b;
+        char text[400];
+        snprintf(text, sizeof text, "rules:\n  a: %s\n  b: %s\n", cases[k].a, cases[k].b);
+        bed_compile(&b, text);
+        expect_ok(&b);
+        assert_int_equal(b.d.warnings, cases[k].narrow ? 1 : 0);
+        if (cases[k].narrow) assert_int_equal(find_diag(&b, "both notify `pager`")->line, cases[k].narrow[0] == 'a' ? 2 : 3);
+        bed_fini(&b);
+    }
+}
+
+static void what_one_run_can_do(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_when(&b, "{status: failed}", "    by: [run, task]\n    at_least: 2\n    count: 3 runs in 5m\n");
+    assert_int_equal(b.d.warnings, 2);
+    assert_int_equal(find_diag(&b, "an incident has one run")->line, 6);
+    expect_ok(&b);
+    bed_fini(&b);
+    bed_when(&b, "{status: failed}", "    at_least: 2\n    count: 3 runs in 5m\n    resolve: 3 successes\n");
+    assert_int_equal(b.d.warnings, 0);
+    bed_fini(&b);
+    bed_when(&b, "{status: REATTEMPTING}", "    by: run\n    count: 3 in 5m\n");
+    assert_int_equal(b.d.warnings, 0);
+    bed_fini(&b);
+}
+
 static void a_placeholder_takes_any_parameter(void **state)
 {
     struct bed b;
@@ -520,6 +589,9 @@ int main(void)
         cmocka_unit_test(defaults_refuse_conditions),
         cmocka_unit_test(warnings_leave_a_ruleset),
         cmocka_unit_test(a_placeholder_takes_any_parameter),
+        cmocka_unit_test(what_one_run_can_do),
+        cmocka_unit_test(rules_that_tell_twice),
+        cmocka_unit_test(texts_that_were_meant_otherwise),
         cmocka_unit_test(names_in_templates),
         cmocka_unit_test(tables_describe_the_language),
     };

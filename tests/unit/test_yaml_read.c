@@ -113,7 +113,7 @@ static const struct {
     const char *says, *hint, *tree;
 } mistakes[] = {
     { STR("a: >5m\nb: 1\n"), 1, 4, "start with `>`", "\">5m\"", "{2 a@1:1=>5m@1:4 b@2:1=1@2:4}" },
-    { STR("a: >5\nb: 1\n"), 1, 4, "start with `>`", "\">5\"", "{2 a@1:1=>5@1:4 b@2:1=1@2:4}" },
+    { STR("a: >5\nb: 1\n"), 1, 4, "start with `>`", "to compare, write {gt: 5}", "{2 a@1:1=>5@1:4 b@2:1=1@2:4}" },
     { STR("a: {gt: >5m, b: 1}\n"), 1, 9, "start with `>`", "\">5m\"",
       "{1 a@1:1={2 gt@1:5=>5m@1:9 b@1:14=1@1:17}}" },
     { STR("a: !failed\nb: 1\n"), 1, 4, "start with `!`: YAML takes it for a tag", "\"!failed\"",
