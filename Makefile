@@ -45,7 +45,7 @@ FLAGS_FILE := $(BUILD)/flags
 FLAGS_TEXT := $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL)
 $(shell mkdir -p $(BUILD); printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $(FLAGS_FILE) || printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' > $(FLAGS_FILE))
 
-.PHONY: all deps test-deps demo test unit bench crash lint san tsan fuzz deb install uninstall dist clean help
+.PHONY: all deps test-deps demo test unit bench crash property lint san tsan fuzz deb install uninstall dist clean help
 
 all: $(BUILD)/runbell ## builds build/runbell
 
@@ -155,6 +155,7 @@ test: ## THE second command: installs what is missing, builds, runs every test
 	    "sdk: $(PYTEST) -rs tests/sdk" \
 	    "e2e: $(PYTEST) tests/e2e" \
 	    "crash: $(PYTHON) tests/crash/crash.py --quick" \
+	    "trigger: $(PYTHON) tests/trigger/property.py --runs 300 --kills 2" \
 	    "docs: $(PYTEST) tests/docs"
 
 san: ## the unit tests, the fuzz corpora and the end-to-end tests under ASan, UBSan and LSan
@@ -179,6 +180,11 @@ crash: ## the long crash test: a thousand SIGKILLs under load (CRASH_KILLS), two
 	$(AGAIN) all $(BUILD)/tests/test_store_powercut
 	@SEEDS=$(or $(SEEDS),2000) $(BUILD)/tests/test_store_powercut
 	@RUNBELL_BIN=$(BUILD)/runbell $(PYTHON) tests/crash/crash.py --kills $(or $(CRASH_KILLS),1000)
+
+property: ## the long property test: ten thousand random timelines of runs (RUNS) for each way of polling, with faults and kills
+	$(AGAIN) test-deps
+	$(AGAIN) all
+	@RUNBELL_BIN=$(BUILD)/runbell $(PYTHON) tests/trigger/property.py --runs $(or $(RUNS),10000)
 
 bench: ## the benchmarks, interleaved with peers; text and SVG under build/bench
 	@sh .ci/apt-install $(BUILD_PACKAGES) $(BENCH_PACKAGES)

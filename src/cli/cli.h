@@ -19,11 +19,12 @@ int cli_resolve(int argc, char **argv);
 int cli_deliveries(int argc, char **argv);
 int cli_retry(int argc, char **argv);
 int cli_runs(int argc, char **argv);
+int cli_import(int argc, char **argv);
 int cli_providers(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_healthcheck(int argc, char **argv);
 int cli_version(int argc, char **argv);
-extern const char serve_help[], check_help[], test_help[], explain_help[], render_help[], demo_help[];
+extern const char serve_help[], check_help[], test_help[], explain_help[], render_help[], demo_help[], import_help[];
 
 /* -c FILE, else RUNBELL_CONFIG, else runbell.yaml. */
 const char *config_path(const char *given);

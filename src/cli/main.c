@@ -22,6 +22,7 @@ const struct command commands[] = {
     { "deliveries", "", "messages on their way, delivered and dead", NULL, cli_deliveries },
     { "retry", "ID", "sends a dead delivery again", NULL, cli_retry },
     { "runs", "ID", "what was seen of a run", NULL, cli_runs },
+    { "import", "--source NAME", "history of a trigger-api source into the server's log", import_help, cli_import },
     { "providers", "[NAME]", "the kinds of destinations and their parameters", NULL, cli_providers },
     { "demo", "", "tells the story of all three sample rules, with real parts", demo_help, cli_demo },
     { "healthcheck", "", "exit status 0 when the server is ready (for containers)", NULL, cli_healthcheck },

@@ -135,6 +135,26 @@ static void put_store(struct json_writer *w, const struct store_counts *c)
     json_object_end(w);
 }
 
+/* By name: members of what their pollers say. */
+static void put_polled(struct json_writer *w, struct http_request *r)
+{
+    struct pollers *pollers = atomic_load(&r->http->pollers);
+    bool any = false;
+    for (size_t i = 0; pollers && i < r->config->source_count; i++) {
+        if (r->config->sources[i].type != SOURCE_TRIGGER_API) continue;
+        if (!any) {
+            json_put_key(w, STR("polled_sources"));
+            json_object_begin(w);
+        }
+        any = true;
+        json_put_key(w, r->config->sources[i].name);
+        json_object_begin(w);
+        pollers_describe(pollers, r->config->sources[i].name, w);
+        json_object_end(w);
+    }
+    if (any) json_object_end(w);
+}
+
 static void put_process(struct json_writer *w, struct http *h)
 {
     struct http_process p = http_process_read();
@@ -171,6 +191,7 @@ void api_status(struct http_request *r, struct store_reader *s)
     json_field_i64(&w, "rules", r->config->rules ? (int64_t)r->config->rules->rule_count : 0);
     json_field_i64(&w, "sources", (int64_t)r->config->source_count);
     json_field_i64(&w, "destinations", (int64_t)r->config->destination_count);
+    put_polled(&w, r);
     put_pipeline(&w, &p);
     put_incidents(&w, &p);
     put_deliveries(&w, &d, &counts);

@@ -41,6 +41,13 @@ static int history_read(struct history *h, struct arena *a, struct str text, str
     return 0;
 }
 
+static void say(struct poll *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->status.history = p->history;
+    pthread_mutex_unlock(&p->lock);
+}
+
 int history_load(struct poll *p, struct err *err)
 {
     const struct poller_sink *sink = &p->all->sink;
@@ -50,14 +57,8 @@ int history_load(struct poll *p, struct err *err)
     found = sink->stored(sink->ctx, "import", p->name, &p->arena, &text, err);
     if (found < 0 || (found == 1 && history_read(&p->history, &p->arena, text, err) < 0)) return -1;
     p->history.loaded = true;
+    say(p);
     return 0;
-}
-
-static void say(struct poll *p)
-{
-    pthread_mutex_lock(&p->lock);
-    p->status.history = p->history;
-    pthread_mutex_unlock(&p->lock);
 }
 
 /* Everything that ended before this has been told by looks, if any rule asked for it. */

@@ -6,7 +6,8 @@
 #include "source/query_page.h"
 #include "source/rows.h"
 
-enum { ROWS_MOST = 10000, ROWS_LEAST = 100, CLOCK_SLACK_MS = 2000, DETAILS_LEAST_MS = 5000 };
+enum { SURELY_LAST = 100, /* a server may give fewer rows at once than it is asked for, but not so few */
+       ROWS_MOST = 10000, ROWS_LEAST = 100, CLOCK_SLACK_MS = 2000, DETAILS_LEAST_MS = 5000 };
 #define LOOKBACK_MS (30LL * 86400000) /* longest of any plan */
 
 struct look {
@@ -106,6 +107,12 @@ static enum api_outcome ask_less(struct look *l, void (*write)(struct look *l, v
         if (outcome != API_TOO_LARGE || l->rows <= ROWS_LEAST) return outcome;
         l->rows /= 4;
     }
+}
+
+/* Was that the last page? One that is short, but could be as much as the server gives at once, is followed by another. */
+static bool is_last(const struct look *l)
+{
+    return l->n == 0 || (l->n < SURELY_LAST && (int64_t)l->n < l->rows);
 }
 
 /* --- what has finished --------------------------------------------------------------------------------- */
@@ -216,8 +223,8 @@ static enum api_outcome finished(struct look *l)
         if (outcome != API_OK) return outcome;
         if (first) began_ms = p->server_ms;
         for (struct json row = json_first(l->list); json_kind(row) != JSON_ABSENT; row = json_next(row)) take_row(l, row, &at);
-        /* A short page is the last: everything that had finished when the first was asked for has been seen. */
-        last = (int64_t)l->n < l->rows;
+        /* After the last page everything that had finished when the first was asked for has been seen. */
+        last = is_last(l);
         if (hand_over(l, last ? began_ms - CLOCK_SLACK_MS : at.ms) < 0) return API_INTERRUPTED;
         page_done(l);
         if (last) return API_OK;
@@ -253,7 +260,7 @@ static enum api_outcome active(struct look *l)
         if (outcome != API_OK) return outcome;
         for (struct json row = json_first(l->list); json_kind(row) != JSON_ABSENT; row = json_next(row)) take_row(l, row, &at);
         n += l->n;
-        last = (int64_t)l->n < l->rows;
+        last = is_last(l);
         if (hand_over(l, 0) < 0) return API_INTERRUPTED;
         page_done(l);
     }
@@ -330,7 +337,7 @@ enum api_outcome query_history_page(struct poll *p, struct query_cursor *at, int
     outcome = ask_less(&l, write_history, &span);
     *out = (struct query_page){ .last = true };
     if (outcome == API_OK) {
-        out->last = (int64_t)l.n < l.rows;
+        out->last = is_last(&l);
         out->runs = ARENA_ARRAY(&p->arena, struct run, l.n + 1);
         for (struct json row = json_first(l.list); json_kind(row) != JSON_ABSENT; row = json_next(row)) {
             struct run *run = &out->runs[out->n];

@@ -190,3 +190,59 @@ def test_reload_changes_rules_and_sources(runbell, trigger):
     runbell.reload_and_wait(rules=FAILURES, sources={"second": source(runbell, trigger, method="list")})
     wait_for(lambda: any(one["name"] == "second" and one["state"] == "ok" for one in runbell.api("/v1/sources")["data"]), "the new source")
     assert [one["name"] for one in runbell.api("/v1/sources")["data"]] == ["second"]
+
+
+def finished_in_log(runbell):
+    import sqlite3
+    db = sqlite3.connect(f"file:{runbell.folder / 'runbell.db'}?mode=ro", uri=True)
+    try:
+        return collections.Counter(run for run, in db.execute("SELECT run FROM events WHERE state IN ('COMPLETED', 'CRASHED', 'FAILED', 'TIMED_OUT', "
+                                                              "'CANCELED', 'EXPIRED', 'SYSTEM_FAILURE')"))
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_history_is_imported_and_does_not_ring(runbell, trigger, method):
+    old = trigger.load_random(150, seed=5, over_s=3600, start_ms=trigger.clock.now() - 2 * 3600 * 1000)
+    wait_for(lambda: not trigger.population.active(), "the past to be over")
+    start(runbell, trigger, FAILURES, method=method)
+    done = runbell.run("import", "--source", "prod", "--since", "1d", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"] == len(old) and "100%" in done.stderr
+    assert finished_in_log(runbell) == {run.id: 1 for run in old}
+    assert not runbell.incidents() and not runbell.stdout_path.read_text()
+    crash(trigger)
+    runbell.wait_incident("&rule=failures", "open")
+
+
+def test_an_import_goes_on_after_a_restart(runbell, trigger):
+    trigger.knobs.set(query_rows=100)  # as a self-hosted server may be set to, whatever it is asked for
+    old = trigger.load_random(450, seed=6, over_s=3600, start_ms=trigger.clock.now() - 2 * 3600 * 1000)
+    wait_for(lambda: not trigger.population.active(), "the past to be over")
+    start(runbell, trigger, FAILURES, method="query", every="1s")
+    trigger.fault("query", "slow", seconds=0.1)
+    runbell.api("/v1/sources/prod/import?since=1d", method="POST", status=202)
+    wait_for(lambda: state(runbell).get("import", {}).get("runs", 0) > 0, "the first page")
+    assert state(runbell)["import"]["state"] == "running"
+    runbell.kill9()
+    runbell.start()
+    done = runbell.run("import", "--source", "prod", "--watch", "--json")
+    assert done.returncode == 0, done.stderr
+    assert finished_in_log(runbell) == {run.id: 1 for run in old}
+
+
+def test_import_says_what_is_wrong(runbell, trigger):
+    runbell.start(rules=FAILURES, sources={"prod": source(runbell, trigger), "push": {"type": "webhook", "token": runbell.token}})
+    for arguments, says, status in ((["--source", "prod"], "wants --source NAME and --since DUR", 2), (["--source", "push", "--since", "1d"], "no trigger-api source", 1),
+                                    (["--source", "prod", "--since", "soon"], "since= wants a duration", 1), (["--source", "prod", "--watch"], "has been asked for", 1)):
+        done = runbell.run("import", *arguments)
+        assert done.returncode == status and says in done.stderr, (arguments, done)
+
+
+def test_status_tells_of_polled_sources(runbell, trigger):
+    start(runbell, trigger, FAILURES)
+    done = runbell.run("status")
+    assert done.returncode == 0
+    for word in ("polled_sources", "prod", "method: query", "lag_ms", "budget_per_minute"):
+        assert word in done.stdout, done.stdout
