@@ -5,6 +5,7 @@ import re
 import shlex
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +16,9 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.path.join(ROOT, os.environ.get("RUNBELL_BIN", "build/runbell")))
 PAGES = ["README.md"] + sorted("docs/" + n for n in os.listdir(os.path.join(ROOT, "docs")) if n.endswith(".md"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "fakes"))
+from trigger_dev import TriggerDev  # noqa: E402
+
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.M | re.S)
 
 
@@ -52,16 +56,24 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
-    """A folder like the repository's own, with the binary on the PATH and a server on the port the pages name."""
+    """A folder like the repository's own, with the binary on the PATH and a server on the port the pages name, whose source
+    `prod` is a fake Trigger.dev."""
+    with TriggerDev() as fake:
+        yield from serve(tmp_path_factory, fake)
+
+
+def serve(tmp_path_factory, fake):
     folder = tmp_path_factory.mktemp("docs")
     port = free_port()
     text = page("runbell.yaml").replace("127.0.0.1:8484", f"127.0.0.1:{port}")
-    (folder / "runbell.yaml").write_text(text)
+    prod = "  prod: {type: trigger-api, url: %s, key: '${env:TRIGGER_SECRET_KEY}'}\n" % fake.url
+    assert "\nsources:\n" in text
+    (folder / "runbell.yaml").write_text(text.replace("\nsources:\n", "\nsources:\n" + prod))
     (folder / "rules").symlink_to(os.path.join(ROOT, "rules"))
     (folder / "bin").mkdir()
     (folder / "bin" / "runbell").symlink_to(BIN)
-    env = dict(os.environ, PATH=f"{folder}/bin:{os.environ['PATH']}")
-    server = subprocess.Popen([BIN, "serve"], cwd=folder, stdout=subprocess.DEVNULL, stderr=open(folder / "log", "w"))
+    env = dict(os.environ, PATH=f"{folder}/bin:{os.environ['PATH']}", TRIGGER_SECRET_KEY=fake.key)
+    server = subprocess.Popen([BIN, "serve"], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=open(folder / "log", "w"))
     deadline = time.monotonic() + 20
     while True:
         try:
