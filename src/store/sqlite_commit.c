@@ -241,6 +241,7 @@ int sq_upkeep(struct store *store, bool idle, struct err *err)
     struct sq_store *s = (struct sq_store *)store;
     int log = 0, copied = 0, rc;
     if (s->sync_failed) return refuse_after_sync(s, err);
+    if (idle) sqlite3_db_release_memory(s->db); /* what a rush filled the cache with */
     if (!s->disk_full && pages_waiting(s) < (idle ? IDLE_PAGES : BUSY_PAGES)) return 0;
     s->disk_full = false;
     failpoint("store.checkpoint");
@@ -251,7 +252,6 @@ int sq_upkeep(struct store *store, bool idle, struct err *err)
         s->sync_failed = err->code == ERR_UNCERTAIN;
         return -1;
     }
-    if (idle) sqlite3_db_release_memory(s->db); /* what a rush filled the cache with */
     if (rc == SQLITE_OK && log >= 0) {
         s->log_pages = log;
         s->log_copied = copied;
