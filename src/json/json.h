@@ -83,7 +83,7 @@ void json_put_bool(struct json_writer *w, bool v);
 void json_put_null(struct json_writer *w);
 void json_put_raw(struct json_writer *w, struct str text);   /* text is valid JSON already */
 void json_put_value(struct json_writer *w, struct json v);   /* its source text, compacted; absent writes null */
-/* key + value in one call; the _opt form writes nothing for STR_NONE. */
+/* key + value in one call; the _opt form writes nothing for STR_NONE. The key is a name of ours: it is not escaped. */
 void json_field_str(struct json_writer *w, const char *key, struct str s);
 void json_field_opt(struct json_writer *w, const char *key, struct str s);
 void json_field_i64(struct json_writer *w, const char *key, int64_t v);
