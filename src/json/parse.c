@@ -219,21 +219,22 @@ static int close_container(struct walk *w)
     return 0;
 }
 
-/* Consumes white space and punctuation up to `to`. */
-static int walk_gap(struct walk *w, size_t to)
+/* A byte between tokens that separates nothing: white space, the end of a container, or what should not be there. */
+static __attribute__((noinline)) int walk_other(struct walk *w, unsigned char c)
+{
+    if (is_space(c)) return 0;
+    if ((c == '}' || c == ']') && w->expect != NOTHING) return close_container(w);
+    return unexpected(w, w->cursor);
+}
+
+/* Consumes white space and punctuation up to `to`. Most gaps are a comma or a colon. */
+static inline int walk_gap(struct walk *w, size_t to)
 {
     for (; w->cursor < to; w->cursor++) {
         unsigned char c = (unsigned char)w->p->text.p[w->cursor];
-        if (is_space(c)) continue;
-        if (c == ',' && w->expect == COMMA_OR_END) {
-            w->expect = w->in_object ? KEY : VALUE;
-        } else if (c == ':' && w->expect == COLON) {
-            w->expect = VALUE;
-        } else if ((c == '}' || c == ']') && w->expect != NOTHING) {
-            if (close_container(w)) return -1;
-        } else {
-            return unexpected(w, w->cursor);
-        }
+        if (c == ',' && w->expect == COMMA_OR_END) w->expect = w->in_object ? KEY : VALUE;
+        else if (c == ':' && w->expect == COLON) w->expect = VALUE;
+        else if (walk_other(w, c)) return -1;
     }
     return 0;
 }
