@@ -271,45 +271,16 @@ void json_put_value(struct json_writer *w, struct json v)
     else put_source(w, json_text(v), true);
 }
 
-static void put_name(struct json_writer *w, const char *key)
+void json_put_name(struct json_writer *w, struct str name)
 {
     assert(w->depth > 0 && !w->after_key);
-    put_plain(w, str_c(key), comma_due(w), true);
+    put_plain(w, name, comma_due(w), true);
     w->after_key = true;
-}
-
-void json_field_str(struct json_writer *w, const char *key, struct str s)
-{
-    put_name(w, key);
-    json_put_str(w, s);
-}
-
-void json_field_opt(struct json_writer *w, const char *key, struct str s)
-{
-    if (!str_absent(s)) json_field_str(w, key, s);
-}
-
-void json_field_i64(struct json_writer *w, const char *key, int64_t v)
-{
-    put_name(w, key);
-    json_put_i64(w, v);
-}
-
-void json_field_f64(struct json_writer *w, const char *key, double v)
-{
-    put_name(w, key);
-    json_put_f64(w, v);
-}
-
-void json_field_bool(struct json_writer *w, const char *key, bool v)
-{
-    put_name(w, key);
-    json_put_bool(w, v);
 }
 
 void json_field_time(struct json_writer *w, const char *key, int64_t wall_ms)
 {
     char text[TIMEFMT_SIZE];
-    put_name(w, key);
+    json_put_name(w, str_c(key));
     json_put_str(w, time_format(wall_ms, text));
 }
