@@ -246,7 +246,7 @@ static void messages_of_one_incident_keep_their_order(void **state)
     sink_mood(w->sink, 500, "");
     posted(w, "{'id':'run_a','status':'REATTEMPTING','taskIdentifier':'t','attemptCount':1,'updatedAt':'2026-09-21T14:13:00Z'}");
     posted(w, COMPLETED("run_a"));
-    assert_int_equal(count_deliveries(w, DELIVERY_PENDING), 2);
+    assert_int_equal(count_deliveries(w, DELIVERY_PENDING) + count_deliveries(w, DELIVERY_RETRYING), 2); /* the first may have failed by now */
     world_pass(w, 60000, 1000);
     assert_int_equal(sink_count(w->sink, 0, "incident.resolved"), 0);
     sink_mood(w->sink, 204, "");
