@@ -1,4 +1,5 @@
 /* life: how an incident opens, waits, speaks, is acknowledged, lingers and resolves (rule-language.md 5). */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/timefmt.h"
@@ -143,7 +144,9 @@ static void repeat_due(struct step_context *c, struct incident *i)
 
 static void step_due(struct step_context *c, struct incident *i)
 {
-    struct step *s = &i->steps[i->step_next++];
+    struct step *s;
+    assert(i->step_next < i->step_count); /* or incident_next would not have named it */
+    s = &i->steps[i->step_next++];
     note(c, i->id, "escalated", note_text(c, "destination", s->place->name));
     tell_target(c, i, s->place, s->params, MESSAGE_ESCALATION, ended_as(c, i), s->after_ms);
 }
