@@ -10,11 +10,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-struct str str_c(const char *s)
-{
-    return s ? (struct str){ s, strlen(s) } : STR_NONE;
-}
-
 bool str_eq(struct str a, struct str b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
@@ -34,7 +29,7 @@ bool str_ieq(struct str a, struct str b)
 {
     if (a.n != b.n) return false;
     for (size_t i = 0; i < a.n; i++)
-        if (ascii_lower(a.p[i]) != ascii_lower(b.p[i])) return false;
+        if (a.p[i] != b.p[i] && ascii_lower(a.p[i]) != ascii_lower(b.p[i])) return false;
     return true;
 }
 

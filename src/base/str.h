@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arena.h"
 
@@ -18,7 +19,8 @@ struct str {
 #define STR_FMT "%.*s"
 #define STR_ARG(s) (int)((s).n > 65535 ? 65535 : (s).n), (s).p ? (s).p : ""
 
-struct str str_c(const char *s);           /* NULL gives STR_NONE */
+/* NULL gives STR_NONE. Inline, so that literals are not measured at run time. */
+static inline struct str str_c(const char *s) { return s ? (struct str){ s, strlen(s) } : STR_NONE; }
 /* p is NULL. Inline, so that compilers and analyzers know what p is after it. */
 static inline bool str_absent(struct str s) { return s.p == NULL; }
 bool str_eq(struct str a, struct str b);

@@ -77,7 +77,7 @@ static bool take_digits(struct str s, size_t *at, size_t width, int *out)
     return true;
 }
 
-static bool take_char(struct str s, size_t *at, const char *any)
+static inline bool take_char(struct str s, size_t *at, const char *any)
 {
     if (*at >= s.n) return false;
     for (; *any; any++)

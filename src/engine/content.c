@@ -42,7 +42,7 @@ static int make_view(struct talk *t)
     json_writer_init(&w, &b);
     json_object_begin(&w);
     rule_view_members(t->r, &t->s, &w);
-    json_field_str(&w, "key", t->i->key);
+    json_field_str(&w, "key", incident_key(t->i));
     json_field_i64(&w, "hits", t->i->hits);
     json_field_i64(&w, "count", t->i->hits);
     json_field_i64(&w, "runs", t->i->run_count);
@@ -102,10 +102,10 @@ static const char *state_verb(enum run_state s)
 struct str incident_label(struct arena *a, const struct incident *i)
 {
     const struct rule *r = i->rule->now;
-    struct str rest = i->key, part;
+    struct str rest = incident_key(i), part;
     struct strbuf b;
     struct str out;
-    if (r->by_count == 0) return str_dup(a, i->key); /* what is handed out outlives the incident */
+    if (r->by_count == 0) return str_dup(a, incident_key(i)); /* what is handed out outlives the incident */
     strbuf_init(&b, CONTENT_CEILING);
     for (size_t k = 0; k < r->by_count; k++) {
         size_t at = 0;

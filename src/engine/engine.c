@@ -133,10 +133,10 @@ static void describe_told(const struct incident *i, struct json_writer *w)
     json_array_begin(w);
     for (size_t k = 0; k < i->told_count; k++) {
         json_object_begin(w);
-        json_field_str(w, "destination", i->told[k].place->name);
-        json_field_bool(w, "told", i->told[k].flags & TOLD_SPOKE);
-        json_field_bool(w, "in_digest", i->told[k].flags & TOLD_DIGEST);
-        json_field_i64(w, "on_the_way", i->told[k].outstanding);
+        json_field_str(w, "destination", incident_told(i)[k].place->name);
+        json_field_bool(w, "told", incident_told(i)[k].flags & TOLD_SPOKE);
+        json_field_bool(w, "in_digest", incident_told(i)[k].flags & TOLD_DIGEST);
+        json_field_i64(w, "on_the_way", incident_told(i)[k].outstanding);
         json_object_end(w);
     }
     json_array_end(w);
@@ -161,13 +161,13 @@ int engine_describe(const struct engine *e, uint64_t incident, struct json_write
     json_object_begin(w);
     json_field_str(w, "id", id_format("inc", i->id, id));
     json_field_str(w, "rule", i->rule->name);
-    json_field_str(w, "key", i->key);
+    json_field_str(w, "key", incident_key(i));
     json_field_str(w, "project", i->part->project);
     json_field_str(w, "env", i->part->env);
     json_field_str(w, "state", str_c(incident_state_name((enum incident_state)i->state)));
     json_field_i64(w, "hits", i->hits);
     json_field_i64(w, "runs", i->run_count);
-    for (size_t k = 0; k < DUE_KINDS; k++) field_due(w, due_names[k], i->due[k]);
+    for (size_t k = 0; k < DUE_KINDS; k++) field_due(w, due_names[k], incident_due_ms(i, (enum due)k));
     describe_told(i, w);
     json_object_end(w);
     return 1;

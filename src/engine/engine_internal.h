@@ -35,7 +35,6 @@ struct engine_rule { /* a rule by name, over reloads */
 enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW };
 struct timer {
     int64_t due_ms; /* ENGINE_NEVER = not in the heap */
-    uint64_t order; /* breaks ties the same way in every run: the owner's id */
     uint32_t at;    /* index in the heap + 1; 0 = not in it */
     uint8_t kind;
 };
@@ -45,6 +44,7 @@ enum due { /* what an incident may wait for */
     DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LINGER, DUE_QUIET, DUE_CLEARS, DUE_LAPSE, DUE_KINDS, /* the order is stored */
     DUE_STEP = DUE_KINDS /* its next escalation */
 };
+enum { DUE_FEW = 2 }; /* most wait for a reminder and for the end of quiet */
 enum criterion { BY_SUCCESS, BY_CLEARING }; /* why an incident lingers */
 enum told_flag { /* stored */
     TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4,
@@ -64,25 +64,26 @@ struct step { /* one escalation of one destination, frozen at opening */
     int64_t after_ms;
 };
 enum { REPEAT_OVER = UINT16_MAX }; /* incident.repeat_next: its run ended, no more reminders */
-struct incident { /* by the 100,000: its key lies behind it, and one run needs no list */
-    struct timer timer; /* due_ms = least of due[] and the next step */
+struct incident { /* by the 100,000: its key lies behind it; one run, one destination, few due times need no list */
+    struct timer timer; /* due_ms = least of what it waits for and the next step */
     uint64_t id;
     struct engine_rule *rule;
     struct part *part;
-    struct str key;
     struct incident *sibling;  /* next with the same identity, when by holds outcome fields */
-    int64_t first_ms, opened_ms, last_hit_ms, last_event_ms, last_told_ms, paused_ms, due[DUE_KINDS];
-    struct told *told;
+    int64_t first_ms, opened_ms, last_hit_ms, last_event_ms, last_told_ms, paused_ms;
+    union { int64_t few[DUE_FEW], *many; } due; /* of what it waits for, in the order of enum due: see incident_due_ms() */
+    union { struct told one, *many; } told;     /* told_count of them: see incident_told() */
     struct step *steps;        /* by due_ms; the first step_next are done */
     union { uint64_t one, *many; } runs; /* hashes of distinct runs, runs_kept of them: see incident_runs() */
     char *detail;              /* last hit; NULL = paged out */
     char *first_run, *last_run; /* NULL: none, or equal to key */
-    uint32_t detail_bytes, key_hash, identity_hash;
+    uint32_t detail_bytes, key_bytes, key_hash, identity_hash;
     uint32_t hits, run_count, runs_kept, successes;
     uint16_t told_count, step_count, step_next, repeat_next;
     uint8_t state;             /* enum incident_state */
     uint8_t last_state;        /* enum run_state of the last hit */
     uint8_t criterion;         /* enum criterion, while it lingers */
+    uint8_t waits;             /* a bit for each of enum due */
     bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
 };
 
@@ -176,6 +177,18 @@ void timer_set(struct engine *e, struct timer *t, int64_t due_ms);
 void timer_drop(struct engine *e, struct timer *t);
 struct timer *timer_first(const struct engine *e);
 void incident_rearm(struct engine *e, struct incident *i);
+static inline unsigned incident_waits(const struct incident *i)
+{
+    return (unsigned)__builtin_popcount(i->waits);
+}
+/* When it is to do that; ENGINE_NEVER: it does not wait for it. */
+static inline int64_t incident_due_ms(const struct incident *i, enum due what)
+{
+    const int64_t *list = incident_waits(i) > DUE_FEW ? i->due.many : i->due.few;
+    if (!(i->waits & 1u << what)) return ENGINE_NEVER;
+    return list[__builtin_popcount(i->waits & ((1u << what) - 1))];
+}
+void incident_wait_until(struct incident *i, enum due what, int64_t due_ms);
 /* What i does next, and when; ENGINE_NEVER: nothing. What stands still is not counted. */
 enum due incident_next(const struct incident *i, int64_t *due_ms);
 bool incident_lingers(const struct incident *i);
@@ -196,6 +209,19 @@ void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash)
 void incident_forget(struct engine *e, struct incident *i); /* out of every index; freed after the next collect */
 void incident_free(struct engine *e, struct incident *i);
 void incident_touch(struct engine *e, struct incident *i);
+static inline struct str incident_key(const struct incident *i)
+{
+    return (struct str){ (const char *)(i + 1), i->key_bytes };
+}
+static inline const struct told *incident_told(const struct incident *i)
+{
+    return i->told_count > 1 ? i->told.many : &i->told.one;
+}
+static inline struct told *incident_told_at(struct incident *i, size_t k)
+{
+    return i->told_count > 1 ? &i->told.many[k] : &i->told.one;
+}
+struct told *incident_add_told(struct incident *i, struct told t); /* those had before have moved */
 bool incident_add_run(struct engine *e, struct incident *i, struct str run); /* true: not seen before */
 void incident_keep_run(struct incident *i, uint64_t hash);
 static inline const uint64_t *incident_runs(const struct incident *i)

@@ -58,13 +58,13 @@ static void note_hit(struct step_context *c, uint64_t incident, const struct hit
 void incident_arm_clears(struct step_context *c, struct incident *i)
 {
     const struct rule *r = i->rule->now;
-    struct window *w = window_find(c->e, i->rule, i->part, i->key);
+    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
     int64_t clears_ms;
     if (r->condition.kind != RULE_COUNT || !w) return;
     for (size_t k = 0; k < r->resolve_count; k++) {
         if (r->resolve[k].kind != RULE_CLEARS) continue;
         window_holds(w, c->now_ms, &clears_ms);
-        i->due[DUE_CLEARS] = clears_ms > c->now_ms ? clears_ms : c->now_ms;
+        incident_wait_until(i, DUE_CLEARS, clears_ms > c->now_ms ? clears_ms : c->now_ms);
     }
 }
 
@@ -102,7 +102,7 @@ static struct incident *incident_of(struct step_context *c, struct hit *h, struc
  * succeeded since: nothing would ever follow that could resolve it, and it would escalate. */
 static bool relapses(struct step_context *c, const struct incident *i, const struct hit *h)
 {
-    struct window *w = window_find(c->e, i->rule, i->part, i->key);
+    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
     int64_t clears_ms;
     if (!incident_lingers(i)) return false;
     if (i->criterion != BY_CLEARING) return !h->in->u.event.since_succeeded;
@@ -312,7 +312,7 @@ static void run_ended(struct step_context *c, struct incident *i, const struct r
     }
     i->last_state = (uint8_t)s->transition->state;
     incident_arm_quiet(i);
-    i->due[DUE_REPEAT] = ENGINE_NEVER;
+    incident_wait_until(i, DUE_REPEAT, ENGINE_NEVER);
     i->repeat_next = REPEAT_OVER;
     note(c, i->id, "run ended", note_text(c, "state", name));
     incident_want_update(c, i);

@@ -1,4 +1,5 @@
 /* life: how an incident opens, waits, speaks, is acknowledged, lingers and resolves (rule-language.md 5). */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/timefmt.h"
@@ -46,7 +47,7 @@ int64_t incident_repeat_wait(const struct incident *i)
 static void arm_repeat(struct incident *i, int64_t from_ms)
 {
     int64_t wait_ms = incident_repeat_wait(i);
-    i->due[DUE_REPEAT] = wait_ms > 0 ? from_ms + wait_ms : ENGINE_NEVER;
+    incident_wait_until(i, DUE_REPEAT, wait_ms > 0 ? from_ms + wait_ms : ENGINE_NEVER);
 }
 
 /* Open, and nobody told yet. */
@@ -68,7 +69,7 @@ void incident_open(struct step_context *c, struct incident *i)
     int64_t wait_ms = i->rule->now->wait_ms;
     begin(c, i);
     if (wait_ms > 0)
-        i->due[DUE_WAIT] = c->now_ms + wait_ms;
+        incident_wait_until(i, DUE_WAIT, c->now_ms + wait_ms);
     else
         incident_speak_first(c, i);
 }
@@ -83,7 +84,7 @@ static void tell_first(struct step_context *c, struct incident *i, const struct 
 void incident_speak_first(struct step_context *c, struct incident *i)
 {
     const struct rule *r = i->rule->now;
-    i->due[DUE_WAIT] = ENGINE_NEVER;
+    incident_wait_until(i, DUE_WAIT, ENGINE_NEVER);
     for (size_t k = 0; k < r->notify.n && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_OPEN, STR_NONE);
     i->last_told_ms = c->now_ms;
 }
@@ -92,17 +93,17 @@ void incident_speak_first(struct step_context *c, struct incident *i)
 static bool anybody_edits(const struct incident *i)
 {
     for (size_t k = 0; k < i->told_count; k++)
-        if (i->told[k].place->now && i->told[k].place->now->edits) return true;
+        if (incident_told(i)[k].place->now && incident_told(i)[k].place->now->edits) return true;
     return false;
 }
 
 void incident_want_update(struct step_context *c, struct incident *i)
 {
     int64_t due;
-    if (i->state == INCIDENT_PENDING || i->due[DUE_WAIT] != ENGINE_NEVER || i->due[DUE_UPDATE] != ENGINE_NEVER) return;
+    if (i->state == INCIDENT_PENDING || incident_due_ms(i, DUE_WAIT) != ENGINE_NEVER || incident_due_ms(i, DUE_UPDATE) != ENGINE_NEVER) return;
     if (!anybody_edits(i)) return;
     due = i->last_told_ms + i->rule->now->update_ms;
-    i->due[DUE_UPDATE] = due > c->now_ms ? due : c->now_ms;
+    incident_wait_until(i, DUE_UPDATE, due > c->now_ms ? due : c->now_ms);
 }
 
 /* What is to be said of a run-keyed incident whose run is over and did not succeed. */
@@ -115,7 +116,7 @@ static struct str ended_as(struct step_context *c, const struct incident *i)
 static void update_due(struct step_context *c, struct incident *i)
 {
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
-        struct told *t = &i->told[k];
+        struct told *t = incident_told_at(i, k);
         if (!t->place->now || !t->place->now->edits || !(t->flags & TOLD_SPOKE)) continue; /* the digest speaks for those */
         if (t->outstanding > 0)
             t->flags |= TOLD_DIRTY; /* coalesced: said when the one on its way has arrived */
@@ -130,7 +131,7 @@ static void repeat_due(struct step_context *c, struct incident *i)
     if (i->repeat_next < REPEAT_OVER - 1) i->repeat_next++;
     arm_repeat(i, c->now_ms);
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
-        struct told *t = &i->told[k];
+        struct told *t = incident_told_at(i, k);
         if (!(t->flags & TOLD_SPOKE)) continue;
         if (!t->place->now) continue; /* there is no such place any more */
         if (t->outstanding > 0 && (t->flags & TOLD_LOUD)) { /* it has not heard the last one yet: a reminder on top tells nothing */
@@ -144,7 +145,7 @@ static void repeat_due(struct step_context *c, struct incident *i)
 static void step_due(struct step_context *c, struct incident *i)
 {
     struct step *s;
-    if (!i->steps || i->step_next >= i->step_count) return; /* due only when there is one: for whoever reads this alone */
+    assert(i->step_next < i->step_count); /* or incident_next would not have named it */
     s = &i->steps[i->step_next++];
     note(c, i->id, "escalated", note_text(c, "destination", s->place->name));
     tell_target(c, i, s->place, s->params, MESSAGE_ESCALATION, ended_as(c, i), s->after_ms);
@@ -164,12 +165,12 @@ static void hold_no_more(struct incident *i, int64_t now_ms)
 {
     static const enum due held[] = { DUE_WAIT, DUE_UPDATE, DUE_REPEAT };
     for (size_t k = 0; k < sizeof held / sizeof *held; k++)
-        if (i->due[held[k]] < now_ms) i->due[held[k]] = now_ms;
+        if (incident_due_ms(i, held[k]) < now_ms) incident_wait_until(i, held[k], now_ms);
 }
 
 void incident_relapse(struct step_context *c, struct incident *i)
 {
-    i->due[DUE_LINGER] = ENGINE_NEVER;
+    incident_wait_until(i, DUE_LINGER, ENGINE_NEVER);
     hold_no_more(i, c->now_ms);
     if (i->state == INCIDENT_OPEN) unpause(i, c->now_ms);
     note(c, i->id, "relapsed", STR("{}"));
@@ -189,7 +190,7 @@ void incident_criterion(struct step_context *c, struct incident *i, enum criteri
         return;
     }
     if (incident_lingers(i)) return;
-    i->due[DUE_LINGER] = c->now_ms + linger_ms;
+    incident_wait_until(i, DUE_LINGER, c->now_ms + linger_ms);
     if (i->paused_ms == 0) i->paused_ms = c->now_ms;
     i->criterion = (uint8_t)why;
     note(c, i->id, "lingering", note_text(c, "reason", criterion_text(why)));
@@ -198,7 +199,7 @@ void incident_criterion(struct step_context *c, struct incident *i, enum criteri
 
 static void empty_window(struct step_context *c, struct incident *i)
 {
-    struct window *w = window_find(c->e, i->rule, i->part, i->key);
+    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
     const struct rule *r = i->rule->now;
     if (!w) return;
     for (size_t k = 0; k < r->resolve_count; k++)
@@ -216,7 +217,7 @@ void incident_resolve(struct step_context *c, struct incident *i, struct str rea
     i->state = INCIDENT_RESOLVED;
     note(c, i->id, "resolved", note_text(c, "reason", reason));
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
-        struct told *t = &i->told[k];
+        struct told *t = incident_told_at(i, k);
         if (t->flags & TOLD_DIGEST) digest_resolved(c, t->digest);
         if (!(t->flags & TOLD_SPOKE)) continue;
         if (t->place->now && t->place->now->edits) tell_told(c, i, t, MESSAGE_UPDATE, reason);
@@ -237,7 +238,7 @@ void incident_open_over(struct step_context *c, struct incident *i, struct str r
     note(c, i->id, "resolved", note_text(c, "reason", reason));
     for (size_t k = 0; k < r->notify.n && r->wait_ms == 0 && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_RESOLVE, reason);
     for (size_t k = 0; k < i->told_count; k++)
-        if (i->told[k].flags & TOLD_DIGEST) digest_resolved(c, i->told[k].digest);
+        if (incident_told(i)[k].flags & TOLD_DIGEST) digest_resolved(c, incident_told(i)[k].digest);
     empty_window(c, i);
     incident_forget(c->e, i);
 }
@@ -253,7 +254,7 @@ void incident_arm_quiet(struct incident *i)
         by_hand |= r->resolve[k].kind == RULE_MANUAL;
     }
     if (quiet_ms == 0 && ended && !by_hand) quiet_ms = RUN_ENDED_QUIET_MS; /* nothing else will ever be heard of this run */
-    i->due[DUE_QUIET] = quiet_ms > 0 ? i->last_hit_ms + quiet_ms : ENGINE_NEVER;
+    incident_wait_until(i, DUE_QUIET, quiet_ms > 0 ? i->last_hit_ms + quiet_ms : ENGINE_NEVER);
 }
 
 static void quiet_due(struct step_context *c, struct incident *i)
@@ -265,10 +266,10 @@ static void quiet_due(struct step_context *c, struct incident *i)
 
 static void clears_due(struct step_context *c, struct incident *i)
 {
-    struct window *w = window_find(c->e, i->rule, i->part, i->key);
+    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
     int64_t clears_ms;
     if (w && i->rule->now->condition.kind == RULE_COUNT && window_holds(w, c->now_ms, &clears_ms))
-        i->due[DUE_CLEARS] = clears_ms;
+        incident_wait_until(i, DUE_CLEARS, clears_ms);
     else
         incident_criterion(c, i, BY_CLEARING);
 }
@@ -298,14 +299,14 @@ static void lapse_due(struct step_context *c, struct incident *i)
     arm_repeat(i, c->now_ms);
     note(c, i->id, "snooze ended", STR("{}"));
     if (i->last_told_ms == 0)
-        i->due[DUE_WAIT] = c->now_ms; /* it was put to sleep before anybody was told */
+        incident_wait_until(i, DUE_WAIT, c->now_ms); /* it was put to sleep before anybody was told */
     else
         incident_want_update(c, i);
 }
 
 static void fire(struct step_context *c, struct incident *i, enum due what)
 {
-    if (what != DUE_STEP) i->due[what] = ENGINE_NEVER;
+    if (what != DUE_STEP) incident_wait_until(i, what, ENGINE_NEVER);
     switch (what) {
     case DUE_WAIT: incident_speak_first(c, i); break;
     case DUE_UPDATE: update_due(c, i); break;
@@ -355,11 +356,12 @@ static void acknowledge(struct step_context *c, struct incident *i, const struct
     }
     i->state = INCIDENT_ACKNOWLEDGED;
     if (i->paused_ms == 0) i->paused_ms = c->now_ms;
-    i->due[DUE_REPEAT] = i->due[DUE_WAIT] = ENGINE_NEVER;
-    i->due[DUE_LAPSE] = in->u.command.what == ENGINE_SNOOZE ? c->now_ms + in->u.command.for_ms : ENGINE_NEVER;
+    incident_wait_until(i, DUE_REPEAT, ENGINE_NEVER);
+    incident_wait_until(i, DUE_WAIT, ENGINE_NEVER);
+    incident_wait_until(i, DUE_LAPSE, in->u.command.what == ENGINE_SNOOZE ? c->now_ms + in->u.command.for_ms : ENGINE_NEVER);
     note(c, i->id, in->u.command.what == ENGINE_SNOOZE ? "snoozed" : "acknowledged", who_why(c, in));
     for (size_t k = 0; k < i->told_count && was_open && !c->failed; k++) {
-        struct told *t = &i->told[k];
+        struct told *t = incident_told_at(i, k);
         if (!(t->flags & TOLD_SPOKE) || !t->place->now) continue;
         if (t->place->now->acks) tell_told(c, i, t, MESSAGE_ACK, in->u.command.who);
         if (t->place->now->edits) tell_told(c, i, t, MESSAGE_UPDATE, STR_NONE);
@@ -401,10 +403,10 @@ void engine_verdict_step(struct step_context *c, const struct engine_input *in)
     if (id_parse("dig", in->u.verdict.lane, &digest)) digest_verdict(c, digest);
     if (!i) return;
     if (!in->u.verdict.delivered) note(c, i->id, "not delivered", note_text(c, "destination", in->u.verdict.destination));
-    for (size_t k = 0; k < i->told_count; k++)
-        if (str_eq(i->told[k].place->name, in->u.verdict.destination) &&
-            str_eq(told_lane(c->out->arena, i, &i->told[k]), in->u.verdict.lane)) {
-            told_verdict(c, i, &i->told[k], in->u.verdict.delivered);
-            return;
-        }
+    for (size_t k = 0; k < i->told_count; k++) {
+        struct told *t = incident_told_at(i, k);
+        if (!str_eq(t->place->name, in->u.verdict.destination) || !str_eq(told_lane(c->out->arena, i, t), in->u.verdict.lane)) continue;
+        told_verdict(c, i, t, in->u.verdict.delivered);
+        return;
+    }
 }

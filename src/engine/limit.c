@@ -62,7 +62,7 @@ static struct digest *gathering(struct step_context *c, struct incident *i, cons
     }
     d = xcalloc(1, sizeof *d);
     d->id = id_next(&c->e->ids, c->now_ms);
-    d->timer = (struct timer){ ENGINE_NEVER, d->id, 0, TIMER_DIGEST };
+    d->timer = (struct timer){ ENGINE_NEVER, 0, TIMER_DIGEST };
     d->place = place;
     d->params = t->params ? xstrdup(t->params) : NULL;
     d->part = i->part;

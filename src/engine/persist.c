@@ -20,7 +20,7 @@ static void write_told(const struct incident *i, struct json_writer *w)
     json_put_key(w, STR("told"));
     json_array_begin(w);
     for (size_t k = 0; k < i->told_count; k++) {
-        const struct told *t = &i->told[k];
+        const struct told *t = &incident_told(i)[k];
         json_array_begin(w);
         json_put_str(w, t->place->name);
         json_put_str(w, str_c(t->params));
@@ -61,7 +61,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     if (i->paused_ms) json_field_i64(w, "paused", i->paused_ms);
     json_put_key(w, STR("due"));
     json_array_begin(w);
-    for (size_t k = 0; k < DUE_KINDS; k++) put_due(w, i->due[k]);
+    for (size_t k = 0; k < DUE_KINDS; k++) put_due(w, incident_due_ms(i, (enum due)k));
     json_array_end(w);
     write_told(i, w);
     write_steps(i, w);
@@ -164,7 +164,7 @@ static void collect_incident(struct engine *e, struct incident *i, struct engine
 {
     struct engine_incident_row row = {
         .id = i->id, .project = i->part->project, .env = i->part->env, .rule = i->rule->name,
-        .key = str_dup(out->arena, i->key), .state = (enum incident_state)i->state,
+        .key = str_dup(out->arena, incident_key(i)), .state = (enum incident_state)i->state,
         .severity = i->rule->now->severity, .opened_ms = i->opened_ms ? i->opened_ms : i->first_ms,
         .updated_ms = e->now_ms, .resolved_ms = i->state == INCIDENT_RESOLVED ? e->now_ms : 0,
         .hits = i->hits, .runs = i->run_count, .title = STR_NONE, .task = STR_NONE, .last_run = STR_NONE, .detail = STR_NONE,
@@ -275,14 +275,14 @@ static void restore_told(struct engine *e, struct incident *i, struct json list)
 {
     size_t n = json_count(list);
     if (n == 0 || n > UINT16_MAX) return;
-    i->told = xcalloc(n, sizeof *i->told);
     for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v)) {
-        struct told *t = &i->told[i->told_count++];
-        t->place = place_get(e, json_str(json_at(v, 0)));
-        t->params = text_or_null(json_at(v, 1));
-        t->digest = (uint64_t)i64_or(json_at(v, 2), 0);
-        t->outstanding = (uint32_t)i64_or(json_at(v, 3), 0);
-        t->flags = (uint32_t)i64_or(json_at(v, 4), 0);
+        incident_add_told(i, (struct told){
+            .place = place_get(e, json_str(json_at(v, 0))),
+            .params = text_or_null(json_at(v, 1)),
+            .digest = (uint64_t)i64_or(json_at(v, 2), 0),
+            .outstanding = (uint32_t)i64_or(json_at(v, 3), 0),
+            .flags = (uint32_t)i64_or(json_at(v, 4), 0),
+        });
     }
 }
 
@@ -322,7 +322,7 @@ static void restore_from(struct engine *e, struct incident *i, struct json o)
     i->last_event_ms = i64_or(json_get_c(o, "event"), 0);
     i->last_told_ms = i64_or(json_get_c(o, "spoke"), 0);
     i->paused_ms = i64_or(json_get_c(o, "paused"), 0);
-    for (size_t k = 0; k < DUE_KINDS; k++) i->due[k] = i64_or(json_at(due, k), ENGINE_NEVER);
+    for (size_t k = 0; k < DUE_KINDS; k++) incident_wait_until(i, (enum due)k, i64_or(json_at(due, k), ENGINE_NEVER));
     restore_told(e, i, json_get_c(o, "told"));
     restore_steps(e, i, json_get_c(o, "steps"));
     restore_runs(i, json_get_c(o, "runs"));
@@ -388,7 +388,7 @@ static void restore_digest(struct engine *e, uint64_t id, struct json o)
     struct digest *d = xcalloc(1, sizeof *d);
     struct json titles = json_get_c(o, "titles");
     d->id = id;
-    d->timer = (struct timer){ ENGINE_NEVER, id, 0, TIMER_DIGEST };
+    d->timer = (struct timer){ ENGINE_NEVER, 0, TIMER_DIGEST };
     d->place = place_get(e, json_str(json_get_c(o, "place")));
     d->params = text_or_null(json_get_c(o, "params"));
     d->part = part_get(e, json_str(json_get_c(o, "project")), json_str(json_get_c(o, "env")));

@@ -79,8 +79,8 @@ static void settle(struct step_context *c, const struct ruleset *after)
 /* Between a due time and the moment it counts from (-1), and back under the settings of now (+1). */
 static void turn_waits(struct incident *i, int sign)
 {
-    if (i->due[DUE_REPEAT] != ENGINE_NEVER) i->due[DUE_REPEAT] += sign * incident_repeat_wait(i);
-    if (incident_lingers(i)) i->due[DUE_LINGER] += sign * i->rule->now->linger_ms;
+    if (incident_due_ms(i, DUE_REPEAT) != ENGINE_NEVER) incident_wait_until(i, DUE_REPEAT, incident_due_ms(i, DUE_REPEAT) + sign * incident_repeat_wait(i));
+    if (incident_lingers(i)) incident_wait_until(i, DUE_LINGER, incident_due_ms(i, DUE_LINGER) + sign * i->rule->now->linger_ms);
 }
 
 static bool clears(const struct rule *r)
@@ -95,12 +95,12 @@ static void apply_settings(struct step_context *c, struct incident *i)
     const struct rule *r = i->rule->now;
     int64_t wait_due = i->opened_ms + r->wait_ms;
     incident_arm_quiet(i);
-    if (!clears(r)) i->due[DUE_CLEARS] = ENGINE_NEVER;
-    else if (i->due[DUE_CLEARS] == ENGINE_NEVER && !incident_lingers(i)) incident_arm_clears(c, i);
-    if (i->due[DUE_WAIT] != ENGINE_NEVER && i->due[DUE_WAIT] != wait_due && i->last_told_ms == 0)
-        i->due[DUE_WAIT] = wait_due > c->now_ms ? wait_due : c->now_ms;
-    if (incident_repeat_wait(i) == 0) i->due[DUE_REPEAT] = ENGINE_NEVER;
-    else if (i->state == INCIDENT_OPEN && i->due[DUE_REPEAT] == ENGINE_NEVER) i->due[DUE_REPEAT] = c->now_ms + incident_repeat_wait(i);
+    if (!clears(r)) incident_wait_until(i, DUE_CLEARS, ENGINE_NEVER);
+    else if (incident_due_ms(i, DUE_CLEARS) == ENGINE_NEVER && !incident_lingers(i)) incident_arm_clears(c, i);
+    if (incident_due_ms(i, DUE_WAIT) != ENGINE_NEVER && incident_due_ms(i, DUE_WAIT) != wait_due && i->last_told_ms == 0)
+        incident_wait_until(i, DUE_WAIT, wait_due > c->now_ms ? wait_due : c->now_ms);
+    if (incident_repeat_wait(i) == 0) incident_wait_until(i, DUE_REPEAT, ENGINE_NEVER);
+    else if (i->state == INCIDENT_OPEN && incident_due_ms(i, DUE_REPEAT) == ENGINE_NEVER) incident_wait_until(i, DUE_REPEAT, c->now_ms + incident_repeat_wait(i));
     if (i->state == INCIDENT_PENDING && (int64_t)i->run_count >= r->at_least) incident_open(c, i);
     if (!i->ended) incident_rearm(c->e, i);
 }
@@ -108,8 +108,8 @@ static void apply_settings(struct step_context *c, struct incident *i)
 /* A shorter wait may be over already: that is now, and not late. */
 static void not_late(struct incident *i, int64_t now_ms)
 {
-    if (i->due[DUE_REPEAT] < now_ms) i->due[DUE_REPEAT] = now_ms;
-    if (i->due[DUE_LINGER] < now_ms) i->due[DUE_LINGER] = now_ms;
+    if (incident_due_ms(i, DUE_REPEAT) < now_ms) incident_wait_until(i, DUE_REPEAT, now_ms);
+    if (incident_due_ms(i, DUE_LINGER) < now_ms) incident_wait_until(i, DUE_LINGER, now_ms);
 }
 
 static struct step_context context(struct engine *e, int64_t now_ms, struct engine_output *out, struct err *err)

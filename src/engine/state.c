@@ -96,7 +96,7 @@ static bool same_key(const void *element, const void *wanted)
 {
     const struct incident *i = element;
     const struct wanted *w = wanted;
-    return i->key_hash == w->hash && i->rule == w->rule && i->part == w->part && str_eq(i->key, w->key);
+    return i->key_hash == w->hash && i->rule == w->rule && i->part == w->part && str_eq(incident_key(i), w->key);
 }
 
 static uint32_t hash_of_key(const void *element)
@@ -191,15 +191,13 @@ void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash)
 struct incident *incident_new(struct engine *e, struct engine_rule *r, struct part *p, struct str key, struct str identity, uint64_t id)
 {
     struct incident *i = xcalloc(1, sizeof *i + key.n + 1);
-    char *text = (char *)(i + 1);
-    if (key.n) memcpy(text, key.p, key.n);
-    i->timer = (struct timer){ ENGINE_NEVER, id, 0, TIMER_INCIDENT };
+    if (key.n) memcpy(i + 1, key.p, key.n);
+    i->timer = (struct timer){ ENGINE_NEVER, 0, TIMER_INCIDENT };
     i->id = id;
     i->rule = r;
     i->part = p;
-    i->key = (struct str){ text, key.n };
-    i->key_hash = key_hash(r, p, i->key);
-    for (size_t k = 0; k < DUE_KINDS; k++) i->due[k] = ENGINE_NEVER;
+    i->key_bytes = (uint32_t)key.n;
+    i->key_hash = key_hash(r, p, key);
     index_put(&e->incident_keys, i->key_hash, i, hash_of_key);
     if (!str_absent(identity)) incident_link_identity(e, i, identity_hash(identity));
     *vec_push(&e->by_id) = i;
@@ -244,11 +242,12 @@ void incident_forget(struct engine *e, struct incident *i)
 void incident_free(struct engine *e, struct incident *i)
 {
     e->detail_bytes -= i->detail_bytes;
-    for (size_t k = 0; k < i->told_count; k++) free(i->told[k].params);
+    for (size_t k = 0; k < i->told_count; k++) free(incident_told(i)[k].params);
     for (size_t k = 0; k < i->step_count; k++) free(i->steps[k].params);
-    free(i->told);
+    if (i->told_count > 1) free(i->told.many);
     free(i->steps);
     if (i->runs_kept > 1) free(i->runs.many);
+    if (incident_waits(i) > DUE_FEW) free(i->due.many);
     free(i->detail);
     free(i->first_run);
     free(i->last_run);
@@ -260,6 +259,19 @@ void incident_touch(struct engine *e, struct incident *i)
     if (i->dirty) return;
     i->dirty = true;
     *vec_push(&e->dirty) = i;
+}
+
+struct told *incident_add_told(struct incident *i, struct told t)
+{
+    struct told *many = i->told_count > 1 ? i->told.many : NULL;
+    if (i->told_count > 0) {
+        many = xrealloc(many, (size_t)(i->told_count + 1) * sizeof *many);
+        if (i->told_count == 1) many[0] = i->told.one;
+        i->told.many = many;
+    }
+    i->told_count++;
+    *incident_told_at(i, i->told_count - 1u) = t;
+    return incident_told_at(i, i->told_count - 1u);
 }
 
 /* --- runs of an incident -------------------------------------------------------------------------------------- */
@@ -299,7 +311,7 @@ bool incident_add_run(struct engine *e, struct incident *i, struct str run)
 
 static struct str key_run(const struct incident *i)
 {
-    return i->rule->now->by_run && i->rule->now->by_count == 1 ? i->key : STR_NONE;
+    return i->rule->now->by_run && i->rule->now->by_count == 1 ? incident_key(i) : STR_NONE;
 }
 
 struct str incident_last_run(const struct incident *i)
@@ -322,7 +334,7 @@ static char *text_dup(struct str s)
 
 void incident_set_last_run(struct incident *i, struct str run)
 {
-    if (str_eq(run, i->key)) return; /* by: run needs no second copy */
+    if (str_eq(run, incident_key(i))) return; /* by: run needs no second copy */
     if (!i->first_run) i->first_run = text_dup(run);
     if (i->last_run && str_eq_c(run, i->last_run)) return;
     free(i->last_run);

@@ -27,7 +27,7 @@ struct str told_lane(struct arena *a, const struct incident *i, const struct tol
     char id[ID_SIZE];
     struct str inc = id_format("inc", i->id, id);
     if (!t->params) return str_dup(a, inc);
-    return str_printf(a, STR_FMT "/%zu", STR_ARG(inc), (size_t)(t - i->told));
+    return str_printf(a, STR_FMT "/%zu", STR_ARG(inc), (size_t)(t - incident_told(i)));
 }
 
 /* A rendered channel must still fit what the destination allows: user data never picks one freely. */
@@ -135,12 +135,12 @@ bool same_params(const char *a, const char *b)
 
 static struct told *told_get(struct incident *i, struct place *place, const char *params)
 {
-    for (size_t k = 0; k < i->told_count; k++)
-        if (i->told[k].place == place && same_params(i->told[k].params, params)) return &i->told[k];
-    if (i->told_count == UINT16_MAX) return &i->told[0];
-    i->told = xrealloc(i->told, (size_t)(i->told_count + 1) * sizeof *i->told);
-    i->told[i->told_count] = (struct told){ .place = place, .params = params ? xstrdup(params) : NULL };
-    return &i->told[i->told_count++];
+    for (size_t k = 0; k < i->told_count; k++) {
+        struct told *t = incident_told_at(i, k);
+        if (t->place == place && same_params(t->params, params)) return t;
+    }
+    if (i->told_count == UINT16_MAX) return incident_told_at(i, 0);
+    return incident_add_told(i, (struct told){ .place = place, .params = params ? xstrdup(params) : NULL });
 }
 
 /* Openings and escalations: counted by limits; what does not fit goes into a digest. */

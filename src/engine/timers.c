@@ -1,12 +1,22 @@
 /* timers: one binary heap of everything that waits, ordered by (due, kind, owner's id), so that two runs over
  * the same inputs fire in the same order. */
+#include <stdlib.h>
+
 #include "engine/engine_internal.h"
+
+/* What breaks ties the same way in every run. */
+static uint64_t owner_id(const struct timer *t)
+{
+    if (t->kind == TIMER_WINDOW) return 0;
+    if (t->kind == TIMER_DIGEST) return ((const struct digest *)(const void *)t)->id;
+    return ((const struct incident *)(const void *)t)->id;
+}
 
 static bool before(const struct timer *a, const struct timer *b)
 {
     if (a->due_ms != b->due_ms) return a->due_ms < b->due_ms;
     if (a->kind != b->kind) return a->kind < b->kind;
-    return a->order < b->order;
+    return owner_id(a) < owner_id(b);
 }
 
 static void put_at(struct engine *e, size_t at, struct timer *t)
@@ -78,9 +88,24 @@ struct timer *timer_first(const struct engine *e)
 }
 
 /* --- what an incident waits for -------------------------------------------------------------------------------- */
+void incident_wait_until(struct incident *i, enum due what, int64_t due_ms)
+{
+    int64_t all[DUE_KINDS], *list;
+    for (size_t k = 0; k < DUE_KINDS; k++) all[k] = incident_due_ms(i, (enum due)k);
+    if (all[what] == due_ms) return;
+    all[what] = due_ms;
+    if (incident_waits(i) > DUE_FEW) free(i->due.many);
+    i->waits &= (uint8_t)~(1u << what);
+    if (due_ms != ENGINE_NEVER) i->waits |= (uint8_t)(1u << what);
+    if (incident_waits(i) > DUE_FEW) i->due.many = xmalloc(incident_waits(i) * sizeof *list);
+    list = incident_waits(i) > DUE_FEW ? i->due.many : i->due.few;
+    for (size_t k = 0; k < DUE_KINDS; k++)
+        if (all[k] != ENGINE_NEVER) *list++ = all[k];
+}
+
 bool incident_lingers(const struct incident *i)
 {
-    return i->due[DUE_LINGER] != ENGINE_NEVER;
+    return incident_due_ms(i, DUE_LINGER) != ENGINE_NEVER;
 }
 
 /* While it lingers no message goes and escalation stands still; the latter also after an acknowledgement. */
@@ -88,7 +113,7 @@ static int64_t due_of(const struct incident *i, enum due what)
 {
     bool step = i->state == INCIDENT_OPEN && i->step_next < i->step_count;
     if (incident_lingers(i) && (what == DUE_WAIT || what == DUE_UPDATE || what == DUE_REPEAT || what == DUE_STEP)) return ENGINE_NEVER;
-    if (what != DUE_STEP) return i->due[what];
+    if (what != DUE_STEP) return incident_due_ms(i, what);
     return step ? i->steps[i->step_next].due_ms : ENGINE_NEVER;
 }
 

@@ -38,7 +38,7 @@ struct window *window_get(struct engine *e, struct engine_rule *r, struct part *
     text = xmalloc(key.n + 1);
     if (key.n) memcpy(text, key.p, key.n);
     text[key.n] = '\0';
-    w->timer = (struct timer){ ENGINE_NEVER, 0, 0, TIMER_WINDOW };
+    w->timer = (struct timer){ ENGINE_NEVER, 0, TIMER_WINDOW };
     w->rule = r;
     w->part = p;
     w->key = (struct str){ text, key.n };

@@ -100,11 +100,6 @@ struct json json_get(struct json object, struct str key)
     return value_at(object, v);
 }
 
-struct json json_get_c(struct json object, const char *key)
-{
-    return json_get(object, str_c(key));
-}
-
 struct json json_at(struct json array, size_t index)
 {
     const struct json_node *node = node_of(array);

@@ -34,7 +34,7 @@ int json_parse(struct arena *a, struct str text, const struct json_limits *limit
 enum json_kind json_kind(struct json v);
 bool json_present(struct json v);                 /* neither absent nor null */
 struct json json_get(struct json object, struct str key);
-struct json json_get_c(struct json object, const char *key);
+static inline struct json json_get_c(struct json object, const char *key) { return json_get(object, str_c(key)); }
 struct json json_at(struct json array, size_t index);
 /* Dotted path of already split parts; a part that is a number indexes an array. */
 struct json json_path(struct json v, const struct str *parts, size_t n);
@@ -83,11 +83,31 @@ void json_put_bool(struct json_writer *w, bool v);
 void json_put_null(struct json_writer *w);
 void json_put_raw(struct json_writer *w, struct str text);   /* text is valid JSON already */
 void json_put_value(struct json_writer *w, struct json v);   /* its source text, compacted; absent writes null */
-/* key + value in one call; the _opt form writes nothing for STR_NONE. */
-void json_field_str(struct json_writer *w, const char *key, struct str s);
-void json_field_opt(struct json_writer *w, const char *key, struct str s);
-void json_field_i64(struct json_writer *w, const char *key, int64_t v);
-void json_field_f64(struct json_writer *w, const char *key, double v);
-void json_field_bool(struct json_writer *w, const char *key, bool v);
+void json_put_name(struct json_writer *w, struct str name); /* a key that is a name of ours: it is not escaped */
+/* Such a key and its value in one call; the _opt form writes nothing for STR_NONE. */
+static inline void json_field_str(struct json_writer *w, const char *key, struct str s)
+{
+    json_put_name(w, str_c(key));
+    json_put_str(w, s);
+}
+static inline void json_field_opt(struct json_writer *w, const char *key, struct str s)
+{
+    if (!str_absent(s)) json_field_str(w, key, s);
+}
+static inline void json_field_i64(struct json_writer *w, const char *key, int64_t v)
+{
+    json_put_name(w, str_c(key));
+    json_put_i64(w, v);
+}
+static inline void json_field_f64(struct json_writer *w, const char *key, double v)
+{
+    json_put_name(w, str_c(key));
+    json_put_f64(w, v);
+}
+static inline void json_field_bool(struct json_writer *w, const char *key, bool v)
+{
+    json_put_name(w, str_c(key));
+    json_put_bool(w, v);
+}
 void json_field_time(struct json_writer *w, const char *key, int64_t wall_ms); /* RFC 3339 */
 #endif

@@ -23,10 +23,11 @@ const struct json_limits json_own_limits = { .bytes = 64u << 20, .tokens = 8u <<
 
 enum {
     STACK_TOKENS = 256, /* what an ordinary run object takes */
-    LONG_STRING = 128,  /* bytes that make it worth to lead jsmn round a string */
-    LONG_STRINGS = 8    /* of one text */
+    LED_BYTES = 6,      /* of a string that make it worth to lead jsmn round it */
+    LED_STRINGS = 128   /* of one text */
 };
 
+struct led { uint32_t open, close; }; /* where its quotes are */
 struct parse {
     struct str text;
     struct arena *arena;
@@ -34,8 +35,8 @@ struct parse {
     size_t error_at;
     size_t most_tokens; /* no valid text has more */
     bool has_escape;
-    struct { size_t open, close; } longs[LONG_STRINGS]; /* quotes of the first long strings without escapes */
-    size_t long_count;
+    struct led *led; /* strings without escapes, LED_STRINGS at most */
+    size_t led_count;
 };
 
 static int fail(struct parse *p, size_t at, const char *what)
@@ -99,9 +100,9 @@ static int scan_string(struct parse *p, size_t *at)
             i += len;
         }
     }
-    if (i - *at > LONG_STRING && !escapes && p->long_count < LONG_STRINGS) {
-        p->longs[p->long_count].open = *at;
-        p->longs[p->long_count++].close = i;
+    if (i - *at > LED_BYTES && !escapes && p->led_count < LED_STRINGS) {
+        p->led[p->led_count].open = (uint32_t)*at;
+        p->led[p->led_count++].close = (uint32_t)i;
     }
     *at = i;
     return 0;
@@ -218,21 +219,22 @@ static int close_container(struct walk *w)
     return 0;
 }
 
-/* Consumes white space and punctuation up to `to`. */
-static int walk_gap(struct walk *w, size_t to)
+/* A byte between tokens that separates nothing: white space, the end of a container, or what should not be there. */
+static __attribute__((noinline)) int walk_other(struct walk *w, unsigned char c)
+{
+    if (is_space(c)) return 0;
+    if ((c == '}' || c == ']') && w->expect != NOTHING) return close_container(w);
+    return unexpected(w, w->cursor);
+}
+
+/* Consumes white space and punctuation up to `to`. Most gaps are a comma or a colon. */
+static inline int walk_gap(struct walk *w, size_t to)
 {
     for (; w->cursor < to; w->cursor++) {
         unsigned char c = (unsigned char)w->p->text.p[w->cursor];
-        if (is_space(c)) continue;
-        if (c == ',' && w->expect == COMMA_OR_END) {
-            w->expect = w->in_object ? KEY : VALUE;
-        } else if (c == ':' && w->expect == COLON) {
-            w->expect = VALUE;
-        } else if ((c == '}' || c == ']') && w->expect != NOTHING) {
-            if (close_container(w)) return -1;
-        } else {
-            return unexpected(w, w->cursor);
-        }
+        if (c == ',' && w->expect == COMMA_OR_END) w->expect = w->in_object ? KEY : VALUE;
+        else if (c == ':' && w->expect == COLON) w->expect = VALUE;
+        else if (walk_other(w, c)) return -1;
     }
     return 0;
 }
@@ -408,23 +410,35 @@ static int explain_stop(struct walk *w, size_t at)
     return unexpected(w, at);
 }
 
-/* jsmn goes byte by byte. The pre-scan has seen the ends of long strings already (payloads, stacks): jsmn is
- * stopped before each and sent on behind it. Where it did not come that far it goes on alone. */
-static bool find_tokens(struct parse *p, jsmn_parser *jsmn, jsmntok_t *tokens)
+/* What jsmn does with a string, in one go: false without room for its token. */
+static bool take_string(jsmn_parser *jsmn, jsmntok_t *tokens, unsigned most, const struct led *s)
+{
+    jsmntok_t *token = jsmn_alloc_token(jsmn, tokens, most);
+    if (!token) return false;
+    jsmn_fill_token(token, JSMN_STRING, (int)s->open + 1, (int)s->close);
+    token->parent = jsmn->toksuper;
+    if (jsmn->toksuper != -1) tokens[jsmn->toksuper].size++;
+    jsmn->pos = s->close + 1;
+    return true;
+}
+
+/* jsmn goes byte by byte. The pre-scan has seen the ends of strings already: jsmn is led round those that are worth
+ * it. A text that ends behind the opening quote stops it there, before the look back over all that is open; where
+ * it did not come that far it goes on alone. Called at one place, it becomes part of this function. */
+static bool find_tokens(const struct parse *p, jsmn_parser *out, jsmntok_t *tokens)
 {
     const unsigned most = (unsigned)p->most_tokens;
-    for (size_t i = 0; i < p->long_count; i++) {
-        jsmntok_t *token;
-        (void)jsmn_parse(jsmn, p->text.p, p->longs[i].open, tokens, most);
-        if (jsmn->pos != p->longs[i].open) break;
-        token = jsmn_alloc_token(jsmn, tokens, most);
-        if (!token) break;
-        jsmn_fill_token(token, JSMN_STRING, (int)p->longs[i].open + 1, (int)p->longs[i].close);
-        token->parent = jsmn->toksuper;
-        if (jsmn->toksuper != -1) tokens[jsmn->toksuper].size++;
-        jsmn->pos = (unsigned)p->longs[i].close + 1;
+    jsmn_parser jsmn;
+    size_t left = p->led_count;
+    int found;
+    jsmn_init(&jsmn);
+    for (const struct led *led = p->led;; led++, left--) {
+        found = jsmn_parse(&jsmn, p->text.p, left ? led->open + 1 : p->text.n, tokens, most);
+        if (!left) break;
+        if (jsmn.pos != led->open || !take_string(&jsmn, tokens, most, led)) left = 1;
     }
-    return jsmn_parse(jsmn, p->text.p, p->text.n, tokens, most) > 0;
+    *out = jsmn;
+    return found > 0;
 }
 
 static int parse_tokens(struct parse *p, jsmntok_t *tokens, struct json *root)
@@ -433,7 +447,6 @@ static int parse_tokens(struct parse *p, jsmntok_t *tokens, struct json *root)
     struct walk walk = { .p = p, .tokens = tokens, .expect = VALUE };
     struct json_doc *doc;
     bool stopped;
-    jsmn_init(&jsmn);
     stopped = !find_tokens(p, &jsmn, tokens);
     walk.nodes = arena_alloc(p->arena, sizeof *walk.nodes * jsmn.toknext);
     for (uint32_t i = 0; i < jsmn.toknext; i++)
@@ -460,7 +473,8 @@ static int check_limits(const struct parse *p, const struct json_limits *limits,
 int json_parse(struct arena *a, struct str text, const struct json_limits *limits, struct json *root,
                size_t *offset, struct err *err)
 {
-    struct parse p = { .text = text, .arena = a, .err = err };
+    struct led led[LED_STRINGS];
+    struct parse p = { .text = text, .arena = a, .err = err, .led = led };
     jsmntok_t few[STACK_TOKENS], *many = NULL;
     int rc = check_limits(&p, limits, err);
     *root = (struct json){ 0 };

@@ -32,16 +32,23 @@ static uint64_t level_bit(const struct json_writer *w)
     return (uint64_t)1 << (w->depth - 1);
 }
 
-/* The comma before an item, unless it is the first one or follows its key. */
-static void before_item(struct json_writer *w)
+/* Does a comma stand before the item that comes now? None before the first one, and none behind a key. */
+static bool comma_due(struct json_writer *w)
 {
+    bool due;
     if (w->after_key) {
         w->after_key = false;
-        return;
+        return false;
     }
-    if (w->depth == 0) return;
-    if (w->has_item & level_bit(w)) strbuf_char(w->out, ',');
+    if (w->depth == 0) return false;
+    due = w->has_item & level_bit(w);
     w->has_item |= level_bit(w);
+    return due;
+}
+
+static void before_item(struct json_writer *w)
+{
+    if (comma_due(w)) strbuf_char(w->out, ',');
 }
 
 static void begin(struct json_writer *w, char bracket)
@@ -104,24 +111,38 @@ static size_t plain_until(const struct json_writer *w, struct str s, size_t i)
     return i;
 }
 
-/* Most texts need no escape: one copy. */
-static void put_plain(struct json_writer *w, struct str s)
+/* For sure nothing to escape in it: eight bytes at a time, the last of them twice. */
+static bool surely_plain(const struct json_writer *w, struct str s)
 {
-    char *p = strbuf_room(w->out, s.n + 2);
-    if (!p) return;
-    p[0] = '"';
-    if (s.n) memcpy(p + 1, s.p, s.n);
-    p[s.n + 1] = '"';
-    strbuf_grew(w->out, s.n + 2);
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t hits = 0, v;
+    if (s.n < sizeof v || w->escape_html) return false;
+    for (size_t i = 0; i < s.n; i += sizeof v) {
+        memcpy(&v, s.p + (i + sizeof v <= s.n ? i : s.n - sizeof v), sizeof v);
+        hits |= v | (v - ones * ' ') | ((v ^ ones * '"') - ones) | ((v ^ ones * '\\') - ones);
+    }
+    return !(hits & ones << 7);
 }
 
-static void put_quoted(struct json_writer *w, struct str s)
+/* Most texts need no escape: one copy, with what stands around it. */
+static void put_plain(struct json_writer *w, struct str s, bool comma, bool colon)
 {
-    size_t from = 0, i = plain_until(w, s, 0);
-    if (i == s.n) {
-        put_plain(w, s);
-        return;
-    }
+    size_t n = s.n + 2 + comma + colon;
+    char *p = strbuf_room(w->out, n);
+    if (!p) return;
+    if (comma) *p++ = ',';
+    *p++ = '"';
+    if (s.n) memcpy(p, s.p, s.n);
+    p += s.n;
+    *p++ = '"';
+    if (colon) *p = ':';
+    strbuf_grew(w->out, n);
+}
+
+/* From i on there is something to escape. */
+static void put_escaped(struct json_writer *w, struct str s, size_t i)
+{
+    size_t from = 0;
     strbuf_char(w->out, '"');
     for (; i < s.n; i = plain_until(w, s, i)) {
         unsigned char c = (unsigned char)s.p[i];
@@ -144,38 +165,47 @@ static void put_quoted(struct json_writer *w, struct str s)
     strbuf_char(w->out, '"');
 }
 
+static void put_text(struct json_writer *w, struct str s, bool colon)
+{
+    bool comma = comma_due(w);
+    size_t plain = surely_plain(w, s) ? s.n : plain_until(w, s, 0);
+    if (plain == s.n) {
+        put_plain(w, s, comma, colon);
+        return;
+    }
+    if (comma) strbuf_char(w->out, ',');
+    put_escaped(w, s, plain);
+    if (colon) strbuf_char(w->out, ':');
+}
+
 void json_put_key(struct json_writer *w, struct str key)
 {
     assert(w->depth > 0 && !w->after_key);
-    before_item(w);
-    put_quoted(w, key);
-    strbuf_char(w->out, ':');
+    put_text(w, key, true);
     w->after_key = true;
 }
 
 void json_put_str(struct json_writer *w, struct str s)
 {
-    before_item(w);
-    if (str_absent(s)) strbuf_str(w->out, STR("null"));
-    else put_quoted(w, s);
+    if (str_absent(s)) json_put_null(w);
+    else put_text(w, s, false);
 }
+
+#define TEN(d) d "0", d "1", d "2", d "3", d "4", d "5", d "6", d "7", d "8", d "9"
+static const char pairs[100][2] = { TEN("0"), TEN("1"), TEN("2"), TEN("3"), TEN("4"),
+                                    TEN("5"), TEN("6"), TEN("7"), TEN("8"), TEN("9") };
 
 void json_put_i64(struct json_writer *w, int64_t v)
 {
     char digits[24], *p = digits + sizeof digits;
     uint64_t rest = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    before_item(w);
-    for (; rest >= 100; rest /= 100) { /* two at a time: divisions are what this costs */
-        unsigned two = (unsigned)(rest % 100);
-        *--p = (char)('0' + two % 10);
-        *--p = (char)('0' + two / 10);
+    for (; rest >= 10; rest /= 100) { /* two at a time: divisions are what this costs */
+        p -= 2;
+        memcpy(p, pairs[rest % 100], 2);
     }
-    if (rest >= 10) {
-        *--p = (char)('0' + rest % 10);
-        rest /= 10;
-    }
-    *--p = (char)('0' + rest);
+    if (rest > 0 || p == digits + sizeof digits) *--p = (char)('0' + rest);
     if (v < 0) *--p = '-';
+    if (comma_due(w)) *--p = ',';
     strbuf_add(w->out, p, (size_t)(digits + sizeof digits - p));
 }
 
@@ -241,38 +271,16 @@ void json_put_value(struct json_writer *w, struct json v)
     else put_source(w, json_text(v), true);
 }
 
-void json_field_str(struct json_writer *w, const char *key, struct str s)
+void json_put_name(struct json_writer *w, struct str name)
 {
-    json_put_key(w, str_c(key));
-    json_put_str(w, s);
-}
-
-void json_field_opt(struct json_writer *w, const char *key, struct str s)
-{
-    if (!str_absent(s)) json_field_str(w, key, s);
-}
-
-void json_field_i64(struct json_writer *w, const char *key, int64_t v)
-{
-    json_put_key(w, str_c(key));
-    json_put_i64(w, v);
-}
-
-void json_field_f64(struct json_writer *w, const char *key, double v)
-{
-    json_put_key(w, str_c(key));
-    json_put_f64(w, v);
-}
-
-void json_field_bool(struct json_writer *w, const char *key, bool v)
-{
-    json_put_key(w, str_c(key));
-    json_put_bool(w, v);
+    assert(w->depth > 0 && !w->after_key);
+    put_plain(w, name, comma_due(w), true);
+    w->after_key = true;
 }
 
 void json_field_time(struct json_writer *w, const char *key, int64_t wall_ms)
 {
     char text[TIMEFMT_SIZE];
-    json_put_key(w, str_c(key));
+    json_put_name(w, str_c(key));
     json_put_str(w, time_format(wall_ms, text));
 }

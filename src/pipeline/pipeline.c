@@ -78,6 +78,14 @@ static void housekeeping_failed(struct pipeline *p, const char *what, const stru
     if (err->code == ERR_UNCERTAIN) batch_break(p, err);
 }
 
+/* What a rush took: queued bodies, the store's cache, details that were paged out. */
+static void give_back(struct pipeline *p)
+{
+    if (p->stats.commits - p->given_back < GIVE_BACK_COMMITS) return;
+    mem_give_back();
+    p->given_back = p->stats.commits;
+}
+
 static void housekeeping(struct pipeline *p, bool idle)
 {
     struct err err;
@@ -86,6 +94,7 @@ static void housekeeping(struct pipeline *p, bool idle)
     if (p->sick || p->broken) return;
     if ((p->store->ops->upkeep_due(p->store) || idle) && p->store->ops->upkeep(p->store, idle, &err) < 0)
         housekeeping_failed(p, "store.upkeep_failed", &err);
+    if (idle) give_back(p);
     if (p->broken || p->now_ms < p->next_purge_ms) return;
     if (p->store->ops->purge(p->store, &keep, p->now_ms, PURGE_ROWS, &deleted, &err) < 0)
         housekeeping_failed(p, "store.purge_failed", &err);

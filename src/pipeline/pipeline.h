@@ -9,12 +9,14 @@
 #include "deliver/deliver.h"
 #include "store/store.h"
 
+struct batch_run;
 struct pipeline_report { /* one run report in a request */
     struct run run;          /* project and env already settled by the source */
     size_t index;            /* in the request, for the answer */
     /* filled in by the pipeline: */
     uint64_t event_id;       /* of a duplicate: its first event's */
     bool duplicate;
+    struct batch_run *batch_run; /* of the batch it is in now */
 };
 enum pipeline_kind { PIPELINE_REPORTS, PIPELINE_REJECTED, PIPELINE_COMMAND, PIPELINE_REDELIVER, PIPELINE_SEND, PIPELINE_RELOAD, PIPELINE_FAULT };
 enum pipeline_status { PIPELINE_DONE, PIPELINE_FAILED, PIPELINE_NOT_FOUND };

@@ -50,7 +50,7 @@ int reports_fetch(struct pipeline *p, struct queue_item *items, struct err *err)
     for (struct queue_item *i = items; i; i = i->next) {
         struct pipeline_request *r = (struct pipeline_request *)(void *)i;
         if (r->kind != PIPELINE_REPORTS) continue;
-        for (size_t k = 0; k < r->report_count; k++) batch_run_get(p, &r->reports[k].run);
+        for (size_t k = 0; k < r->report_count; k++) r->reports[k].batch_run = batch_run_get(p, &r->reports[k].run);
     }
     n = p->batch_run_list.n;
     if (n == 0) return 0;
@@ -168,7 +168,7 @@ static void count(struct pipeline *p, const struct pipeline_report *report, cons
 static int judge(struct pipeline *p, struct pipeline_request *r, struct pipeline_report *report, struct err *err)
 {
     struct transition t[TRANSITIONS_MAX];
-    struct batch_run *b = batch_run_get(p, &report->run);
+    struct batch_run *b = report->batch_run;
     size_t n;
     report->event_id = id_next(&p->event_ids, p->now_ms);
     n = run_transitions(&p->batch_arena, &report->run, &b->known, r->arrival_ms,

@@ -56,17 +56,15 @@ static const struct member {
     { STR("taskIdentifier"), SLOT_TASK, false },
 };
 
+enum { LONGEST_MEMBER = 14, MEMBERS = sizeof members / sizeof *members };
+/* Where members of a length begin; those of the length end where the next ones begin. */
+static const uint8_t members_from[LONGEST_MEMBER + 2] = { 0, 0, 0, 1, 2, 6, 9, 13, 18, 21, 24, 26, 29, 32, 32, MEMBERS };
+
 static const struct member *find_member(struct str name)
 {
-    size_t low = 0, high = sizeof members / sizeof *members;
-    while (low < high) {
-        size_t at = (low + high) / 2;
-        const struct member *m = &members[at];
-        int c = name.n != m->name.n ? (name.n < m->name.n ? -1 : 1) : memcmp(name.p, m->name.p, name.n);
-        if (c == 0) return m;
-        if (c < 0) high = at;
-        else low = at + 1;
-    }
+    if (name.n > LONGEST_MEMBER) return NULL;
+    for (size_t k = members_from[name.n]; k < members_from[name.n + 1]; k++)
+        if (memcmp(name.p, members[k].name.p, name.n) == 0) return &members[k];
     return NULL;
 }
 

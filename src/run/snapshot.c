@@ -5,38 +5,38 @@
 
 /* Written and read by the same tables, so that neither can forget a field. */
 static const struct text_field {
-    const char *key;
+    struct str key;
     size_t at;
 } text_fields[] = {
-    { "task", offsetof(struct run, task) },       { "project", offsetof(struct run, project) },
-    { "env", offsetof(struct run, env) },         { "version", offsetof(struct run, version) },
-    { "queue", offsetof(struct run, queue) },     { "root", offsetof(struct run, root) },
-    { "parent", offsetof(struct run, parent) },   { "machine", offsetof(struct run, machine) },
-    { "region", offsetof(struct run, region) },   { "schedule", offsetof(struct run, schedule) },
-    { "batch", offsetof(struct run, batch) },     { "kind", offsetof(struct run, kind) },
-    { "url", offsetof(struct run, dashboard_url) },
+    { STR("task"), offsetof(struct run, task) },       { STR("project"), offsetof(struct run, project) },
+    { STR("env"), offsetof(struct run, env) },         { STR("version"), offsetof(struct run, version) },
+    { STR("queue"), offsetof(struct run, queue) },     { STR("root"), offsetof(struct run, root) },
+    { STR("parent"), offsetof(struct run, parent) },   { STR("machine"), offsetof(struct run, machine) },
+    { STR("region"), offsetof(struct run, region) },   { STR("schedule"), offsetof(struct run, schedule) },
+    { STR("batch"), offsetof(struct run, batch) },     { STR("kind"), offsetof(struct run, kind) },
+    { STR("url"), offsetof(struct run, dashboard_url) },
 };
 static const struct number_field {
-    const char *key;
+    struct str key;
     size_t at;
     int64_t absent;
 } number_fields[] = {
-    { "attempt", offsetof(struct run, attempt), 0 },
-    { "attempt_count", offsetof(struct run, attempt_count), -1 },
-    { "attempts_listed", offsetof(struct run, attempts_listed), -1 },
-    { "attempts_finished", offsetof(struct run, attempts_finished), -1 },
-    { "created", offsetof(struct run, created_ms), RUN_TIME_NONE },
-    { "updated", offsetof(struct run, updated_ms), RUN_TIME_NONE },
-    { "started", offsetof(struct run, started_ms), RUN_TIME_NONE },
-    { "finished", offsetof(struct run, finished_ms), RUN_TIME_NONE },
-    { "delayed", offsetof(struct run, delayed_ms), RUN_TIME_NONE },
-    { "duration", offsetof(struct run, duration_ms), RUN_TIME_NONE },
+    { STR("attempt"), offsetof(struct run, attempt), 0 },
+    { STR("attempt_count"), offsetof(struct run, attempt_count), -1 },
+    { STR("attempts_listed"), offsetof(struct run, attempts_listed), -1 },
+    { STR("attempts_finished"), offsetof(struct run, attempts_finished), -1 },
+    { STR("created"), offsetof(struct run, created_ms), RUN_TIME_NONE },
+    { STR("updated"), offsetof(struct run, updated_ms), RUN_TIME_NONE },
+    { STR("started"), offsetof(struct run, started_ms), RUN_TIME_NONE },
+    { STR("finished"), offsetof(struct run, finished_ms), RUN_TIME_NONE },
+    { STR("delayed"), offsetof(struct run, delayed_ms), RUN_TIME_NONE },
+    { STR("duration"), offsetof(struct run, duration_ms), RUN_TIME_NONE },
 };
 static const struct text_field error_fields[] = {
-    { "name", offsetof(struct run_error, name) },
-    { "message", offsetof(struct run_error, message) },
-    { "code", offsetof(struct run_error, code) },
-    { "stack", offsetof(struct run_error, stack) },
+    { STR("name"), offsetof(struct run_error, name) },
+    { STR("message"), offsetof(struct run_error, message) },
+    { STR("code"), offsetof(struct run_error, code) },
+    { STR("stack"), offsetof(struct run_error, stack) },
 };
 #define COUNT_OF(table) (sizeof(table) / sizeof *(table))
 #define TEXT_AT(base, field) ((struct str *)(void *)((char *)(base) + (field)->at))
@@ -79,12 +79,19 @@ static void write_starts(const struct run *r, struct json_writer *w)
     json_array_end(w);
 }
 
+static void write_text(struct json_writer *w, struct str key, struct str text)
+{
+    if (str_absent(text)) return;
+    json_put_name(w, key);
+    json_put_str(w, text);
+}
+
 static void write_error(const struct run_error *e, struct json_writer *w)
 {
     json_put_key(w, STR("error"));
     json_object_begin(w);
     for (size_t i = 0; i < COUNT_OF(error_fields); i++)
-        json_field_opt(w, error_fields[i].key, *CONST_TEXT_AT(e, &error_fields[i]));
+        write_text(w, error_fields[i].key, *CONST_TEXT_AT(e, &error_fields[i]));
     json_object_end(w);
 }
 
@@ -98,7 +105,9 @@ static void write_numbers(const struct run *r, struct json_writer *w)
     for (size_t i = 0; i < COUNT_OF(number_fields); i++) {
         int64_t v;
         memcpy(&v, (const char *)r + number_fields[i].at, sizeof v);
-        if (v != number_fields[i].absent) json_field_i64(w, number_fields[i].key, v);
+        if (v == number_fields[i].absent) continue;
+        json_put_name(w, number_fields[i].key);
+        json_put_i64(w, v);
     }
 }
 
@@ -108,7 +117,7 @@ void run_write(const struct run *r, struct json_writer *w)
     json_field_opt(w, "id", r->id);
     write_state(r, w);
     for (size_t i = 0; i < COUNT_OF(text_fields); i++)
-        json_field_opt(w, text_fields[i].key, *CONST_TEXT_AT(r, &text_fields[i]));
+        write_text(w, text_fields[i].key, *CONST_TEXT_AT(r, &text_fields[i]));
     if (r->test || (r->present & RUN_HAS_TEST)) json_field_bool(w, "test", r->test);
     if (r->tag_count || (r->present & RUN_HAS_TAGS)) write_tags(r, w);
     write_numbers(r, w);
@@ -126,11 +135,11 @@ void run_write(const struct run *r, struct json_writer *w)
 static int restore_numbers(struct json object, struct run *out, struct err *err)
 {
     for (size_t i = 0; i < COUNT_OF(number_fields); i++) {
-        struct json v = json_get_c(object, number_fields[i].key);
+        struct json v = json_get(object, number_fields[i].key);
         int64_t n;
         if (!json_present(v)) continue;
         if (!json_i64(v, &n))
-            return err_set(err, ERR_TYPE, "stored run: %s is no whole number", number_fields[i].key);
+            return err_set(err, ERR_TYPE, "stored run: " STR_FMT " is no whole number", STR_ARG(number_fields[i].key));
         memcpy((char *)out + number_fields[i].at, &n, sizeof n);
     }
     return 0;
@@ -173,9 +182,9 @@ int run_restore(struct arena *a, struct json object, struct run *out, struct err
     out->id = json_str(json_get_c(object, "id"));
     restore_state(object, out);
     for (size_t i = 0; i < COUNT_OF(text_fields); i++)
-        *TEXT_AT(out, &text_fields[i]) = json_str(json_get_c(object, text_fields[i].key));
+        *TEXT_AT(out, &text_fields[i]) = json_str(json_get(object, text_fields[i].key));
     for (size_t i = 0; i < COUNT_OF(error_fields); i++)
-        *TEXT_AT(&out->error, &error_fields[i]) = json_str(json_get_c(error, error_fields[i].key));
+        *TEXT_AT(&out->error, &error_fields[i]) = json_str(json_get(error, error_fields[i].key));
     out->test = json_bool(json_get_c(object, "test"), false);
     restore_tags(a, json_get_c(object, "tags"), out);
     restore_starts(a, json_get_c(object, "attempt_starts"), out);

@@ -226,8 +226,8 @@ static int sq_fetch_runs(struct store *store, struct arena *a, const struct stor
     if (!q || sq_exec(s, "BEGIN", err)) return -1; /* one lock for all of them, not one each */
     for (size_t i = 0; i < n && rc == 0; i++) {
         sq_text(q, 1, ids[i].run);
-        sq_text(q, 2, ids[i].project);
-        sq_text(q, 3, ids[i].env);
+        sq_text_after(q, 2, ids[i].project, i ? &ids[i - 1].project : NULL);
+        sq_text_after(q, 3, ids[i].env, i ? &ids[i - 1].env : NULL);
         if (fetch_one(s, q, a, &out[i], err) < 0) rc = -1;
     }
     if (sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK && rc == 0)

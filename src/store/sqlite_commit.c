@@ -7,18 +7,19 @@
  * alike, but the checkpoint takes 35 ms or 70. */
 enum { IDLE_PAGES = 256, BUSY_PAGES = 4000 };
 
-static int apply_event(struct sq_store *s, sqlite3_stmt *q, const struct store_event *e, struct err *err)
+/* before: what the row before it in this batch had there; NULL = it is the first. */
+static int apply_event(struct sq_store *s, sqlite3_stmt *q, const struct store_event *e, const struct store_event *before, struct err *err)
 {
     sq_int(q, 1, (int64_t)e->id);
     sq_int(q, 2, e->arrival_ms);
     sq_int(q, 3, e->event_ms);
     sq_int(q, 4, e->attempt);
-    sq_text(q, 5, e->source);
-    sq_text(q, 6, e->project);
-    sq_text(q, 7, e->env);
+    sq_text_after(q, 5, e->source, before ? &before->source : NULL);
+    sq_text_after(q, 6, e->project, before ? &before->project : NULL);
+    sq_text_after(q, 7, e->env, before ? &before->env : NULL);
     sq_text(q, 8, e->run);
     sq_text(q, 9, e->status);
-    sq_text(q, 10, e->state);
+    sq_text_after(q, 10, e->state, before ? &before->state : NULL);
     sq_text(q, 11, e->body);
     s->counts.events++;
     return sq_run(s, q, err);
@@ -30,7 +31,7 @@ static int apply_events(struct sq_store *s, const struct store_batch *b, struct 
     if (!q) return -1;
     for (size_t i = 0; i < b->events.n; i++) {
         if (i == b->events.n / 2) failpoint("store.half");
-        if (apply_event(s, q, &b->events.v[i], err)) return -1;
+        if (apply_event(s, q, &b->events.v[i], i ? &b->events.v[i - 1] : NULL, err)) return -1;
     }
     return 0;
 }
@@ -49,11 +50,11 @@ static int apply_runs(struct sq_store *s, const struct store_batch *b, struct er
     sqlite3_stmt *q = sq_get(s, SQ_RUN_UPSERT, err);
     if (!q) return -1;
     for (size_t i = 0; i < b->runs.n; i++) {
-        const struct store_run *r = &b->runs.v[i];
+        const struct store_run *r = &b->runs.v[i], *before = i ? r - 1 : NULL;
         sq_int(q, 1, r->updated_ms);
         sq_int(q, 2, (int64_t)r->last_event);
-        sq_text(q, 3, r->project);
-        sq_text(q, 4, r->env);
+        sq_text_after(q, 3, r->project, before ? &before->project : NULL);
+        sq_text_after(q, 4, r->env, before ? &before->env : NULL);
         sq_text(q, 5, r->run);
         sq_text(q, 6, r->known);
         if (run_upsert(s, q, &s->counts.runs, err)) return -1;
@@ -241,6 +242,7 @@ int sq_upkeep(struct store *store, bool idle, struct err *err)
     struct sq_store *s = (struct sq_store *)store;
     int log = 0, copied = 0, rc;
     if (s->sync_failed) return refuse_after_sync(s, err);
+    if (idle) sqlite3_db_release_memory(s->db); /* what a rush filled the cache with */
     if (!s->disk_full && pages_waiting(s) < (idle ? IDLE_PAGES : BUSY_PAGES)) return 0;
     s->disk_full = false;
     failpoint("store.checkpoint");
@@ -251,7 +253,6 @@ int sq_upkeep(struct store *store, bool idle, struct err *err)
         s->sync_failed = err->code == ERR_UNCERTAIN;
         return -1;
     }
-    if (idle) sqlite3_db_release_memory(s->db); /* what a rush filled the cache with */
     if (rc == SQLITE_OK && log >= 0) {
         s->log_pages = log;
         s->log_copied = copied;

@@ -62,6 +62,8 @@ int sq_run(struct sq_store *s, sqlite3_stmt *q, struct err *err) WUR;
 int sq_row(struct sq_store *s, sqlite3_stmt *q, struct err *err) WUR;
 void sq_int(sqlite3_stmt *q, int at, int64_t v);
 void sq_text(sqlite3_stmt *q, int at, struct str v);  /* STR_NONE is stored as "" */
+/* The same where the statement is still bound to *before, which is often the very same text; NULL = to nothing. */
+void sq_text_after(sqlite3_stmt *q, int at, struct str v, const struct str *before);
 void sq_maybe(sqlite3_stmt *q, int at, struct str v); /* STR_NONE is stored as NULL */
 void sq_blob(sqlite3_stmt *q, int at, struct str v);
 int64_t sq_col_int(sqlite3_stmt *q, int at);

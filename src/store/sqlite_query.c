@@ -87,6 +87,11 @@ void sq_text(sqlite3_stmt *q, int at, struct str v)
     sqlite3_bind_text64(q, at, v.p ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8);
 }
 
+void sq_text_after(sqlite3_stmt *q, int at, struct str v, const struct str *before)
+{
+    if (!before || v.p != before->p || v.n != before->n) sq_text(q, at, v);
+}
+
 void sq_maybe(sqlite3_stmt *q, int at, struct str v)
 {
     if (str_absent(v))
