@@ -261,12 +261,18 @@ int cli_runs(int argc, char **argv)
 {
     struct call c = { 0 };
     struct arena a = { 0 };
+    bool again = false;
     int operands, rc;
-    const struct arg_option options[] = { CALL_OPTIONS(&c) };
-    rc = args_parse(command_find("runs"), options, 3, argc, argv, &operands, 1, 1);
+    const struct arg_option options[] = { CALL_OPTIONS(&c), { "reread", 0, NULL, "have it read again from Trigger.dev's API", NULL, &again } };
+    rc = args_parse(command_find("runs"), options, 4, argc, argv, &operands, 1, 1);
     if (rc >= 0) return rc;
-    rc = call(&c, "GET", str_printf(&a, "/v1/runs/%.*s", STR_ARG(client_encode(&a, str_c(argv[1])))).p, STR_NONE);
-    if (rc == EXIT_FINE && !c.json) print_tree(&c.client.arena, c.answer, 0);
+    if (again) {
+        rc = call(&c, "POST", str_printf(&a, "/v1/runs/%.*s/reread", STR_ARG(client_encode(&a, str_c(argv[1])))).p, STR("{}"));
+        if (rc == EXIT_FINE && !c.json) printf("%s: it is being read again; ask once more in a moment\n", argv[1]);
+    } else {
+        rc = call(&c, "GET", str_printf(&a, "/v1/runs/%.*s", STR_ARG(client_encode(&a, str_c(argv[1])))).p, STR_NONE);
+        if (rc == EXIT_FINE && !c.json) print_tree(&c.client.arena, c.answer, 0);
+    }
     arena_fini(&a);
     return finish(&c, rc);
 }

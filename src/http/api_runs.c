@@ -126,6 +126,22 @@ void api_run(struct http_request *r, struct store_reader *s)
     if (rc < 0) http_store_failed(r, &err);
 }
 
+void api_reread(struct http_request *r, struct store_reader *s)
+{
+    struct pollers *pollers = atomic_load(&r->http->pollers);
+    size_t asked = pollers ? pollers_reread(pollers, target_query(&r->target, "env"), r->target.segments[2]) : 0;
+    struct json_writer w;
+    (void)s;
+    if (!asked) {
+        http_problem(r, MHD_HTTP_NOT_FOUND, "there is no trigger-api source that could read a run again");
+        return;
+    }
+    w = http_json(r, MHD_HTTP_ACCEPTED);
+    json_object_begin(&w);
+    json_field_i64(&w, "asked", (int64_t)asked);
+    json_object_end(&w);
+}
+
 void api_rejected(struct http_request *r, struct store_reader *s)
 {
     struct http_page page;

@@ -76,13 +76,6 @@ static bool is_wanted(const struct live *l, const struct run *run)
     return l->demand.states >> run->state & 1 || retry;
 }
 
-static void hint(struct poll *p, struct str id)
-{
-    pthread_mutex_lock(&p->lock);
-    if (p->hints.n < LATE_MOST) *vec_push(&p->hints) = (struct str){ strndup(id.p, id.n), id.n };
-    pthread_mutex_unlock(&p->lock);
-}
-
 static void on_change(void *ctx, struct str object, struct str before, bool known)
 {
     struct live *l = ctx;
@@ -100,7 +93,7 @@ static void on_change(void *ctx, struct str object, struct str before, bool know
     source_settle(l->p->source, &run);
     switch (how_to_tell(l, &run)) {
     case AS_IT_IS: *vec_push(&l->found) = run; break;
-    case BY_ID: hint(l->p, run.id); break;
+    case BY_ID: poll_hint(l->p, run.id); break;
     case NOT_AT_ALL:
     default: break;
     }
@@ -156,21 +149,12 @@ static int ask(struct live *l, struct err *err)
     return -1;
 }
 
-/* One key is of one environment, but the feed does not name it: the key's prefix does, or the first run that was seen. */
+/* The feed does not name its environment; where the key does not either, looking has seen a run of it first. */
 static bool learn_env(struct live *l)
 {
-    struct poll *p = l->p;
-    static const char *const slugs[] = { "dev", "stg", "prod" };
-    struct str key = secret_reveal(&p->source->api.key), env = p->source->env;
-    for (size_t k = 0; env.n == 0 && k < sizeof slugs / sizeof *slugs; k++)
-        if (str_starts(key, str_printf(&l->arena, "tr_%s_", slugs[k]))) env = str_c(slugs[k]);
-    if (env.n) {
-        snprintf(l->env, sizeof l->env, STR_FMT, STR_ARG(env));
-        return true;
-    }
-    pthread_mutex_lock(&p->lock);
-    memcpy(l->env, p->env, sizeof l->env);
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&l->p->lock);
+    memcpy(l->env, l->p->env, sizeof l->env);
+    pthread_mutex_unlock(&l->p->lock);
     return l->env[0] != '\0';
 }
 

@@ -229,6 +229,29 @@ void poll_learn_env(struct poll *p, struct str env)
     pthread_mutex_unlock(&p->lock);
 }
 
+void poll_hint(struct poll *p, struct str id)
+{
+    pthread_mutex_lock(&p->lock);
+    if (p->hints.n < LATE_MOST) *vec_push(&p->hints) = (struct str){ strndup(id.p, id.n), id.n };
+    pthread_mutex_unlock(&p->lock);
+}
+
+size_t pollers_reread(struct pollers *all, struct str env, struct str run)
+{
+    size_t asked = 0;
+    pthread_mutex_lock(&all->lock);
+    for (size_t i = 0; i < all->polls.n; i++) {
+        struct poll *p = all->polls.v[i];
+        bool other = env.n && p->source->env.n && !str_eq(env, p->source->env);
+        if (other || !str_absent(p->source->api.project_ref)) continue; /* a personal token cannot retrieve */
+        poll_hint(p, run);
+        fetch_wake(p->api.fetch);
+        asked++;
+    }
+    pthread_mutex_unlock(&all->lock);
+    return asked;
+}
+
 /* What the feed has heard of, and whose rules want more than it tells. */
 static void take_hints(struct poll *p)
 {
@@ -242,7 +265,7 @@ static void take_hints(struct poll *p)
     if (hints.n) poll_reset(p);
     for (size_t k = 0; k < hints.n; k++) {
         run_init(&thin);
-        thin.env = p->source->env.n ? p->source->env : str_c(p->env);
+        thin.env = str_c(p->env);
         if (api_room(&p->api) > 0 && thin.env.n && details_get(p, hints.v[k], &thin, &run, &err) == API_OK) poll_found(p, &run);
         free((char *)hints.v[k].p);
     }
@@ -303,6 +326,15 @@ static void poll_free(struct poll *p)
     free(p);
 }
 
+/* One key is of one environment, whose slug its prefix says (trigger-dev-api.md 2.1); not of which preview branch. */
+static struct str env_of(const struct config_source *s)
+{
+    static const struct { struct str prefix, slug; } known[] = { { STR("tr_dev_"), STR("dev") }, { STR("tr_stg_"), STR("stg") }, { STR("tr_prod_"), STR("prod") } };
+    for (size_t k = 0; s->env.n == 0 && k < sizeof known / sizeof *known; k++)
+        if (str_starts(secret_reveal(&s->api.key), known[k].prefix)) return known[k].slug;
+    return s->env;
+}
+
 static struct poll *poll_new(struct pollers *all, struct config *c, const struct config_source *s)
 {
     struct poll *p = xcalloc(1, sizeof *p);
@@ -317,6 +349,7 @@ static struct poll *poll_new(struct pollers *all, struct config *c, const struct
     p->status.remaining = -1;
     p->status.live = s->api.live;
     pthread_mutex_init(&p->lock, NULL);
+    poll_learn_env(p, env_of(s));
     if (api_init(&p->api, &s->api, all->clock, &err) < 0 || (s->api.live && !(p->live_fetch = fetch_new(&s->api, &err)))) abort(); /* out of memory */
     if (pthread_create(&p->thread, NULL, run, p) != 0) abort();
     p->started = true;

@@ -116,6 +116,7 @@ int64_t poll_mono(const struct poll *p);
 int64_t poll_wall(const struct poll *p);
 void poll_say(struct poll *p);    /* copies figures into the status */
 void poll_reset(struct poll *p);  /* drops what was found and not handed over, with its memory */
+void poll_hint(struct poll *p, struct str id); /* any thread: to be retrieved soon */
 void poll_learn_env(struct poll *p, struct str env);
 /* hand.c: what was found goes to the pipeline. */
 void poll_found(struct poll *p, const struct run *run);      /* kept until poll_hand_over; slices must live in p->arena */

@@ -35,6 +35,9 @@ void pollers_describe(struct pollers *p, struct str source, struct json_writer *
 /* Brings what ended since since_ms, and before the source's own looks, into the log, beside its looking. False: there is
  * no trigger-api source of this name. Any thread. */
 bool pollers_import(struct pollers *p, struct str source, int64_t since_ms);
+/* Has a run read again at once, and what is new of it evaluated: before an incident opens, or because somebody asks. env:
+ * STR_NONE when not known. How many sources were asked; each is one that could know it. Any thread. */
+size_t pollers_reread(struct pollers *p, struct str env, struct str run);
 struct poller_figures { /* for metrics */
     bool ok;
     uint64_t requests, limited, failed, transitions, looks, thin;

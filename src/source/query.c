@@ -177,6 +177,7 @@ static void take_row(struct look *l, struct json row, struct query_cursor *at)
     struct recalled *k;
     struct run run;
     struct err err;
+    run_init(&run);
     if (row_decode(&l->p->arena, row, &run, &err) < 0) {
         log_write_limited(&once, 60000, LOG_WARN, "source.row_passed_over", LOG_FIELDS(LOG_S("source", l->p->name), LOG_E(&err)));
         return;

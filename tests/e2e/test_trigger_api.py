@@ -246,3 +246,16 @@ def test_status_tells_of_polled_sources(runbell, trigger):
     assert done.returncode == 0
     for word in ("polled_sources", "prod", "method: query", "lag_ms", "budget_per_minute"):
         assert word in done.stdout, done.stdout
+
+
+def test_a_run_is_read_again_on_request(runbell, trigger):
+    start(runbell, trigger, FAILURES, every="1h")
+    wait_for(lambda: state(runbell)["last_look_at"], "the first look")
+    run = crash(trigger)
+    wait_for(lambda: any(one.status == "CRASHED" for one in trigger.ground_truth()), "the crash")
+    done = runbell.run("runs", run.id, "--reread")
+    assert done.returncode == 0 and "read again" in done.stdout, done
+    assert runbell.wait_incident("&rule=failures", "open")["key"] == run.id
+    runbell.configure(rules=FAILURES)
+    runbell.restart()
+    assert "no trigger-api source" in runbell.run("runs", run.id, "--reread").stderr
