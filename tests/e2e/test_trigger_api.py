@@ -59,12 +59,13 @@ def test_a_crash_is_found(runbell, trigger, method):
     assert "render-video" in out and "crashed" in out
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "live"])
 @pytest.mark.parametrize("route", ["stays executing", "is queued again"])
 def test_the_third_mission_rule(runbell, trigger, method, route):
     """Today's server never says REATTEMPTING."""
+    how = {"live": True} if method == "live" else {"method": method}
     runbell.configure()
-    start(runbell, trigger, {"retry-storm": {**RETRIES["retry-storm"], "escalate": {"300ms": "out"}}}, method=method)
+    start(runbell, trigger, {"retry-storm": {**RETRIES["retry-storm"], "escalate": {"300ms": "out"}}}, **how)
     run = trigger.add(task="sync", steps=[(0, "PENDING"), (0.02, "DEQUEUED"), (0.05, "EXECUTING")])
     wait_for(lambda: any(one.status == "EXECUTING" for one in trigger.ground_truth()), "the first attempt")
     for attempt in (2, 3, 4):
