@@ -188,7 +188,6 @@ static void take_row(struct look *l, struct json row, struct query_cursor *at)
         if (run.finished_ms < l->p->position.start_ms) return; /* before our time */
     }
     poll_learn_env(l->p, run.env);
-    if (run.finished_ms == RUN_TIME_NONE) run.updated_ms = l->p->server_ms; /* so it was when it was asked for */
     k = recall_get(&l->p->recall, run.id);
     if (k) still_there(l->p, k);
     if (k && !is_news(k, &run)) return;
