@@ -27,6 +27,7 @@ struct pipeline_request {
     struct config *config;   /* a reference held for source; RELOAD: the new configuration (taken over) */
     struct pipeline_report *reports;
     size_t report_count;
+    int64_t start_ms;        /* REPORTS: when the source began, by the clock that its runs were created by; 0 = ours */
     struct str position;     /* REPORTS of a polling source: where it now is, stored with them; STR_NONE = unchanged */
     struct { struct str reason, body; } rejected;
     struct { enum engine_command what; uint64_t incident; struct str who, why; int64_t for_ms; } command;
