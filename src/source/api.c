@@ -84,13 +84,16 @@ static void hear_limits(struct api *a, const struct fetch_answer *f)
 }
 
 /* --- what an answer means ------------------------------------------------------------------------------ */
-/* The server's own words; some of its errors are texts, some objects. */
+/* The server's own words: `error`, and of a "Query Error" what was wrong with the query. */
 static struct str words_of(struct arena *arena, const struct fetch_answer *f)
 {
     struct json root;
     struct err err;
+    struct str text, detail;
     if (json_parse(arena, f->body, &limits, &root, NULL, &err) < 0) return STR("");
-    return json_str(json_get_c(root, "error"));
+    text = json_str(json_get_c(root, "error"));
+    detail = json_str(json_get_c(json_first(json_get_c(root, "details")), "message"));
+    return detail.n ? str_printf(arena, STR_FMT ": " STR_FMT, STR_ARG(text), STR_ARG(detail)) : text;
 }
 
 /* Query concurrency is told by 429, in some versions by 400 (trigger-dev-api.md 2.5). */

@@ -146,9 +146,8 @@ enum api_outcome list_page(struct poll *p, const struct list_query *q, struct li
     if (at->n == 0) at->asked_ms = answer.server_ms;
     p->server_ms = answer.server_ms;
     *items = json_get_c(answer.root, "data");
-    if (json_kind(*items) != JSON_ARRAY) {
-        err_set(err, ERR_IO, "the list's answer has no `data`");
-        return API_FAILED;
-    }
-    return cursor_read(at, answer.root, err) < 0 ? API_FAILED : API_OK;
+    if (json_kind(*items) != JSON_ARRAY) err_set(err, ERR_IO, "the list's answer has no `data`");
+    else if (cursor_read(at, answer.root, err) == 0) return API_OK;
+    p->api.usage.failed++;
+    return API_FAILED;
 }

@@ -91,6 +91,7 @@ static enum api_outcome ask(struct look *l)
     l->list = json_get_c(answer.root, "results");
     l->n = json_count(l->list);
     if (json_kind(l->list) == JSON_ARRAY) return API_OK;
+    l->p->api.usage.failed++;
     err_set(l->err, ERR_IO, "the query's answer has no `results`");
     return API_FAILED;
 }
