@@ -51,7 +51,8 @@ static int hand_over(struct pipeline *p, struct handed *h, struct err *err)
 
 static int submit(void *ctx, const struct poller_batch *b, struct err *err)
 {
-    struct handed h = { .r = { .kind = PIPELINE_REPORTS, .source = b->source, .config = b->config, .position = b->position, .history = b->history } };
+    struct handed h = { .r = { .kind = PIPELINE_REPORTS, .source = b->source, .config = b->config, .start_ms = b->start_ms, .position = b->position,
+                               .history = b->history } };
     int rc;
     h.r.item.weight_bytes = sizeof h + b->bytes;
     h.r.reports = xcalloc(b->run_count + 1, sizeof *h.r.reports);

@@ -29,6 +29,7 @@ struct pipeline_request {
     struct config *config;   /* a reference held for source; RELOAD: the new configuration (taken over) */
     struct pipeline_report *reports;
     size_t report_count;
+    int64_t start_ms;        /* REPORTS: when the source began, by the clock that its runs were created by; 0 = ours */
     struct str position;     /* REPORTS of a polling source: where it now is, stored with them; STR_NONE = unchanged */
     struct str history;      /* REPORTS of an import: recorded, not evaluated; where it is, stored with them unless "" */
     struct { struct str reason, body; } rejected;
