@@ -47,7 +47,7 @@ static void note_newest(struct poll *p, const struct run *r)
 int poll_hand_over(struct poll *p, bool with_position, struct err *err)
 {
     size_t n = p->found.n, bytes = n ? p->found_bytes / n : 0;
-    struct poller_batch b = { .config = p->settings, .source = p->source, .position = STR_NONE };
+    struct poller_batch b = { .config = p->settings, .source = p->source, .position = STR_NONE, .attempts_followed = p->position.attempts };
     if (n > 1) qsort(p->found.v, n, sizeof *p->found.v, by_time);
     for (size_t at = 0; at < n || (at == 0 && with_position); at += SUBMIT_RUNS) {
         b.runs = p->found.v + at;

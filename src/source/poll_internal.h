@@ -21,6 +21,7 @@ enum {
 struct position {
     bool known;
     enum source_method method;    /* that it was reached by */
+    bool attempts;                /* query: whoever was retried up to here has been told of */
     int64_t start_ms;             /* when the source was first looked through: what ended before is history */
     int64_t from_ms;              /* query: everything that finished before is told; list: created before, but for `follow` */
     VEC(struct str) follow;       /* list: ids of active runs created before; in `texts` */

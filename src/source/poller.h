@@ -13,6 +13,7 @@ struct poller_batch {
     size_t run_count;
     struct str position;               /* to be stored with them; STR_NONE = as it was */
     size_t bytes;                      /* about how large */
+    bool attempts_followed;            /* every attempt of theirs that is not known yet is news, however old the run */
 };
 struct poller_sink { /* called on pollers' threads */
     void *ctx;

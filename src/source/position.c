@@ -10,6 +10,7 @@ struct str position_text(const struct position *at, struct arena *a)
     json_field_str(w, "method", str_c(source_method_name(at->method)));
     json_field_i64(w, "start", at->start_ms);
     json_field_i64(w, "from", at->from_ms);
+    json_field_bool(w, "attempts", at->attempts);
     json_put_key(w, STR("follow"));
     json_array_begin(w);
     for (size_t k = 0; k < at->follow.n; k++) json_put_str(w, at->follow.v[k]);
@@ -23,6 +24,7 @@ struct str position_text(const struct position *at, struct arena *a)
 void position_is_of(struct position *at, enum source_method m)
 {
     if (at->known && at->method == METHOD_QUERY && m == METHOD_LIST) at->from_ms -= RUNS_LAST_MS;
+    if (m == METHOD_LIST) at->attempts = false; /* asks as the budget allows */
     at->method = m;
 }
 
@@ -52,6 +54,7 @@ static int position_read(struct position *at, struct arena *a, struct str text, 
     if (!json_i64(json_get_c(root, "v"), &version) || version != 1 || !json_i64(json_get_c(root, "from"), &at->from_ms) ||
         !json_i64(json_get_c(root, "start"), &at->start_ms))
         return err_set(err, ERR_TYPE, "its stored position is of another version of runbell");
+    at->attempts = json_bool(json_get_c(root, "attempts"), false);
     at->method = str_eq_c(json_str(json_get_c(root, "method")), "list") ? METHOD_LIST : METHOD_QUERY;
     list = json_get_c(root, "follow");
     for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v)) position_follow(at, json_str(v));
