@@ -9,6 +9,7 @@
 
 enum {
     HOLD_MS = 60000, /* a live request is held for about 20 s */
+    PACE_MS = 100, /* answers that come faster than that are gathered: a busy environment changes hundreds of times a second */
     BYTES_MOST = 32 << 20, BACKOFF_MS = 500, BACKOFF_MOST_MS = 30000, ENV_WAIT_MS = 200,
     FEED_TELLS = RUN_HAS_STATE | RUN_HAS_TASK | RUN_HAS_TAGS | RUN_HAS_TEST | RUN_HAS_CREATED | RUN_HAS_UPDATED | RUN_HAS_STARTED |
                  RUN_HAS_FINISHED | RUN_HAS_DELAYED | RUN_HAS_COST | RUN_HAS_ERROR | RUN_HAS_METADATA,
@@ -187,6 +188,7 @@ static int64_t one_turn(struct live *l, int64_t *backoff_ms)
 {
     static struct log_once once;
     struct err err = { 0 };
+    int64_t began = poll_mono(l->p), took;
     arena_reset(&l->arena);
     take_rules(l);
     if (!l->env[0] && !learn_env(l)) return ENV_WAIT_MS;
@@ -195,7 +197,8 @@ static int64_t one_turn(struct live *l, int64_t *backoff_ms)
         fetch_wake(l->p->api.fetch); /* for hints */
         say(l, true, "");
         *backoff_ms = BACKOFF_MS;
-        return 0;
+        took = poll_mono(l->p) - began;
+        return took < PACE_MS ? PACE_MS - took : 0;
     }
     vec_clear(&l->found);
     say(l, false, err.msg);
