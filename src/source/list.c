@@ -297,11 +297,13 @@ static void remember_followed(struct poll *p)
 static enum api_outcome look(struct look *l)
 {
     struct poll *p = l->p;
-    int64_t asked_ms = 0;
+    int64_t asked_ms = 0, wait_ms = p->source->api.every_ms > DETAILS_LEAST_MS ? p->source->api.every_ms : DETAILS_LEAST_MS;
     enum api_outcome outcome;
     if (p->recall.runs.n == 0) remember_followed(p);
+    p->details_until_ms = poll_mono(p) + wait_ms;
     outcome = list_active(l, &asked_ms);
     if (outcome != API_OK) return outcome;
+    p->details_until_ms = poll_mono(p) + wait_ms; /* anew: where pages alone use up the budget, details have their time all the same */
     if (!p->position.known) { /* a new source starts now */
         p->position.from_ms = p->position.start_ms = asked_ms;
         p->position.known = true;
@@ -321,8 +323,6 @@ enum api_outcome list_look(struct poll *p, struct err *err)
 {
     struct look l = { .p = p, .err = err };
     enum api_outcome outcome;
-    int64_t wait_ms = p->source->api.every_ms > DETAILS_LEAST_MS ? p->source->api.every_ms : DETAILS_LEAST_MS;
-    p->details_until_ms = poll_mono(p) + wait_ms;
     position_is_of(&p->position, METHOD_LIST);
     outcome = look(&l);
     p->active = l.active;
