@@ -57,7 +57,8 @@ static int submit(void *ctx, const struct poller_batch *b, struct err *err)
     h.r.item.weight_bytes = sizeof h + b->bytes;
     h.r.reports = xcalloc(b->run_count + 1, sizeof *h.r.reports);
     h.r.report_count = b->run_count;
-    for (size_t k = 0; k < b->run_count; k++) h.r.reports[k] = (struct pipeline_report){ .run = b->runs[k], .index = k };
+    for (size_t k = 0; k < b->run_count; k++)
+        h.r.reports[k] = (struct pipeline_report){ .run = b->runs[k], .index = k, .attempts_followed = b->attempts_followed };
     rc = hand_over(ctx, &h, err);
     free(h.r.reports);
     return rc;

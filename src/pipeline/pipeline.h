@@ -13,6 +13,7 @@ struct batch_run;
 struct pipeline_report { /* one run report in a request */
     struct run run;          /* project and env already settled by the source */
     size_t index;            /* in the request, for the answer */
+    bool attempts_followed;  /* of a run older than its source, too, attempts not known yet are news */
     /* filled in by the pipeline: */
     uint64_t event_id;       /* of a duplicate: its first event's */
     bool duplicate;

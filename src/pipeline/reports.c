@@ -175,7 +175,7 @@ static int judge(struct pipeline *p, struct pipeline_request *r, struct pipeline
     size_t n;
     report->event_id = id_next(&p->event_ids, p->now_ms);
     n = run_transitions(&p->batch_arena, &report->run, &b->known, r->arrival_ms,
-                        source_start(p, r), report->event_id, t);
+                        report->attempts_followed ? 0 : source_start(p, r), report->event_id, t);
     report->duplicate = true;
     for (size_t k = 0; k < n; k++)
         if (t[k].kind != TRANSITION_DUPLICATE) report->duplicate = false;

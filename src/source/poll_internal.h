@@ -22,6 +22,7 @@ enum {
 struct position {
     bool known;
     enum source_method method;    /* that it was reached by */
+    bool attempts;                /* query: whoever was retried up to here has been told of */
     int64_t start_ms;             /* when the source was first looked through: what ended before is history */
     int64_t told_ms;              /* what finished before is told, as far as rules asked for it */
     int64_t from_ms;              /* list: of what was created before, only `follow` can still end */

@@ -13,6 +13,7 @@ struct str position_text(const struct poll *p, struct arena *a)
     json_field_i64(w, "start", at->start_ms);
     json_field_i64(w, "told", at->told_ms);
     json_field_i64(w, "from", at->from_ms);
+    json_field_bool(w, "attempts", at->attempts);
     if (p->env[0]) json_field_str(w, "env", str_c(p->env));
     json_put_key(w, STR("follow"));
     json_array_begin(w);
@@ -32,6 +33,7 @@ enum { AHEAD_MS = 2000, REWIND_MS = 3600000 /* what is told again is known as to
 void position_is_of(struct position *at, enum source_method m)
 {
     if (at->known && at->method == METHOD_QUERY && m == METHOD_LIST) at->from_ms = at->told_ms - RUNS_LAST_MS;
+    if (m == METHOD_LIST) at->attempts = false; /* asks as the budget allows */
     at->method = m;
 }
 
@@ -76,6 +78,7 @@ static int position_read(struct poll *p, struct arena *a, struct str text, struc
         !json_i64(json_get_c(root, "start"), &at->start_ms))
         return err_set(err, ERR_TYPE, "its stored position is of another version of runbell");
     if (!json_i64(json_get_c(root, "told"), &at->told_ms)) at->told_ms = at->from_ms;
+    at->attempts = json_bool(json_get_c(root, "attempts"), false);
     at->method = str_eq_c(json_str(json_get_c(root, "method")), "list") ? METHOD_LIST : METHOD_QUERY;
     list = json_get_c(root, "follow");
     for (struct json v = json_first(list); json_kind(v) != JSON_ABSENT; v = json_next(v)) position_follow(at, json_str(v));

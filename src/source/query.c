@@ -54,10 +54,25 @@ static uint32_t of_class(uint32_t states, unsigned class)
     return out;
 }
 
-/* Retries of runs that are over are told by any of their final rows. */
 static uint32_t final_states(const struct poll *p)
 {
-    return of_class(p->demand.attempts ? ~(uint32_t)0 : p->demand.states, RUN_CLASS_FINISHED);
+    return of_class(p->demand.states, RUN_CLASS_FINISHED);
+}
+
+/* Retries of runs that are over are told by their final rows, whichever state those have. */
+static void add_finals(struct look *l)
+{
+    uint32_t states = final_states(l->p);
+    if (!l->p->demand.attempts) {
+        add_titles(l, states);
+        return;
+    }
+    strbuf_c(&l->sql, "(");
+    if (states) add_titles(l, states);
+    if (states) strbuf_c(&l->sql, " OR ");
+    strbuf_c(&l->sql, "attempt_count > 1 AND ");
+    add_titles(l, of_class(~(uint32_t)0, RUN_CLASS_FINISHED));
+    strbuf_c(&l->sql, ")");
 }
 
 static uint32_t active_states(const struct poll *p)
@@ -153,7 +168,7 @@ static void write_finished(struct look *l, void *ctx)
     const struct query_cursor *at = ctx;
     strbuf_printf(&l->sql, "SELECT %s FROM runs WHERE ", row_columns);
     add_cursor(l, at);
-    add_titles(l, final_states(l->p));
+    add_finals(l);
     add_tasks(l);
     strbuf_c(&l->sql, " ORDER BY completed_at, run_id");
 }
@@ -355,9 +370,10 @@ enum api_outcome query_look(struct poll *p, struct err *err)
     details_begin(p);
     position_is_of(&p->position, METHOD_QUERY);
     if (!p->position.known) outcome = begin(&l);
-    if (outcome == API_OK && !p->demand.rules) outcome = pass_time(&l);
     if (outcome == API_OK && p->demand.rules) outcome = active(&l);
-    if (outcome == API_OK && p->demand.rules) outcome = finished(&l);
+    if (outcome == API_OK) outcome = p->demand.attempts || final_states(p) ? finished(&l) : pass_time(&l);
+    /* One that this look did not find retried was not: what it finds of it later is new, however long it ran before. */
+    if (outcome == API_OK) p->position.attempts = p->demand.rules && p->demand.attempts;
     if (outcome == API_OK) forget_old(p);
     strbuf_fini(&l.sql);
     return outcome;

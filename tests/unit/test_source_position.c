@@ -19,9 +19,10 @@ struct bench {
     struct poll p;
 };
 
-static int stored(void *ctx, struct str source, struct arena *a, struct str *out, struct err *err)
+static int stored(void *ctx, const char *what, struct str source, struct arena *a, struct str *out, struct err *err)
 {
     const struct store *s = ctx;
+    assert_string_equal(what, "position");
     assert_true(str_eq_c(source, "prod"));
     if (s->found < 0) return err_set(err, ERR_IO, "the store is away");
     if (s->found) *out = str_dup(a, str_c(s->text));
@@ -31,7 +32,7 @@ static int stored(void *ctx, struct str source, struct arena *a, struct str *out
 static void begin(struct bench *b)
 {
     *b = (struct bench){ .source = { .name = STR("prod"), .type = SOURCE_TRIGGER_API } };
-    b->all.sink = (struct poller_sink){ .ctx = &b->store, .position = stored };
+    b->all.sink = (struct poller_sink){ .ctx = &b->store, .stored = stored };
     b->p.all = &b->all;
     b->p.name = b->source.name;
     b->p.source = &b->source;
