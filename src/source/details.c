@@ -11,7 +11,7 @@ enum {
     DETAILS = RUN_HAS_METADATA | RUN_HAS_ERROR | RUN_HAS_ATTEMPT | RUN_HAS_ROOT | RUN_HAS_PARENT | RUN_HAS_SCHEDULE | RUN_HAS_BATCH,
     KNOWN_ALWAYS = RULE_KNOWS_KIND | RULE_KNOWS_RUN | RULE_KNOWS_PROJECT | RULE_KNOWS_ENV,
     ROOM_KEPT = 4, /* requests for the next look's pages */
-    LEAST_MS = 5000, PORTION_MS = 1000, LATE_PAUSE_MS = 30000
+    LEAST_MS = 5000, PORTION_MS = 1000, LATE_PAUSE_MS = 1000, LATE_PAUSE_MOST_MS = 60000
 };
 
 void details_prepare(struct poll *p)
@@ -208,7 +208,10 @@ static int wait_for_late(struct poll *p, struct str id)
     (void)vec_push(&p->late);
     memmove(p->late.v + 1, p->late.v, (p->late.n - 1) * sizeof *p->late.v);
     p->late.v[0] = id;
-    p->late_pause_ms = poll_mono(p) + LATE_PAUSE_MS;
+    p->late_backoff_ms = p->late_backoff_ms ? p->late_backoff_ms * 2 : LATE_PAUSE_MS;
+    if (p->late_backoff_ms > LATE_PAUSE_MOST_MS) p->late_backoff_ms = LATE_PAUSE_MOST_MS;
+    p->late_pause_ms = poll_mono(p) + p->late_backoff_ms;
+    log_info("source.details_later", LOG_S("source", p->name), LOG_S("run", id), LOG_I("waiting", (int64_t)p->late.n));
     return 0;
 }
 
@@ -223,7 +226,10 @@ int details_late(struct poll *p, int64_t until_mono_ms, struct err *err)
         run_init(&thin);
         thin.env = k && k->env.n ? k->env : poll_env(p);
         outcome = thin.env.n ? details_get(p, &p->arena, id, &thin, &full, err) : API_NOT_FOUND;
-        if (outcome == API_OK) poll_found(p, &full);
+        if (outcome == API_OK) {
+            p->late_backoff_ms = 0;
+            poll_found(p, &full);
+        }
         if (outcome == API_FAILED) return wait_for_late(p, id);
         free((char *)id.p);
         if (outcome == API_INTERRUPTED || (p->found.n && poll_hand_over(p, false, err) < 0)) return -1;

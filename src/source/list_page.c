@@ -124,6 +124,14 @@ static int cursor_read(struct list_cursor *at, struct json root, struct err *err
     return 0;
 }
 
+enum api_outcome list_answer(struct json root, struct list_cursor *at, struct json *items, struct err *err)
+{
+    *items = json_get_c(root, "data");
+    if (json_kind(*items) == JSON_ARRAY) return cursor_read(at, root, err) < 0 ? API_FAILED : API_OK;
+    err_set(err, ERR_IO, "the list's answer has no `data`");
+    return API_FAILED;
+}
+
 enum api_outcome list_page(struct poll *p, const struct list_query *q, struct list_cursor *at, struct json *items, struct err *err)
 {
     struct api_answer answer;
@@ -145,9 +153,7 @@ enum api_outcome list_page(struct poll *p, const struct list_query *q, struct li
     if (outcome != API_OK) return outcome;
     if (at->n == 0) at->asked_ms = answer.server_ms;
     p->server_ms = answer.server_ms;
-    *items = json_get_c(answer.root, "data");
-    if (json_kind(*items) != JSON_ARRAY) err_set(err, ERR_IO, "the list's answer has no `data`");
-    else if (cursor_read(at, answer.root, err) == 0) return API_OK;
-    p->api.usage.failed++;
-    return API_FAILED;
+    outcome = list_answer(answer.root, at, items, err);
+    if (outcome != API_OK) p->api.usage.failed++;
+    return outcome;
 }

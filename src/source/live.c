@@ -1,5 +1,6 @@
 /* The realtime feed of a source: hears of changes at once. An accelerator only: what it misses or cannot tell, looking
  * finds; so it keeps no position, and says nothing of runs whose rules read what the feed does not have. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -76,9 +77,16 @@ static enum how how_to_tell(struct live *l, const struct run *run)
     return lacks ? BY_ID : AS_IT_IS;
 }
 
+static int by_text(const void *x, const void *y)
+{
+    return str_cmp(*(const struct str *)x, *(const struct str *)y);
+}
+
 static bool is_wanted(const struct live *l, const struct run *run)
 {
+    const struct rule_names *tasks = &l->demand.tasks;
     bool retry = l->demand.attempts && (run->state == RUN_EXECUTING || run->state == RUN_QUEUED) && run->started_ms != RUN_TIME_NONE;
+    if (!tasks->all && !bsearch(&run->task, tasks->v, tasks->n, sizeof *tasks->v, by_text)) return false;
     return l->demand.states >> run->state & 1 || retry;
 }
 

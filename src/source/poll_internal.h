@@ -94,6 +94,7 @@ struct poll {
     int64_t details_left_ms;      /* of the look: how long details may still take */
     VEC(struct str) late;         /* ids whose details come when there is time; heap. Stored with the position */
     int64_t late_pause_ms;        /* mono: not before */
+    int64_t late_backoff_ms;      /* 0 = the last one came */
     int64_t server_ms;            /* the server's clock at the start of the look */
     int64_t newest_ms;            /* event time of the newest thing seen */
     uint64_t transitions, looks, thin;

@@ -2,11 +2,13 @@
 #include "base/log.h"
 #include "source/poll_internal.h"
 
+enum { TEXT_MOST = 4 << 20 }; /* LATE_MOST ids of 128 bytes fit */
+
 struct str position_text(const struct poll *p, struct arena *a)
 {
     const struct position *at = &p->position;
     struct json_draft d;
-    struct json_writer *w = json_draft_begin(&d, 1 << 20);
+    struct json_writer *w = json_draft_begin(&d, TEXT_MOST);
     json_object_begin(w);
     json_field_i64(w, "v", 1);
     json_field_str(w, "method", str_c(source_method_name(at->method)));

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import a_run, free_port, wait_for
 from test_trigger_api import FAILURES, METHODS, RETRIES, crash, source, start, state, trigger  # noqa: F401
-from test_trigger_api_gaps import asked, happened, long_run, look
+from test_trigger_api_gaps import happened, long_run, look
 
 # (fault, what the status says)
 SAID = {
@@ -237,7 +237,7 @@ def test_more_tasks_than_a_request_can_name(runbell, trigger, method):
     run = crash(trigger, task=tasks[3999])
     crash(trigger, task="unasked")
     assert runbell.wait_incident()["key"] == run.id
-    assert max(len(one[2]) for one in trigger.requests) < 12000
+    assert max(len(one[2]) for one in trigger.requests.copy()) < 12000
 
 
 def test_rows_that_cannot_be_read_end_the_look(runbell, trigger):
@@ -309,9 +309,18 @@ def test_a_feed_that_does_not_hold_is_not_asked_without_end(runbell, trigger, kn
     start(runbell, trigger, FAILURES, every="500ms", live=True)
     first = state(runbell)["requests"]["made"]
     wait_for(lambda: state(runbell)["requests"]["made"] >= first + 8, "eight looks")
-    assert len(asked(trigger, "/realtime/")) < 100
+    assert trigger.counts["realtime"] < 100
     run = crash(trigger)
     assert runbell.wait_incident()["key"] == run.id
+
+
+def test_the_feed_tells_what_rules_name(runbell, trigger):
+    start(runbell, trigger, {"one": {"when": {"task": "asked", "status": "failed"}, "notify": "out", "by": "run"}}, every="2s", live=True)
+    wait_for(lambda: state(runbell)["live"]["connected"], "the feed")
+    unasked, asked_for = crash(trigger, task="unasked"), crash(trigger, task="asked")
+    assert runbell.wait_incident()["key"] == asked_for.id
+    token = {"Authorization": "Bearer " + runbell.environment["API_TOKEN"]}
+    assert runbell.request("GET", "/v1/runs/" + unasked.id, headers=token).status == 404
 
 
 def test_webhook_and_feed_and_polls_are_of_one_run(runbell, trigger):

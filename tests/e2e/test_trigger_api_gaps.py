@@ -32,7 +32,7 @@ def position(runbell, name="prod"):
 
 def asked(fake, path, since=0.0):
     """Query strings of the requests, decoded."""
-    return [urllib.parse.unquote(one[2].partition("?")[2]) for one in fake.requests if one[2].startswith(path) and one[0] >= since]
+    return [urllib.parse.unquote(one[2].partition("?")[2]) for one in fake.requests.copy() if one[2].startswith(path) and one[0] >= since]
 
 
 def test_a_run_followed_by_id_keeps_its_environment(runbell, trigger):
