@@ -29,9 +29,9 @@ static void poll_free(struct poll *p)
 static struct str env_of(const struct config_source *s)
 {
     static const struct { struct str prefix, slug; } known[] = { { STR("tr_dev_"), STR("dev") }, { STR("tr_stg_"), STR("stg") }, { STR("tr_prod_"), STR("prod") } };
-    for (size_t k = 0; s->env.n == 0 && k < sizeof known / sizeof *known; k++)
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
         if (str_starts(secret_reveal(&s->api.key), known[k].prefix)) return known[k].slug;
-    return s->env;
+    return STR_NONE;
 }
 
 static struct poll *poll_new(struct pollers *all, struct config *c, const struct config_source *s)
