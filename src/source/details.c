@@ -120,6 +120,7 @@ enum api_outcome details_get(struct poll *p, struct arena *a, struct str id, con
     struct arena scratch = { 0 };
     struct strbuf path;
     enum api_outcome outcome;
+    run_init(out);
     strbuf_init(&path, 4096);
     strbuf_c(&path, "/api/v3/runs/");
     api_encode(&path, id);
