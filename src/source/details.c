@@ -120,6 +120,7 @@ enum api_outcome details_get(struct poll *p, struct arena *a, struct str id, con
     struct arena scratch = { 0 };
     struct strbuf path;
     enum api_outcome outcome;
+    run_init(out);
     strbuf_init(&path, 4096);
     strbuf_c(&path, "/api/v3/runs/");
     api_encode(&path, id);
@@ -133,6 +134,8 @@ enum api_outcome details_get(struct poll *p, struct arena *a, struct str id, con
 
 void details_put_off(struct poll *p, struct str id)
 {
+    for (size_t k = 0; k < p->late.n; k++) /* told again after a look that failed */
+        if (str_eq(p->late.v[k], id)) return;
     if (p->late.n >= LATE_MOST) return;
     *vec_push(&p->late) = (struct str){ strndup(id.p, id.n), id.n };
 }

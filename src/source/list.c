@@ -301,6 +301,7 @@ static void sweep(struct look *l, int64_t asked_ms)
         if (k->round < p->round && k->seen_ms < p->server_ms - overlap_ms - CLOCK_SLACK_MS - p->source->api.every_ms) recall_forget(&p->recall, k);
         else *vec_push(&active) = k;
     }
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
     if (active.n > 1) qsort(active.v, active.n, sizeof *active.v, by_creation);
     position_clear_follow(&p->position);
     while (by_id && followed < active.n && followed < FOLLOW_MOST && active.v[followed]->created_ms < asked_ms - FOLLOW_OLDER_MS)
