@@ -253,7 +253,10 @@ static enum api_outcome ask_attempts(struct look *l, const struct ids *ids)
     for (size_t i = 0, asked = 0; i < ids->n && outcome == API_OK && l->failures < FAILURES_MOST; i++) {
         struct recalled *k = recall_get(&p->recall, ids->v[i]);
         if (!k || recalled_is_final(k)) continue;
-        if (asked++ >= ASK_LEAST && poll_mono(p) - began >= p->details_left_ms) break;
+        if (asked++ >= ASK_LEAST && poll_mono(p) - began >= p->details_left_ms) {
+            p->unasked += ids->n - i;
+            break;
+        }
         outcome = ask_one(l, k);
         if (outcome == API_OK && page_done(l) < 0) outcome = API_INTERRUPTED;
     }
@@ -355,6 +358,7 @@ enum api_outcome list_look(struct poll *p, struct err *err)
     struct look l = { .p = p, .err = err };
     enum api_outcome outcome;
     details_begin(p);
+    p->unasked = 0;
     position_is_of(&p->position, METHOD_LIST);
     outcome = look(&l);
     p->active = l.active;

@@ -155,7 +155,7 @@ void poll_say(struct poll *p)
     s->thin = p->thin;
     s->newest_ms = p->newest_ms;
     s->active = p->active;
-    s->late = p->late.n;
+    s->late = p->late.n + p->unasked;
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -195,17 +195,30 @@ static void failed(struct poll *p, enum api_outcome outcome, const struct err *e
     fault(p, "down", str_printf(&p->arena, "Source " STR_FMT " cannot read runs: what fails there is not noticed", STR_ARG(p->name)), text);
 }
 
-/* A look that takes longer than its interval is late for the next. */
-static void say_slow(struct poll *p, int64_t took_ms)
+static void say_slow(struct poll *p, const char *text)
 {
-    int64_t most = p->source->api.every_ms * SLOW_LOOKS > SLOW_LEAST_MS ? p->source->api.every_ms * SLOW_LOOKS : SLOW_LEAST_MS;
-    char text[300], took[TIMEFMT_SIZE];
-    if (took_ms < most) return;
-    snprintf(text, sizeof text,
-             "One look took %s (%zu active runs, %.0f requests a minute allowed). Raise `budget`, name tasks in the rules, or use a server that answers queries.",
-             duration_human(took_ms, took).p, p->active, budget_per_minute(&p->api.budget));
-    log_warn("source.slow", LOG_S("source", p->name), LOG_I("took_ms", took_ms), LOG_I("active", (int64_t)p->active));
-    fault(p, "slow", str_printf(&p->arena, "Source " STR_FMT " cannot keep up: transitions are seen late", STR_ARG(p->name)), text);
+    char whole[400];
+    snprintf(whole, sizeof whole, "%s (%.0f requests a minute allowed). Raise `budget`, name tasks in the rules, or use a server that answers queries.", text,
+             budget_per_minute(&p->api.budget));
+    log_warn("source.slow", LOG_S("source", p->name), LOG_C("why", text));
+    fault(p, "slow", str_printf(&p->arena, "Source " STR_FMT " cannot keep up: transitions are seen late", STR_ARG(p->name)), whole);
+}
+
+/* A look that takes longer than its interval is late for the next, and details that are put off again and again come late. */
+static void judge_pace(struct poll *p, int64_t took_ms)
+{
+    int64_t most = p->source->api.every_ms * SLOW_LOOKS > SLOW_LEAST_MS ? p->source->api.every_ms * SLOW_LOOKS : SLOW_LEAST_MS, now = poll_mono(p);
+    size_t waiting = p->late.n + p->unasked;
+    char text[200], took[TIMEFMT_SIZE];
+    if (waiting == 0) p->behind_ms = 0;
+    else if (p->behind_ms == 0) p->behind_ms = now;
+    if (took_ms >= most) {
+        snprintf(text, sizeof text, "One look at %zu active runs took %s", p->active, duration_human(took_ms, took).p);
+        say_slow(p, text);
+    } else if (p->behind_ms && now - p->behind_ms >= most) {
+        snprintf(text, sizeof text, "%zu runs have been waiting for their details for %s", waiting, duration_human(now - p->behind_ms, took).p);
+        say_slow(p, text);
+    }
 }
 
 static void succeeded(struct poll *p, int64_t took_ms)
@@ -222,7 +235,7 @@ static void succeeded(struct poll *p, int64_t took_ms)
     p->status.look_ms = took_ms;
     p->status.lag_ms = took_ms + p->source->api.every_ms;
     pthread_mutex_unlock(&p->lock);
-    say_slow(p, took_ms);
+    judge_pace(p, took_ms);
 }
 
 /* --- the thread ---------------------------------------------------------------------------------------- */

@@ -99,6 +99,8 @@ struct poll {
     int64_t newest_ms;            /* event time of the newest thing seen */
     uint64_t transitions, looks, thin;
     struct history history;
+    size_t unasked;               /* list: active runs whose attempts there was no time to ask for, in the last look */
+    int64_t behind_ms;            /* mono: since when details have not been keeping up; 0 = they do */
     size_t active;                /* runs that were active and of interest, in the last look */
     int64_t failing_since_ms;     /* wall; 0 = fine */
     int64_t failing_mono_ms;      /* the same, to count by */
