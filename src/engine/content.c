@@ -170,7 +170,10 @@ static struct str builtin_title(struct talk *t)
     strbuf_init(&b, 4096);
     if (str_absent(other)) run_title(t, &b);
     else strbuf_str(&b, other);
-    if (t->r->condition.kind == RULE_COUNT) {
+    if (t->r->condition.of) {
+        struct str span = duration_format(t->r->condition.window_ms, text);
+        strbuf_printf(&b, " (%lld or more different " STR_FMT " in " STR_FMT ")", (long long)t->r->condition.n, STR_ARG(t->r->condition.of->text), STR_ARG(span));
+    } else if (t->r->condition.kind == RULE_COUNT) {
         struct str span = duration_format(t->r->condition.window_ms, text);
         strbuf_printf(&b, " (%u %s, limit %lld in " STR_FMT ")", t->r->condition.of_runs ? i->run_count : i->hits,
                       t->r->condition.of_runs ? "runs" : "times", (long long)t->r->condition.n, STR_ARG(span));

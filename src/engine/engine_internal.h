@@ -88,7 +88,11 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
 };
 
 /* --- windows and digests ---------------------------------------------------------------------------------- */
-struct window_entry { int64_t event_ms; uint64_t run; };
+struct window_entry {
+    int64_t event_ms;
+    uint64_t run;
+    uint64_t mark; /* of `count: N of FIELD`: the value's hash; else 0 */
+};
 struct window { /* of one (rule, project, env, key) */
     struct timer timer; /* when all of it is over */
     struct engine_rule *rule;
@@ -240,7 +244,7 @@ uint32_t key_hash(const struct engine_rule *r, const struct part *p, struct str 
 /* window.c */
 struct window *window_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
 struct window *window_get(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
-void window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run);
+void window_add(struct engine *e, struct window *w, struct window_entry entry);
 struct window_span { size_t from, to; int64_t count; }; /* entries, and what the rule counts of them */
 /* The fullest window of the rule's length that holds event_ms. */
 struct window_span window_best(const struct window *w, int64_t event_ms);

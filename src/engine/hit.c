@@ -79,6 +79,23 @@ static struct incident *start(struct step_context *c, struct hit *h, struct part
     return i;
 }
 
+enum { VALUES_PER_HIT = 64 };
+
+/* The key's window with the hit's entries: one, or one for each value that is counted. NULL when it has no value. */
+static struct window *count_in(struct step_context *c, const struct hit *h, struct part *p, struct str key)
+{
+    struct window_entry entry = { h->subject->transition->event_ms, str_hash_stable(h->subject->run->id), 0 };
+    struct str values[VALUES_PER_HIT];
+    bool of = h->rule->now->condition.of != NULL;
+    size_t n = of ? rule_counted_values(h->rule->now, h->subject, values, VALUES_PER_HIT) : 1;
+    struct window *w = n > 0 ? window_get(c->e, h->rule, p, key) : NULL;
+    for (size_t k = 0; k < n; k++) {
+        if (of) entry.mark = str_hash_stable(values[k]) | 1; /* 0 means none */
+        window_add(c->e, w, entry);
+    }
+    return w;
+}
+
 /* The incident that this hit joins or starts; NULL while the condition does not hold. */
 static struct incident *incident_of(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key, struct incident *i)
 {
@@ -87,9 +104,8 @@ static struct incident *incident_of(struct step_context *c, struct hit *h, struc
     struct window_span best;
     struct window *w;
     if (condition->kind == RULE_EVERY_HIT) return i ? i : start(c, h, p, key);
-    w = window_get(c->e, h->rule, p, key->key);
-    window_add(c->e, w, event_ms, h->subject->run->id);
-    if (i) return i; /* it absorbs further hits, whatever the window says */
+    w = count_in(c, h, p, key->key);
+    if (i || !w) return i; /* an open one absorbs further hits, whatever the window says */
     best = window_best(w, event_ms);
     if (best.count < condition->n) return NULL;
     i = start(c, h, p, key);
@@ -173,6 +189,12 @@ static void refresh(struct step_context *c, const struct hit *h, struct incident
     incident_rearm(c->e, i);
 }
 
+/* A hit without the value that is counted joined when it was told; now the value is known. */
+static bool joined_already(const struct hit *h, const struct incident *there)
+{
+    return h->fuller && h->rule->now->condition.of && there && incident_has_run(there, h->subject->run->id);
+}
+
 static void hit_key(struct step_context *c, struct hit *h, struct part *p, struct rule_key *key)
 {
     struct incident *there, *i;
@@ -184,6 +206,10 @@ static void hit_key(struct step_context *c, struct hit *h, struct part *p, struc
     there = find(c, h, p, key);
     i = incident_of(c, h, p, key, there);
     if (!i) return;
+    if (joined_already(h, there)) {
+        refresh(c, h, i);
+        return;
+    }
     join(c, i, h);
     note_hit(c, i->id, h);
     incident_arm_quiet(i);
@@ -244,12 +270,15 @@ static size_t counted_keys(const struct rule *r, const struct rule_subject *s, s
     struct run before = thinner(s->run, t->gained);
     struct transition then = *t;
     struct rule_subject subject;
+    struct str values[VALUES_PER_HIT];
     if (!t->derived && t->state != RUN_REATTEMPTING) {
         then.state = before.state;
         then.attempt = before.attempt;
     }
     rule_subject_init(&subject, s->arena, &before, &then, s->arrival_ms);
-    return rule_matches(r, &subject) ? rule_keys(r, &subject, out, KEYS_PER_HIT) : 0;
+    if (!rule_matches(r, &subject)) return 0;
+    if (r->condition.of && rule_counted_values(r, &subject, values, VALUES_PER_HIT) == 0) return 0; /* it counted for nothing */
+    return rule_keys(r, &subject, out, KEYS_PER_HIT);
 }
 
 static void all_hits(struct step_context *c, const struct engine_input *in, struct rule_subject *s)

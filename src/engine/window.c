@@ -70,11 +70,19 @@ static void drop_old(struct window *w, int64_t window_ms)
     w->entries.n -= old;
 }
 
+/* Most windows hold one entry or two, and there may be a million: they grow from one. */
+static void make_room(struct window *w)
+{
+    if (w->entries.n < w->entries.cap) return;
+    w->entries.cap = w->entries.cap ? 2 * w->entries.cap : 1;
+    w->entries.v = xrealloc(w->entries.v, w->entries.cap * sizeof *w->entries.v);
+}
+
 static void insert(struct window *w, struct window_entry entry)
 {
     size_t at;
-    (void)vec_push(&w->entries);
-    at = w->entries.n - 1;
+    make_room(w);
+    at = w->entries.n++;
     while (at > 0 && w->entries.v[at - 1].event_ms > entry.event_ms) {
         w->entries.v[at] = w->entries.v[at - 1];
         at--;
@@ -83,9 +91,9 @@ static void insert(struct window *w, struct window_entry entry)
 }
 
 /* --- counting -------------------------------------------------------------------------------------------------- */
-/* How often each run stands in a stretch of entries that moves on, and how many different ones there are. */
+/* How often each run or value stands in a stretch of entries that moves on, and how many different ones there are. */
 struct tally {
-    uint64_t *runs; /* 0 = free */
+    uint64_t *keys; /* 0 = free */
     uint32_t *times;
     size_t mask;
     int64_t distinct;
@@ -95,32 +103,43 @@ static void tally_init(struct tally *t, size_t entries)
 {
     size_t cap = 16;
     while (cap < entries * 2) cap *= 2;
-    *t = (struct tally){ xcalloc(cap, sizeof *t->runs), xcalloc(cap, sizeof *t->times), cap - 1, 0 };
+    *t = (struct tally){ xcalloc(cap, sizeof *t->keys), xcalloc(cap, sizeof *t->times), cap - 1, 0 };
 }
 
 static void tally_fini(struct tally *t)
 {
-    free(t->runs);
+    free(t->keys);
     free(t->times);
 }
 
-static uint32_t *tally_of(struct tally *t, uint64_t run)
+static uint32_t *tally_of(struct tally *t, uint64_t key)
 {
     size_t at;
-    if (run == 0) run = 1;
-    for (at = run & t->mask; t->runs[at] && t->runs[at] != run; at = (at + 1) & t->mask) {}
-    t->runs[at] = run;
+    if (key == 0) key = 1;
+    for (at = key & t->mask; t->keys[at] && t->keys[at] != key; at = (at + 1) & t->mask) {}
+    t->keys[at] = key;
     return &t->times[at];
 }
 
-static void tally_add(struct tally *t, uint64_t run)
+static void tally_add(struct tally *t, uint64_t key)
 {
-    t->distinct += (*tally_of(t, run))++ == 0;
+    t->distinct += (*tally_of(t, key))++ == 0;
 }
 
-static void tally_remove(struct tally *t, uint64_t run)
+static void tally_remove(struct tally *t, uint64_t key)
 {
-    t->distinct -= --*tally_of(t, run) == 0;
+    t->distinct -= --*tally_of(t, key) == 0;
+}
+
+/* Distinct what? */
+static bool counts_distinct(const struct rule_condition *c)
+{
+    return c->of_runs || c->of;
+}
+
+static uint64_t counted(const struct rule_condition *c, const struct window_entry *entry)
+{
+    return c->of ? entry->mark : entry->run;
 }
 
 /* The first entry behind until_ms. */
@@ -146,28 +165,66 @@ struct window_span window_best(const struct window *w, int64_t event_ms)
     for (; from < w->entries.n && w->entries.v[from].event_ms <= event_ms; from++) {
         int64_t n;
         for (; to < w->entries.n && w->entries.v[to].event_ms < w->entries.v[from].event_ms + c->window_ms; to++)
-            tally_add(&t, w->entries.v[to].run);
-        n = c->of_runs ? t.distinct : (int64_t)(to - from);
+            tally_add(&t, counted(c, &w->entries.v[to]));
+        n = counts_distinct(c) ? t.distinct : (int64_t)(to - from);
         if (n > best.count) best = (struct window_span){ from, to, n };
-        tally_remove(&t, w->entries.v[from].run);
+        tally_remove(&t, counted(c, &w->entries.v[from]));
     }
     tally_fini(&t);
     return best;
 }
 
-void window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run)
+/* Which entries does a newer one of the same run or value make needless? */
+static bool *needless(const struct window *w)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    bool *out = xcalloc(w->entries.n + 1, sizeof *out);
+    struct tally t;
+    tally_init(&t, w->entries.n);
+    for (size_t at = w->entries.n; at-- > 0;) {
+        int64_t before = t.distinct;
+        tally_add(&t, counted(c, &w->entries.v[at]));
+        out[at] = t.distinct == before;
+    }
+    tally_fini(&t);
+    return out;
+}
+
+/* Down to `most`: needless ones first, then the oldest. So a thousand hits of one customer do not push four others out. */
+static void shrink(struct engine *e, struct window *w, size_t most)
+{
+    bool distinct = counts_distinct(&w->rule->now->condition), *out = distinct ? needless(w) : NULL;
+    size_t spare = w->entries.n - most, needed = spare, kept = 0;
+    for (size_t at = 0; out && at < w->entries.n && needed > 0; at++) needed -= out[at];
+    spare -= needed; /* so many needless ones go, and so many that are needed */
+    for (size_t at = 0; at < w->entries.n; at++) {
+        size_t *go = out && out[at] ? &spare : &needed;
+        if (*go > 0) --*go;
+        else w->entries.v[kept++] = w->entries.v[at];
+    }
+    w->collapsed += w->entries.n - kept;
+    e->stats.collapsed_entries += w->entries.n - kept;
+    w->entries.n = kept;
+    free(out);
+}
+
+/* Over the bound the oldest collapse into a counter. Where distinct things are counted that is some work: it is done
+ * for many entries at once. */
+static void keep_bound(struct engine *e, struct window *w)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    size_t most = (size_t)c->n > e->limits.window_entries ? (size_t)c->n : e->limits.window_entries;
+    size_t slack = counts_distinct(c) ? most / 8 : 0;
+    if (w->entries.n > most + slack) shrink(e, w, most);
+}
+
+void window_add(struct engine *e, struct window *w, struct window_entry entry)
 {
     const struct rule_condition *c = &w->rule->now->condition;
     int64_t over_ms;
-    size_t most = (size_t)c->n > e->limits.window_entries ? (size_t)c->n : e->limits.window_entries;
-    insert(w, (struct window_entry){ event_ms, str_hash_stable(run) });
+    insert(w, entry);
     drop_old(w, c->window_ms);
-    if (w->entries.n > most) { /* over the bound: the oldest collapses into a counter */
-        memmove(w->entries.v, w->entries.v + 1, (w->entries.n - 1) * sizeof *w->entries.v);
-        w->entries.n--;
-        w->collapsed++;
-        e->stats.collapsed_entries++;
-    }
+    keep_bound(e, w);
     window_touch(e, w);
     over_ms = w->entries.v[w->entries.n - 1].event_ms;
     if (over_ms < e->now_ms) over_ms = e->now_ms; /* late events count among themselves, too */
@@ -182,11 +239,11 @@ bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms)
     struct tally t;
     *clears_ms = now_ms;
     if ((int64_t)(at - from) < c->n) return false;
-    tally_init(&t, c->of_runs ? at - from : 0);
+    tally_init(&t, counts_distinct(c) ? at - from : 0);
     while (at > from && n < c->n) { /* from the newest back: the one that makes it n leaves last */
         at--;
-        if (c->of_runs) tally_add(&t, w->entries.v[at].run);
-        n = c->of_runs ? t.distinct : n + 1;
+        if (counts_distinct(c)) tally_add(&t, counted(c, &w->entries.v[at]));
+        n = counts_distinct(c) ? t.distinct : n + 1;
     }
     tally_fini(&t);
     if (n < c->n) return false;
@@ -206,8 +263,10 @@ static bool keeps_run(const struct incident *i, uint64_t run)
 void window_runs(const struct window *w, struct window_span span, struct incident *i, struct engine *e)
 {
     for (size_t k = span.from; k < span.to; k++) {
-        uint64_t run = w->entries.v[k].run;
-        i->hits++;
+        const struct window_entry *x = &w->entries.v[k];
+        uint64_t run = x->run;
+        bool same_hit = k > span.from && x->mark && x[-1].mark && run == x[-1].run && x->event_ms == x[-1].event_ms; /* another of its values */
+        i->hits += !same_hit;
         if (keeps_run(i, run)) continue;
         i->run_count++;
         if (i->runs_kept < e->limits.runs_per_incident) incident_keep_run(i, run);

@@ -16,7 +16,7 @@ static void put_condition(struct json_writer *w, const struct rule_condition *c)
     if (c->kind == RULE_COUNT) {
         json_field_i64(w, "n", c->n);
         put_duration(w, "within", c->window_ms);
-        json_field_str(w, "of", c->of_runs ? STR("runs") : STR("hits"));
+        json_field_str(w, "of", c->of ? c->of->text : c->of_runs ? STR("runs") : STR("hits"));
     }
     json_object_end(w);
 }

@@ -44,6 +44,7 @@ struct rule_condition {
     enum rule_condition_kind kind;
     int64_t n, window_ms; /* RULE_COUNT */
     bool of_runs;         /* distinct runs instead of hits */
+    const struct rule_field *of; /* or distinct values of a field; NULL = no */
 };
 enum rule_resolve_kind { RULE_SUCCESS, RULE_QUIET, RULE_CLEARS, RULE_MANUAL };
 struct rule_resolve {
@@ -177,6 +178,11 @@ void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str projec
  * fields only (for successes). label: for people, "task=render-video, version=20260503.1". */
 struct rule_key { struct str key, identity, label; };
 size_t rule_keys(const struct rule *r, struct rule_subject *s, struct rule_key *out, size_t max);
+
+/* The values that a hit adds to `count: N of FIELD`, exactly as in keys; none when the field is missing. At most max. */
+size_t rule_counted_values(const struct rule *r, struct rule_subject *s, struct str *out, size_t max);
+/* The condition as one would write it: "3 hits in 10m". */
+struct str rule_condition_text(const struct rule_condition *c, struct arena *a);
 
 /* Writes what each clause of the rule saw: {"rule","file","line","hit":bool,"clauses":[{"field","test",
  * "value","hit","line"}],"keys":[...]}; nested any/all/not as {"any":[...]}. */

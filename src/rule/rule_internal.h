@@ -109,7 +109,12 @@ bool compile_field(struct compile *c, const struct yaml_node *n, struct str text
 struct diag *compile_nearest(struct diag *at, struct compile *c, struct str nearest); /* sets the hint */
 void compile_unavailable(struct compile *c, const struct yaml_node *member);
 
-bool condition_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out);
+struct rule_draft;
+bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out);
+void condition_shape(const struct rule_condition *c, struct strbuf *out);
+enum { RULE_WORDS_MAX = 8 };
+/* Splits at blanks; more than RULE_WORDS_MAX words give RULE_WORDS_MAX + 1. */
+size_t rule_words(struct str text, struct str words[RULE_WORDS_MAX]);
 bool resolve_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool repeat_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool by_parse(struct compile *c, const struct yaml_node *n, struct rule *r);

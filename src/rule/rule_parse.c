@@ -108,10 +108,22 @@ static void clears_check(struct compile *c, const struct yaml_node *n, const str
             yaml_warning(c->d, n, "`clears` only makes sense with `count`: without it, it never holds");
 }
 
+/* What is part of the key has one value in an incident. */
+static bool in_key(const struct rule *r, const struct rule_field *f)
+{
+    if (f->id == RULE_ENV || f->id == RULE_PROJECT) return true;
+    for (size_t i = 0; i < r->by_count; i++)
+        if (rule_field_same(&r->by[i], f)) return true;
+    return false;
+}
+
 /* One run has one incident: no second run will ever join it. */
 static void opens_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
 {
     const struct yaml_node *count = yaml_get(n, "count"), *at_least = yaml_get(n, "at_least");
+    const struct rule_field *of = r->condition.of;
+    if (of && r->condition.n > 1 && in_key(r, of))
+        yaml_warning(c->d, count, "this never rings: `" STR_FMT "` is part of the key, so an incident has one value of it", STR_ARG(of->text))->hint = STR("leave it out of `by`, or count another field");
     if (!r->by_run) return;
     if (r->condition.kind == RULE_COUNT && r->condition.of_runs && r->condition.n > 1)
         yaml_warning(c->d, count, "this never rings: with `run` in `by` an incident has one run")->hint = STR("count hits (`5 in 5m`), or leave `run` out of `by`");
@@ -163,7 +175,7 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     needed_check(c, n, &draft);
     runbook_check(c, n);
     if (draft.when) own = match_parse(c, draft.when);
-    if (draft.count) condition_parse(c, draft.count, &r->condition);
+    condition_parse(c, &draft, &r->condition);
     settings_from(c, &draft, r);
     r->own_limit = draft.limit && limit_parse(c, draft.limit, &r->limit);
     if (draft.resolve) clears_check(c, draft.resolve, r);

@@ -48,7 +48,7 @@ static const struct field count_fields[] = {
     { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct count_draft, n), .least = 1,
       .most = RULE_COUNT_MAX, .help = "How many." },
     { .name = "of", .type = FIELD_NODE, .offset = offsetof(struct count_draft, of),
-      .help = "runs: distinct runs instead of hits.", .schema = "{\"enum\":[\"runs\"]}" },
+      .help = "runs, or a field: distinct runs, or distinct values of the field, instead of hits.", .schema = "{\"type\":\"string\"}" },
     { .name = "in", .type = FIELD_DURATION, .required = true, .offset = offsetof(struct count_draft, in_ms),
       .least = 1, .most = INT64_MAX, .help = "The length of the sliding window." },
 };
@@ -115,7 +115,8 @@ static const struct field rule_fields[] = {
     { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}",
       .help = "Which run events hit." },
     { .name = "count", .type = FIELD_NODE, AT(count),
-      .help = "That many hits, or runs, within a sliding window: `3 in 10m`, `10 runs in 5m`." },
+      .help = "That many hits, runs or distinct values within a sliding window: `3 in 10m`, `10 runs in 5m`, "
+              "`5 of metadata.customerId in 15m`." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),
 };
 

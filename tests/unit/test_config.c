@@ -280,7 +280,7 @@ static void test_every_mistake_of_every_section(void **state)
                 "main.yaml:34:22: warning: no known state is called `FALED`; it is matched by its exact text [did you mean `FAILED`?]\n"
                 "main.yaml:34:38: error: no destination is called `ot` [did you mean `out`?]\n"
                 "main.yaml:35:31: error: `rate` is not available in this version of runbell yet\n"
-                "main.yaml:36:38: error: wants a count like `3 in 10m` or `10 runs in 5m`, got `3 on 10m`\n"
+                "main.yaml:36:38: error: wants a count like `3 in 10m`, `10 runs in 5m` or `5 of metadata.customerId in 15m`, got `3 on 10m`\n"
                 "main.yaml:37:8: error: tests is a list\n");
 }
 

@@ -47,7 +47,7 @@ static const struct example examples[] = {
     { "new-error:\n    when: {status: failed, env: prod}\n    first: 7d\n    by: [task, error.fingerprint]\n"
       "    notify: slack-ops\n", "`first`" },
     { "many-customers:\n    when: {status: failed}\n    count: 5 of metadata.customerId in 15m\n    resolve: clears\n"
-      "    severity: critical\n    notify: pager\n", "`count` of a field's distinct values" },
+      "    severity: critical\n    notify: pager\n", NULL },
     { "slow-success:\n    when: {task: \"api-*\", status: success, duration: {gt: 2m}}\n    rate: over 5% in 1h, min 50\n"
       "    notify: slack-ops\n", "`rate`" },
     { "platform-down:\n    when: {status: SYSTEM_FAILURE}\n    count: 10 runs in 5m\n    by: env\n    resolve: clears\n"
@@ -197,6 +197,31 @@ static void short_and_long_forms_are_one_rule(void **state)
     }
 }
 
+static void counting_a_field(void **state)
+{
+    static const char *const forms[] = { "    count: 5 of metadata.c.id in 15m\n", "    count: {in: 15m, of: metadata.c.id, n: 5}\n" };
+    char shape[33] = "";
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct bed b;
+        const struct rule_condition *c;
+        bed_when(&b, "{status: failed}", forms[i]);
+        expect_ok(&b);
+        c = &b.rs->rules[0]->condition;
+        assert_true(str_eq_c(rule_condition_text(c, &b.a), "5 of metadata.c.id in 15m"));
+        assert_true(c->of && c->of->id == RULE_METADATA && c->of->path_count == 2 && !c->of_runs);
+        assert_true(b.rs->rules[0]->reads & RUN_HAS_METADATA); /* so a fuller report is looked at */
+        if (i) assert_string_equal(shape, b.rs->rules[0]->shape);
+        memcpy(shape, b.rs->rules[0]->shape, sizeof shape);
+        bed_fini(&b);
+    }
+    struct bed b;
+    bed_when(&b, "{status: failed}", "    count: 2 of version in 15m\n    by: [task, version]\n");
+    expect_ok(&b);
+    assert_int_equal(find_diag(&b, "`version` is part of the key")->level, DIAG_WARNING);
+    bed_fini(&b);
+}
+
 struct shape_row { const char *when, *more; bool same; };
 static void shape_follows_when_by_and_condition(void **state)
 {
@@ -213,6 +238,7 @@ static void shape_follows_when_by_and_condition(void **state)
         { "{task: a, status: [failed, CANCELED]}", "", false },
         { "{task: a, status: failed}", "    by: [task, version]\n", false },
         { "{task: a, status: failed}", "    count: 2 in 10m\n", false },
+        { "{task: a, status: failed}", "    count: 2 of queue in 10m\n", false },
     };
     struct bed first;
     (void)state;
@@ -348,6 +374,8 @@ static const struct mistake mistakes[] = {
     { "    when: {}\n    notify: pager\n    count: 3 within 10m\n", 5, 12, "wants a count like", NULL },
     { "    when: {}\n    notify: pager\n    count: 0 in 10m\n", 5, 12, "a count is 1 to", NULL },
     { "    when: {}\n    notify: pager\n    count: {n: 3}\n", 0, 0, "in", NULL },
+    { "    when: {}\n    notify: pager\n    count: 3 of in 10m\n", 5, 12, "5 of metadata.customerId in 15m", NULL },
+    { "    when: {}\n    notify: pager\n    count: {n: 3, of: tsk, in: 10m}\n", 5, 23, "unknown field `tsk`", "`task`" },
     { "    when: {}\n    notify: pager\n    count: 3 of metdata.x in 10m\n", 5, 12,
       "unknown field `metdata.x`", NULL },
     { "    when: {}\n    notify: pager\n    by: tsk\n", 5, 9, "unknown field `tsk`", "`task`" },
@@ -580,7 +608,7 @@ int main(void)
         cmocka_unit_test(built_in_defaults),
         cmocka_unit_test(every_setting),
         cmocka_unit_test(short_and_long_forms_are_one_rule),
-        cmocka_unit_test(shape_follows_when_by_and_condition),
+        cmocka_unit_test(counting_a_field), cmocka_unit_test(shape_follows_when_by_and_condition),
         cmocka_unit_test(defaults_reach_every_rule),
         cmocka_unit_test(linger_of_a_rule_by_run),
         cmocka_unit_test(several_files),

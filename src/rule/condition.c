@@ -1,0 +1,107 @@
+/* The condition of a rule: what has to come together before a hit rings (rule-language.md section 3, count and on). */
+#include "base/timefmt.h"
+#include "rule/rule_internal.h"
+
+size_t rule_words(struct str text, struct str words[RULE_WORDS_MAX])
+{
+    struct str word;
+    size_t n = 0;
+    while (str_split(&text, ' ', &word)) {
+        if (word.n == 0) continue;
+        if (n == RULE_WORDS_MAX) return n + 1;
+        words[n++] = word;
+    }
+    return n;
+}
+
+static bool wants(struct compile *c, const struct yaml_node *n, const char *what)
+{
+    if (n->kind == YAML_SCALAR) yaml_error(c->d, n, "wants %s, got `" STR_FMT "`", what, STR_ARG(n->text));
+    else yaml_error(c->d, n, "wants %s", what);
+    return false;
+}
+
+/* --- count --------------------------------------------------------------------------------------------- */
+static bool count_of(struct compile *c, const struct yaml_node *at, struct str what, struct rule_condition *out)
+{
+    struct rule_field *f;
+    out->of_runs = str_eq_c(what, "runs");
+    if (out->of_runs || str_eq_c(what, "hits")) return true;
+    f = ARENA_NEW(c->a, struct rule_field);
+    if (!compile_field(c, at, what, false, f)) return false;
+    out->of_runs = f->id == RULE_RUN; /* the same by another name */
+    out->of = out->of_runs ? NULL : f;
+    return true;
+}
+
+static const char count_form[] = "a count like `3 in 10m`, `10 runs in 5m` or `5 of metadata.customerId in 15m`";
+
+static bool count_text(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    struct str w[RULE_WORDS_MAX];
+    size_t count = rule_words(n->text, w);
+    size_t in = count == 5 ? 3 : count == 4 ? 2 : 1;
+    if (count < 3 || count > 5 || !str_eq_c(w[in], "in")) return wants(c, n, count_form);
+    if (!str_to_i64(w[0], &out->n) || !duration_parse(w[in + 1], &out->window_ms)) return wants(c, n, count_form);
+    if (out->n < 1 || out->n > RULE_COUNT_MAX || out->window_ms < 1) {
+        yaml_error(c->d, n, "a count is 1 to %d in a time above 0", RULE_COUNT_MAX);
+        return false;
+    }
+    if (count == 4 && !str_eq_c(w[1], "runs")) return wants(c, n, count_form);
+    out->of_runs = count == 4;
+    if (count < 5) return true;
+    return str_eq_c(w[1], "of") ? count_of(c, n, w[2], out) : wants(c, n, count_form);
+}
+
+static bool count_map(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    struct count_draft draft = { 0 };
+    struct str of;
+    if (!fields_decode(&rule_tables[RULE_TABLE_COUNT], c->a, n, c->d, &draft, NULL, NULL)) return false;
+    out->n = draft.n;
+    out->window_ms = draft.in_ms;
+    if (!draft.of) return true;
+    return yaml_want_text(draft.of, c->d, &of) && count_of(c, draft.of, of, out);
+}
+
+static bool count_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    if (n->kind == YAML_MAP) return count_map(c, n, out);
+    if (n->kind == YAML_SCALAR) return count_text(c, n, out);
+    return wants(c, n, count_form);
+}
+
+/* --- which one ----------------------------------------------------------------------------------------- */
+bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out)
+{
+    *out = (struct rule_condition){ .kind = RULE_EVERY_HIT };
+    if (!draft->count) return true;
+    out->kind = RULE_COUNT;
+    return count_parse(c, draft->count, out);
+}
+
+/* --- for people and for shapes ------------------------------------------------------------------------- */
+struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
+{
+    char text[TIMEFMT_SIZE];
+    struct str span = duration_format(c->window_ms, text);
+    if (c->kind != RULE_COUNT) return STR("every hit");
+    if (c->of) return str_printf(a, "%lld of " STR_FMT " in " STR_FMT, (long long)c->n, STR_ARG(c->of->text), STR_ARG(span));
+    return str_printf(a, "%lld %s in " STR_FMT, (long long)c->n, c->of_runs ? "runs" : "hits", STR_ARG(span));
+}
+
+/* What of a condition is part of a rule's shape. The first line is as it always was: a shape that changes with the
+ * version of runbell would end every open incident at the update. */
+void condition_shape(const struct rule_condition *c, struct strbuf *out)
+{
+    strbuf_printf(out, "\n%d %lld %lld %d", (int)c->kind, (long long)c->n, (long long)c->window_ms, (int)c->of_runs);
+    if (!c->of) return;
+    strbuf_c(out, "\nof ");
+    strbuf_str(out, c->of->text);
+}
+
+/* --- what is counted ----------------------------------------------------------------------------------- */
+size_t rule_counted_values(const struct rule *r, struct rule_subject *s, struct str *out, size_t max)
+{
+    return rule_subject_key_values(r->condition.of, s, out, max);
+}

@@ -1,0 +1,376 @@
+/* engine: every condition against a naive model. Random reports, late, repeated and completed afterwards, under random
+ * rules; the model keeps every run it ever heard of and computes everything anew each time. CONDITION_EVENTS (20000) is
+ * how many reports each condition gets, SEED where the rounds begin: a failure prints the seed of its round. */
+#include <stdlib.h>
+
+#include "engine_testing.h"
+
+/* --- what is random ------------------------------------------------------------------------------------------------- */
+static uint64_t below(uint64_t *state, uint64_t n)
+{
+    *state += 0x9e3779b97f4a7c15u;
+    uint64_t z = *state;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (z ^ z >> 31) % n;
+}
+
+static size_t events_wanted(void)
+{
+    const char *text = getenv("CONDITION_EVENTS");
+    return text ? strtoul(text, NULL, 10) : 20000;
+}
+
+static uint64_t first_seed(void)
+{
+    const char *text = getenv("SEED");
+    return text ? strtoul(text, NULL, 10) : 1;
+}
+
+/* --- the world ------------------------------------------------------------------------------------------------------ */
+enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF };
+enum which { ANY_FAILURE, OF_VALUE, OF_ERROR, WITH_CANCELED, WHICHES }; /* what `when` asks for beside a failure */
+enum { RUNS_MAX = 400, KEYS = 3, VALUES = 5 };
+struct told_run { /* one run, as far as it was told */
+    int key, value; /* of metadata.v; 0 = not told */
+    enum run_state state;
+    bool boom;         /* error.name is told, and Boom */
+    int64_t event_ms;
+    int64_t entered;   /* when it began to count, as a number of reports; 0 = it does not */
+    struct run_known known;
+    int full_value;
+    bool full_boom;
+};
+struct world {
+    struct bench b;
+    uint64_t random;
+    enum kind kind;
+    enum which which;
+    int64_t n, window_ms;
+    bool clears;
+    struct told_run runs[RUNS_MAX];
+    size_t run_count;
+    int64_t reports;
+    bool open[KEYS];
+    int64_t emptied[KEYS]; /* what entered before is forgotten */
+    size_t opened;         /* so often */
+};
+
+static bool is_failure(enum run_state s)
+{
+    return run_state_class(s) & RUN_CLASS_FAILED;
+}
+
+static bool in_population(const struct world *w, const struct told_run *r)
+{
+    return w->which != OF_VALUE || r->value == 1;
+}
+
+static bool is_hit(const struct world *w, const struct told_run *r)
+{
+    if (!in_population(w, r)) return false;
+    if (w->which == WITH_CANCELED && r->state == RUN_CANCELED) return true;
+    return is_failure(r->state) && (w->which != OF_ERROR || r->boom);
+}
+
+/* Does it stand in the window at all? */
+static bool is_entry(const struct world *w, const struct told_run *r)
+{
+    return is_hit(w, r) && (w->kind != COUNT_OF || r->value != 0);
+}
+
+static bool stands(const struct world *w, const struct told_run *r, int key)
+{
+    return r->key == key && r->entered > w->emptied[key] && is_entry(w, r);
+}
+
+/* --- the model ------------------------------------------------------------------------------------------------------ */
+/* How much there is in [from, to). */
+static int64_t amount(const struct world *w, int key, int64_t from_ms, int64_t to_ms)
+{
+    bool seen[VALUES + 1] = { false };
+    int64_t n = 0;
+    for (size_t k = 0; k < w->run_count; k++) {
+        const struct told_run *r = &w->runs[k];
+        if (!stands(w, r, key) || r->event_ms < from_ms || r->event_ms >= to_ms) continue;
+        n += w->kind != COUNT_OF || !seen[r->value];
+        seen[r->value] = true;
+    }
+    return n;
+}
+
+/* Any window of the length that begins with an entry and holds the moment. */
+static bool rings(const struct world *w, int key, int64_t event_ms)
+{
+    for (size_t k = 0; k < w->run_count; k++) {
+        const struct told_run *r = &w->runs[k];
+        if (!stands(w, r, key) || r->event_ms > event_ms || r->event_ms <= event_ms - w->window_ms) continue;
+        if (amount(w, key, r->event_ms, r->event_ms + w->window_ms) >= w->n) return true;
+    }
+    return false;
+}
+
+static bool holds_still(const struct world *w, int key, int64_t now_ms)
+{
+    return amount(w, key, now_ms - w->window_ms + 1, INT64_MAX) >= w->n;
+}
+
+static void model_time(struct world *w)
+{
+    for (int key = 0; key < KEYS && w->clears; key++)
+        if (w->open[key] && !holds_still(w, key, w->b.now_ms)) w->open[key] = false;
+}
+
+static void model_report(struct world *w, struct told_run *r, bool was_entry)
+{
+    if (!was_entry && is_entry(w, r)) r->entered = w->reports;
+    if (r->entered != w->reports || w->open[r->key]) return;
+    if (!rings(w, r->key, r->event_ms)) return;
+    w->open[r->key] = true;
+    w->opened++;
+}
+
+/* --- the engine's side ---------------------------------------------------------------------------------------------- */
+static void feed(struct world *w, struct told_run *r, size_t number)
+{
+    struct bench *b = &w->b;
+    struct run run;
+    struct transition t[TRANSITIONS_MAX];
+    struct engine_input in = { .kind = ENGINE_EVENT };
+    struct err err;
+    size_t n;
+    run_init(&run);
+    run.id = str_printf(&b->a, "run_%zu", number);
+    run.task = str_printf(&b->a, "task-%d", r->key);
+    run.project = run.env = STR("default");
+    run.kind = STR("run");
+    run.state = r->state;
+    run.spelling = str_c(run_state_name(r->state));
+    run.finished_ms = run.updated_ms = r->event_ms;
+    run.present = RUN_HAS_TASK | RUN_HAS_STATE | RUN_HAS_FINISHED | RUN_HAS_UPDATED;
+    if (r->value) {
+        run.present |= RUN_HAS_METADATA;
+        assert_int_equal(json_parse(&b->a, str_printf(&b->a, "{\"v\":\"v%d\"}", r->value), &json_default_limits, &run.metadata, NULL, &err), 0);
+    }
+    if (r->boom) {
+        run.present |= RUN_HAS_ERROR;
+        run.error.name = STR("Boom");
+    }
+    in.u.event.run = &run;
+    in.u.event.event_id = 1000 + (uint64_t)w->reports;
+    n = run_transitions(&b->a, &run, &r->known, b->now_ms, 0, in.u.event.event_id, t);
+    for (size_t k = 0; k < n; k++) {
+        in.u.event.transition = &t[k];
+        if (t[k].kind != TRANSITION_DUPLICATE) step(b, &in);
+    }
+    until(b, b->now_ms - start_ms);
+}
+
+static const char *when_text(enum which which)
+{
+    switch (which) {
+    case OF_VALUE: return "{status: failed, metadata.v: v1}";
+    case OF_ERROR: return "{status: failed, error.name: Boom}";
+    case WITH_CANCELED: return "{status: [failed, CANCELED]}";
+    case ANY_FAILURE:
+    case WHICHES:
+    default: return "{status: failed}";
+    }
+}
+
+static const char *condition_text(struct world *w, char *text, size_t room)
+{
+    long long n = (long long)w->n, s = (long long)w->window_ms / 1000;
+    switch (w->kind) {
+    case COUNT_RUNS: snprintf(text, room, "count: %lld runs in %llds", n, s); break;
+    case COUNT_OF: snprintf(text, room, "count: {n: %lld, of: metadata.v, in: %llds}", n, s); break;
+    case COUNT_HITS:
+    default: snprintf(text, room, "count: %lld in %llds", n, s); break;
+    }
+    return text;
+}
+
+static void world_open(struct world *w, enum kind kind, uint64_t seed)
+{
+    char rules[512], condition[128];
+    memset(w, 0, sizeof *w);
+    w->random = seed;
+    w->kind = kind;
+    w->which = (enum which)below(&w->random, WHICHES);
+    w->n = 1 + (int64_t)below(&w->random, 4);
+    w->window_ms = 1000 * (60 + (int64_t)below(&w->random, 1800));
+    w->clears = below(&w->random, 2);
+    snprintf(rules, sizeof rules, "rules:\n  r:\n    when: %s\n    %s\n    resolve: %s\n    linger: 0s\n    repeat: never\n    limit: 1000 per 1s\n    notify: hook\n",
+             when_text(w->which), condition_text(w, condition, sizeof condition), w->clears ? "clears" : "manual");
+    bench_open(&w->b, rules);
+}
+
+/* --- a round -------------------------------------------------------------------------------------------------------- */
+static void new_run(struct world *w)
+{
+    static const enum run_state states[] = { RUN_FAILED, RUN_FAILED, RUN_CRASHED, RUN_COMPLETED, RUN_COMPLETED, RUN_CANCELED };
+    struct told_run *r = &w->runs[w->run_count++];
+    r->key = (int)below(&w->random, KEYS);
+    r->state = states[below(&w->random, sizeof states / sizeof *states)];
+    r->event_ms = w->b.now_ms - (below(&w->random, 3) ? 0 : (int64_t)below(&w->random, 1800000)); /* every third is late */
+    r->full_value = (int)below(&w->random, VALUES + 1);
+    r->full_boom = is_failure(r->state) && below(&w->random, 2);
+    if (below(&w->random, 3)) { /* told whole at once */
+        r->value = r->full_value;
+        r->boom = r->full_boom;
+    }
+    feed(w, r, w->run_count - 1);
+    model_report(w, r, false);
+}
+
+/* The same run once more, perhaps with what the first report lacked; a later final state changes nothing. */
+static void again(struct world *w)
+{
+    size_t number = below(&w->random, w->run_count);
+    struct told_run *r = &w->runs[number];
+    bool was = is_entry(w, r);
+    if (below(&w->random, 2)) {
+        r->value = r->full_value;
+        r->boom = r->full_boom;
+    }
+    feed(w, r, number);
+    model_report(w, r, was);
+}
+
+static void resolve_by_hand(struct world *w)
+{
+    uint64_t ids[KEYS];
+    size_t n = engine_incidents(w->b.e, STR("r"), ids, KEYS);
+    for (size_t k = 0; k < n; k++) command(&w->b, ENGINE_RESOLVE, ids[k], 0);
+    for (int key = 0; key < KEYS; key++) {
+        if (w->open[key] && !w->clears) w->emptied[key] = w->reports;
+        w->open[key] = false;
+    }
+}
+
+static size_t model_open(const struct world *w)
+{
+    size_t n = 0;
+    for (int key = 0; key < KEYS; key++) n += w->open[key];
+    return n;
+}
+
+/* What a round leaves: its transcript, for comparing. */
+static struct str play(enum kind kind, uint64_t seed, size_t events, size_t restart_at, struct arena *a)
+{
+    struct world *w = xcalloc(1, sizeof *w);
+    struct str transcript;
+    world_open(w, kind, seed);
+    for (size_t k = 0; k < events; k++) {
+        if (k == restart_at) restart(&w->b, w->b.rules);
+        w->reports++;
+        until(&w->b, w->b.now_ms - start_ms + (int64_t)below(&w->random, 120000));
+        model_time(w);
+        if (w->run_count > 0 && below(&w->random, 4) == 0) again(w);
+        else new_run(w);
+        model_time(w);
+        if (below(&w->random, 12) == 0) resolve_by_hand(w);
+        if (engine_stats(w->b.e).incidents_open != model_open(w) || count_notes(&w->b, "opened") != w->opened)
+            fail_msg("kind %d, SEED=%llu, report %zu: the engine has %zu open after %zu openings, the model %zu after %zu", (int)kind, (unsigned long long)seed, k,
+                     engine_stats(w->b.e).incidents_open, count_notes(&w->b, "opened"), model_open(w), w->opened);
+    }
+    transcript = str_dup(a, strbuf_view(&w->b.transcript));
+    bench_close(&w->b);
+    free(w);
+    return transcript;
+}
+
+/* The same with a restart somewhere in the middle says the same. */
+static void against_the_model(enum kind kind)
+{
+    size_t most = events_wanted(), opened = 0;
+    uint64_t seed = first_seed();
+    for (size_t done = 0; done < most; done += 200, seed++) {
+        struct arena a = { 0 };
+        struct str straight = play(kind, seed, 200, SIZE_MAX, &a), restarted = play(kind, seed, 200, 20 + seed * 7 % 170, &a);
+        if (!str_eq(straight, restarted)) fail_msg("kind %d, SEED=%llu: after a restart it went another way", (int)kind, (unsigned long long)seed);
+        opened += str_find_str(straight, STR(" opened ")) < straight.n;
+        arena_fini(&a);
+    }
+    assert_true(opened * 2 > most / 200); /* or it says nothing */
+}
+
+static void test_count(void **state)
+{
+    (void)state;
+    against_the_model(COUNT_HITS);
+}
+
+static void test_count_runs(void **state)
+{
+    (void)state;
+    against_the_model(COUNT_RUNS);
+}
+
+static void test_count_of_field(void **state)
+{
+    (void)state;
+    against_the_model(COUNT_OF);
+}
+
+/* --- count: N of FIELD ---------------------------------------------------------------------------------------------- */
+#define CUSTOMER(run_, at_, who) (struct report){ .run = run_, .state = RUN_FAILED, .at_ms = at_, .metadata = who }
+#define MANY(more) "rules:\n  r:\n    when: {status: failed}\n    count: 3 of metadata.c in 15m\n    notify: hook\n" more
+
+static void test_distinct_values_ring(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, MANY("    by: env\n"));
+    for (int k = 0; k < 5; k++) report(&b, CUSTOMER("run_a", k, "{\"c\":\"acme\"}"));
+    report(&b, CUSTOMER("run_b", 2 * MINUTE, "{\"c\":\"globex\"}"));
+    report(&b, CUSTOMER("run_c", 3 * MINUTE, "{\"d\":1}")); /* a missing value is not counted */
+    report(&b, CUSTOMER("run_d", 3 * MINUTE, "{\"c\":null}"));
+    assert_int_equal(b.said.n, 0);
+    report(&b, CUSTOMER("run_e", 14 * MINUTE, "{\"c\":7}"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    assert_true(str_ends(said_field(&b, last_said(&b, "hook"), "title"), STR("(3 or more different metadata.c in 15m) in prod")));
+    bench_close(&b);
+}
+
+/* A list counts each of its elements, and is one hit of one run. */
+static void test_a_list_of_values(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, MANY(""));
+    report(&b, CUSTOMER("run_a", 0, "{\"c\":[\"x\",\"y\"]}"));
+    report(&b, CUSTOMER("run_b", 1, "{\"c\":[\"y\",\"z\"]}"));
+    assert_int_equal(b.said.n, 1);
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "hits"), "2"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "runs"), "2"));
+    bench_close(&b);
+}
+
+/* Many hits of one customer over the bound do not push the others out; what collapsed is counted. */
+static void test_repeated_values_collapse_first(void **state)
+{
+    struct bench b;
+    struct engine_limits limits = engine_default_limits;
+    (void)state;
+    limits.window_entries = 16;
+    bench_open_within(&b, MANY(""), limits);
+    report(&b, CUSTOMER("run_a", 0, "{\"c\":\"acme\"}"));
+    report(&b, CUSTOMER("run_b", 1, "{\"c\":\"globex\"}"));
+    for (int k = 0; k < 100; k++) report(&b, CUSTOMER("run_c", 2 + k, "{\"c\":\"globex\"}"));
+    assert_int_equal(b.said.n, 0);
+    assert_true(engine_stats(&*b.e).collapsed_entries > 80);
+    report(&b, CUSTOMER("run_d", 200, "{\"c\":\"initech\"}"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_distinct_values_ring), cmocka_unit_test(test_a_list_of_values),
+        cmocka_unit_test(test_repeated_values_collapse_first),
+        cmocka_unit_test(test_count), cmocka_unit_test(test_count_runs), cmocka_unit_test(test_count_of_field),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
