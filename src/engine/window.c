@@ -60,14 +60,24 @@ static void window_touch(struct engine *e, struct window *w)
  * they are kept for a day more. */
 enum { LATE_MS = 86400000 };
 
-static void drop_old(struct window *w, int64_t window_ms)
+static void drop_first(struct window *w, size_t n)
 {
+    if (n == 0) return;
+    memmove(w->entries.v, w->entries.v + n, (w->entries.n - n) * sizeof *w->entries.v);
+    w->entries.n -= n;
+}
+
+static void drop_old(struct window *w)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
     int64_t newest = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0;
     size_t old = 0;
-    while (old < w->entries.n && w->entries.v[old].event_ms < newest - window_ms - LATE_MS) old++;
-    if (old == 0) return;
-    memmove(w->entries.v, w->entries.v + old, (w->entries.n - old) * sizeof *w->entries.v);
-    w->entries.n -= old;
+    if (c->window_ms == 0) { /* the last n runs, however old */
+        drop_first(w, w->entries.n > (size_t)c->n ? w->entries.n - (size_t)c->n : 0);
+        return;
+    }
+    while (old < w->entries.n && w->entries.v[old].event_ms < newest - c->window_ms - LATE_MS) old++;
+    drop_first(w, old);
 }
 
 /* Most windows hold one entry or two, and there may be a million: they grow from one. */
@@ -218,17 +228,64 @@ static void keep_bound(struct engine *e, struct window *w)
     if (w->entries.n > most + slack) shrink(e, w, most);
 }
 
+/* How long a window is remembered of which nothing more is heard. Where runs are counted and not time, a job that runs
+ * once a month must still be known when it runs again. */
+enum { RUNS_KEPT_DAYS = 100 };
+
+static int64_t kept_ms(const struct rule_condition *c)
+{
+    return c->window_ms == 0 ? (int64_t)RUNS_KEPT_DAYS * 86400000 : c->window_ms + LATE_MS;
+}
+
+static void window_changed(struct engine *e, struct window *w)
+{
+    int64_t over_ms = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0;
+    window_touch(e, w);
+    if (over_ms < e->now_ms) over_ms = e->now_ms; /* late events count among themselves, too */
+    timer_set(e, &w->timer, over_ms + kept_ms(&w->rule->now->condition));
+}
+
 void window_add(struct engine *e, struct window *w, struct window_entry entry)
 {
-    const struct rule_condition *c = &w->rule->now->condition;
-    int64_t over_ms;
     insert(w, entry);
-    drop_old(w, c->window_ms);
+    drop_old(w);
     keep_bound(e, w);
+    window_changed(e, w);
+}
+
+void window_put_run(struct engine *e, struct window *w, struct window_entry entry, bool fresh)
+{
+    if (fresh) {
+        window_add(e, w, entry);
+        return;
+    }
+    for (size_t k = w->entries.n; k-- > 0;) {
+        if (w->entries.v[k].run != entry.run) continue;
+        if (w->entries.v[k].mark == entry.mark) return;
+        w->entries.v[k].mark = entry.mark;
+        window_touch(e, w);
+        return;
+    }
+}
+
+void window_drop_run(struct engine *e, struct window *w, uint64_t run)
+{
+    for (size_t k = w->entries.n; k-- > 0;) {
+        if (w->entries.v[k].run != run) continue;
+        memmove(w->entries.v + k, w->entries.v + k + 1, (w->entries.n - k - 1) * sizeof *w->entries.v);
+        w->entries.n--;
+        window_touch(e, w);
+        return;
+    }
+}
+
+void window_forget(struct engine *e, struct window *w, uint64_t mark)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < w->entries.n; k++)
+        if (w->entries.v[k].mark != mark) w->entries.v[kept++] = w->entries.v[k];
+    w->entries.n = kept;
     window_touch(e, w);
-    over_ms = w->entries.v[w->entries.n - 1].event_ms;
-    if (over_ms < e->now_ms) over_ms = e->now_ms; /* late events count among themselves, too */
-    timer_set(e, &w->timer, over_ms + c->window_ms + LATE_MS);
 }
 
 bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms)

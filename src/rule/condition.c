@@ -71,13 +71,84 @@ static bool count_parse(struct compile *c, const struct yaml_node *n, struct rul
     return wants(c, n, count_form);
 }
 
+/* --- streak -------------------------------------------------------------------------------------------- */
+static bool streak_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    return yaml_want_i64(n, c->d, 1, RULE_STREAK_MAX, &out->n);
+}
+
 /* --- which one ----------------------------------------------------------------------------------------- */
 bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out)
 {
+    const struct { const struct yaml_node *n; enum rule_condition_kind kind; bool (*parse)(struct compile *, const struct yaml_node *, struct rule_condition *); } all[] = {
+        { draft->count, RULE_COUNT, count_parse },
+        { draft->streak, RULE_STREAK, streak_parse },
+    };
+    const struct yaml_node *first = NULL;
+    bool ok = true;
     *out = (struct rule_condition){ .kind = RULE_EVERY_HIT };
-    if (!draft->count) return true;
-    out->kind = RULE_COUNT;
-    return count_parse(c, draft->count, out);
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        if (!all[k].n) continue;
+        if (first) {
+            yaml_error_key(c->d, all[k].n, "a rule has one condition: `" STR_FMT "` stands beside `" STR_FMT "`", STR_ARG(all[k].n->key), STR_ARG(first->key))->hint =
+                STR("write two rules");
+            return false;
+        }
+        first = all[k].n;
+        out->kind = all[k].kind;
+        ok = all[k].parse(c, first, out);
+    }
+    return ok;
+}
+
+/* --- conditions on a population ------------------------------------------------------------------------ */
+static uint32_t states_of(unsigned class)
+{
+    uint32_t states = 0;
+    for (uint32_t s = 0; s < RUN_STATES; s++)
+        if (run_state_class((enum run_state)s) & class) states |= 1u << s;
+    return states;
+}
+
+bool rule_on_population(const struct rule_condition *c)
+{
+    return c->kind == RULE_STREAK;
+}
+
+uint32_t rule_population_states(const struct rule_condition *c)
+{
+    return states_of(RUN_CLASS_FINISHED) & ~(c->canceled ? 0 : 1u << RUN_CANCELED);
+}
+
+static const char *condition_name(const struct rule_condition *c)
+{
+    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak" };
+    return names[c->kind];
+}
+
+static bool has_outcome(const struct match *m)
+{
+    if (m->kind == MATCH_TEST) return rule_field_is_outcome(m->field.id);
+    for (size_t i = 0; i < m->child_count; i++)
+        if (has_outcome(m->children[i])) return true;
+    return false;
+}
+
+/* A run that is still under way belongs to no row, and without an outcome there is nothing to tell hits by. */
+void condition_check(struct compile *c, const struct yaml_node *n, struct rule *r)
+{
+    const char *name = condition_name(&r->condition);
+    const struct yaml_node *at = yaml_get(n, name), *when = yaml_get(n, "when");
+    bool names_status = match_names_field(r->when, RULE_STATUS);
+    if (!rule_on_population(&r->condition)) return;
+    r->condition.canceled = names_status && (match_states(r->when) >> RUN_CANCELED & 1);
+    if (!has_outcome(r->when))
+        yaml_error_key(c->d, at, "`%s` tells hits from other runs, and `when` names no outcome: every finished run would be a hit", name)->hint =
+            STR("add a status, as `status: failed`, or a test of duration, cost or error");
+    else if (names_status && (match_states(r->when) & ~states_of(RUN_CLASS_FINISHED)))
+        yaml_error(c->d, when && when->kind == YAML_MAP && yaml_get(when, "status") ? yaml_get(when, "status") : at,
+                   "`%s` is about finished runs, and `when` takes a state that is not final", name)->hint =
+            STR("name final states: failed, success, TIMED_OUT and the like; for runs under way there are `count` and `lasts`");
 }
 
 /* --- for people and for shapes ------------------------------------------------------------------------- */
@@ -85,7 +156,8 @@ struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
 {
     char text[TIMEFMT_SIZE];
     struct str span = duration_format(c->window_ms, text);
-    if (c->kind != RULE_COUNT) return STR("every hit");
+    if (c->kind == RULE_EVERY_HIT) return STR("every hit");
+    if (c->kind == RULE_STREAK) return str_printf(a, "%lld in a row", (long long)c->n);
     if (c->of) return str_printf(a, "%lld of " STR_FMT " in " STR_FMT, (long long)c->n, STR_ARG(c->of->text), STR_ARG(span));
     return str_printf(a, "%lld %s in " STR_FMT, (long long)c->n, c->of_runs ? "runs" : "hits", STR_ARG(span));
 }

@@ -111,6 +111,8 @@ void compile_unavailable(struct compile *c, const struct yaml_node *member);
 
 struct rule_draft;
 bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out);
+/* What the condition and the rest of the rule mean together; once `when` and `by` are known. */
+void condition_check(struct compile *c, const struct yaml_node *n, struct rule *r);
 void condition_shape(const struct rule_condition *c, struct strbuf *out);
 enum { RULE_WORDS_MAX = 8 };
 /* Splits at blanks; more than RULE_WORDS_MAX words give RULE_WORDS_MAX + 1. */
@@ -127,7 +129,7 @@ bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
-    const struct yaml_node *when, *count, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
+    const struct yaml_node *when, *count, *streak, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
     const struct yaml_node *labels;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;
@@ -137,7 +139,7 @@ struct rule_draft {
 struct count_draft { int64_t n, in_ms; const struct yaml_node *of; };
 struct resolve_draft { int64_t successes, quiet_ms; };
 struct message_draft { const struct yaml_node *title, *body, *fields; };
-enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000 };
+enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000, RULE_STREAK_MAX = 1000 };
 enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
                   RULE_TABLE_DEFAULTS, RULE_TABLES };
 extern const struct field_table rule_tables[RULE_TABLES];
@@ -175,7 +177,7 @@ struct index_table {
     struct posting_list states[RUN_STATES], always;
 };
 struct rule_index {
-    struct index_table hits, successes;
+    struct index_table hits, successes, populations;
     struct map names; /* name -> struct rule * */
 };
 enum { INDEX_PREFIX_MAX = 64, INDEX_PATHS_MAX = 64 };

@@ -11,7 +11,7 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = { "rate", "absent", "lasts", "first", "flaps", "streak",
+    static const char *const names[] = { "rate", "absent", "lasts", "first", "flaps",
                                          "unless", "during", "outside", "confirm", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);
@@ -102,10 +102,10 @@ static void name_check(struct compile *c, const struct yaml_node *n)
 
 static void clears_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
 {
-    if (r->condition.kind == RULE_COUNT) return;
+    if (r->condition.kind == RULE_COUNT || rule_on_population(&r->condition)) return;
     for (size_t i = 0; i < r->resolve_count; i++)
         if (r->resolve[i].kind == RULE_CLEARS)
-            yaml_warning(c->d, n, "`clears` only makes sense with `count`: without it, it never holds");
+            yaml_warning(c->d, n, "`clears` only makes sense with a condition that can stop to hold, as `count` or `streak`: here it never does");
 }
 
 /* What is part of the key has one value in an incident. */
@@ -125,6 +125,8 @@ static void opens_check(struct compile *c, const struct yaml_node *n, const stru
     if (of && r->condition.n > 1 && in_key(r, of))
         yaml_warning(c->d, count, "this never rings: `" STR_FMT "` is part of the key, so an incident has one value of it", STR_ARG(of->text))->hint = STR("leave it out of `by`, or count another field");
     if (!r->by_run) return;
+    if (rule_on_population(&r->condition) && r->condition.n > 1)
+        yaml_warning(c->d, n, "this never rings: with `run` in `by` an incident has one run, and a run finishes once")->hint = STR("leave `run` out of `by`");
     if (r->condition.kind == RULE_COUNT && r->condition.of_runs && r->condition.n > 1)
         yaml_warning(c->d, count, "this never rings: with `run` in `by` an incident has one run")->hint = STR("count hits (`5 in 5m`), or leave `run` out of `by`");
     if (r->at_least > 1)
@@ -181,6 +183,7 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     if (draft.resolve) clears_check(c, draft.resolve, r);
     if (!own || c->d->errors > errors || !draft.enabled) return;
     r->when = when_of(c, own);
+    condition_check(c, n, r);
     rule_finish(c, r);
     opens_check(c, n, r);
     *vec_push(&c->rules) = r;

@@ -396,6 +396,9 @@ static void test_rules_that_no_source_can_see(void **state)
         { "{status: failed, not: {metadata.customer: acme}}", webhook, NULL },
         { "{status: failed, queue: slow}", list, "trigger-api `s` does not see queues" },
         { "{status: failed, queue: slow}", api, NULL },
+        { "{status: failed}\n    streak: 3", webhook, "trigger-webhook `s` sees failures only, and the condition is about successes, too" },
+        { "{status: failed}\n    streak: 3", list, NULL },
+        { "{kind: deployment, status: failed}\n    streak: 3\n    by: env", webhook, NULL },
         { "{kind: deployment, status: failed}", webhook, NULL },
         { "{kind: deployment, status: failed}", api, "trigger-api `s` sees runs only, no deployments or error groups" },
     };

@@ -28,7 +28,7 @@ static uint64_t first_seed(void)
 }
 
 /* --- the world ------------------------------------------------------------------------------------------------------ */
-enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF };
+enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF, STREAK };
 enum which { ANY_FAILURE, OF_VALUE, OF_ERROR, WITH_CANCELED, WHICHES }; /* what `when` asks for beside a failure */
 enum { RUNS_MAX = 400, KEYS = 3, VALUES = 5 };
 struct told_run { /* one run, as far as it was told */
@@ -73,9 +73,16 @@ static bool is_hit(const struct world *w, const struct told_run *r)
     return is_failure(r->state) && (w->which != OF_ERROR || r->boom);
 }
 
+static bool on_population(const struct world *w)
+{
+    return w->kind >= STREAK;
+}
+
 /* Does it stand in the window at all? */
 static bool is_entry(const struct world *w, const struct told_run *r)
 {
+    if (r->state == RUN_EXECUTING) return false; /* not told yet */
+    if (on_population(w)) return in_population(w, r) && (r->state != RUN_CANCELED || w->which == WITH_CANCELED);
     return is_hit(w, r) && (w->kind != COUNT_OF || r->value != 0);
 }
 
@@ -110,8 +117,36 @@ static bool rings(const struct world *w, int key, int64_t event_ms)
     return false;
 }
 
+/* The runs of a key, the oldest first, as they were told where they are alike. */
+static size_t row_of(const struct world *w, int key, const struct told_run *row[RUNS_MAX])
+{
+    size_t n = 0;
+    for (size_t k = 0; k < w->run_count; k++) {
+        const struct told_run *r = &w->runs[k];
+        size_t at = n;
+        if (!stands(w, r, key)) continue;
+        for (; at > 0 && (row[at - 1]->event_ms > r->event_ms || (row[at - 1]->event_ms == r->event_ms && row[at - 1]->entered > r->entered)); at--) row[at] = row[at - 1];
+        row[at] = r;
+        n++;
+    }
+    return n;
+}
+
+static bool streak_holds(const struct world *w, int key)
+{
+    const struct told_run *row[RUNS_MAX];
+    size_t n = row_of(w, key, row);
+    int64_t hits = 0;
+    while (n > 0 && is_hit(w, row[n - 1])) {
+        hits++;
+        n--;
+    }
+    return hits >= w->n;
+}
+
 static bool holds_still(const struct world *w, int key, int64_t now_ms)
 {
+    if (w->kind == STREAK) return streak_holds(w, key);
     return amount(w, key, now_ms - w->window_ms + 1, INT64_MAX) >= w->n;
 }
 
@@ -121,11 +156,12 @@ static void model_time(struct world *w)
         if (w->open[key] && !holds_still(w, key, w->b.now_ms)) w->open[key] = false;
 }
 
-static void model_report(struct world *w, struct told_run *r, bool was_entry)
+static void model_report(struct world *w, struct told_run *r, struct told_run before)
 {
-    if (!was_entry && is_entry(w, r)) r->entered = w->reports;
-    if (r->entered != w->reports || w->open[r->key]) return;
-    if (!rings(w, r->key, r->event_ms)) return;
+    bool news = !is_entry(w, &before) || is_hit(w, &before) != is_hit(w, r);
+    if (!is_entry(w, &before) && is_entry(w, r)) r->entered = w->reports;
+    if (!is_entry(w, r) || !news || w->open[r->key]) return;
+    if (on_population(w) ? !is_hit(w, r) || !holds_still(w, r->key, w->b.now_ms) : !rings(w, r->key, r->event_ms)) return;
     w->open[r->key] = true;
     w->opened++;
 }
@@ -184,6 +220,7 @@ static const char *condition_text(struct world *w, char *text, size_t room)
     switch (w->kind) {
     case COUNT_RUNS: snprintf(text, room, "count: %lld runs in %llds", n, s); break;
     case COUNT_OF: snprintf(text, room, "count: {n: %lld, of: metadata.v, in: %llds}", n, s); break;
+    case STREAK: snprintf(text, room, "streak: %lld", n); break;
     case COUNT_HITS:
     default: snprintf(text, room, "count: %lld in %llds", n, s); break;
     }
@@ -220,7 +257,7 @@ static void new_run(struct world *w)
         r->boom = r->full_boom;
     }
     feed(w, r, w->run_count - 1);
-    model_report(w, r, false);
+    model_report(w, r, (struct told_run){ .state = RUN_EXECUTING });
 }
 
 /* The same run once more, perhaps with what the first report lacked; a later final state changes nothing. */
@@ -228,13 +265,13 @@ static void again(struct world *w)
 {
     size_t number = below(&w->random, w->run_count);
     struct told_run *r = &w->runs[number];
-    bool was = is_entry(w, r);
+    struct told_run before = *r;
     if (below(&w->random, 2)) {
         r->value = r->full_value;
         r->boom = r->full_boom;
     }
     feed(w, r, number);
-    model_report(w, r, was);
+    model_report(w, r, before);
 }
 
 static void resolve_by_hand(struct world *w)
@@ -313,6 +350,12 @@ static void test_count_of_field(void **state)
     against_the_model(COUNT_OF);
 }
 
+static void test_streak(void **state)
+{
+    (void)state;
+    against_the_model(STREAK);
+}
+
 /* --- count: N of FIELD ---------------------------------------------------------------------------------------------- */
 #define CUSTOMER(run_, at_, who) (struct report){ .run = run_, .state = RUN_FAILED, .at_ms = at_, .metadata = who }
 #define MANY(more) "rules:\n  r:\n    when: {status: failed}\n    count: 3 of metadata.c in 15m\n    notify: hook\n" more
@@ -365,12 +408,131 @@ static void test_repeated_values_collapse_first(void **state)
     bench_close(&b);
 }
 
+/* --- streak ------------------------------------------------------------------------------------------------------------ */
+#define STREAK_OF_3(more) "rules:\n  r:\n    when: {status: failed}\n    streak: 3\n    notify: hook\n    linger: 0s\n" more
+#define CANCELED(run_, at_) (struct report){ .run = run_, .state = RUN_CANCELED, .at_ms = at_ }
+
+static void test_three_in_a_row_ring(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, STREAK_OF_3(""));
+    report(&b, FAILED("run_0", 0));
+    report(&b, FAILED("run_1", MINUTE));
+    report(&b, SUCCEEDED("run_2", 2 * MINUTE, 0)); /* breaks the row */
+    report(&b, FAILED("run_3", 3 * MINUTE));
+    report(&b, CANCELED("run_4", 4 * MINUTE)); /* neither counts nor breaks */
+    report(&b, FAILED("run_5", 5 * MINUTE));
+    assert_int_equal(b.said.n, 0);
+    report(&b, FAILED("run_6", 6 * MINUTE));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "hits"), "3"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "runs"), "3"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "title"), "job: 3 runs failed (3 in a row) in prod"));
+    bench_close(&b);
+}
+
+/* A late success is placed where it belongs: the row was never one. */
+static void test_a_late_success_breaks_the_row(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, STREAK_OF_3(""));
+    report(&b, FAILED("run_0", 0));
+    report(&b, FAILED("run_1", 2 * MINUTE));
+    report(&b, (struct report){ .run = "run_2", .state = RUN_COMPLETED, .at_ms = 3 * MINUTE, .event_ms = MINUTE });
+    report(&b, FAILED("run_3", 4 * MINUTE));
+    assert_int_equal(b.said.n, 0);
+    report(&b, (struct report){ .run = "run_4", .state = RUN_FAILED, .at_ms = 5 * MINUTE, .event_ms = 3 * MINUTE }); /* and a late failure makes it one */
+    assert_int_equal(b.said.n, 1);
+    bench_close(&b);
+}
+
+/* `resolve: 3 successes`, as in the language's own example: they are counted one after another, and a failure starts anew. */
+static void test_a_streak_ends_by_successes(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, STREAK_OF_3("    resolve: 3 successes\n"));
+    for (int k = 0; k < 3; k++) report(&b, FAILED("run_x", k * MINUTE));
+    report(&b, SUCCEEDED("run_0", 5 * MINUTE, 4 * MINUTE));
+    report(&b, SUCCEEDED("run_1", 6 * MINUTE, 4 * MINUTE));
+    report(&b, FAILED("run_2", 7 * MINUTE));
+    for (int k = 0; k < 2; k++) report(&b, SUCCEEDED("run_3", (8 + 2 * k) * MINUTE, (8 + 2 * k) * MINUTE - 1000));
+    report(&b, CANCELED("run_4", 11 * MINUTE));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 0);
+    report(&b, SUCCEEDED("run_5", 12 * MINUTE, 12 * MINUTE - 1000));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+/* On a key with outcome fields a run of another error breaks the row; each error has its own. */
+static void test_rows_of_one_error(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, STREAK_OF_3("    by: [task, error.message]\n    resolve: manual\n"));
+    report(&b, (struct report){ .run = "run_0", .state = RUN_FAILED, .at_ms = 0, .error = "a" });
+    report(&b, (struct report){ .run = "run_1", .state = RUN_FAILED, .at_ms = 1, .error = "a" });
+    report(&b, (struct report){ .run = "run_2", .state = RUN_FAILED, .at_ms = 2, .error = "b" });
+    report(&b, (struct report){ .run = "run_3", .state = RUN_FAILED, .at_ms = 3, .error = "a" });
+    report(&b, (struct report){ .run = "run_4", .state = RUN_FAILED, .at_ms = 4, .error = "a" });
+    assert_int_equal(b.said.n, 0);
+    report(&b, (struct report){ .run = "run_5", .state = RUN_FAILED, .at_ms = 5, .error = "a" });
+    assert_int_equal(b.said.n, 1);
+    assert_true(str_eq_c(b.rows.v[0].key, "job/a"));
+    assert_int_equal(command(&b, ENGINE_RESOLVE, first(&b), 0), 0); /* its window starts anew */
+    report(&b, (struct report){ .run = "run_6", .state = RUN_FAILED, .at_ms = 6, .error = "a" });
+    report(&b, (struct report){ .run = "run_7", .state = RUN_FAILED, .at_ms = 7, .error = "a" });
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    report(&b, (struct report){ .run = "run_8", .state = RUN_FAILED, .at_ms = 8, .error = "a" });
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 2);
+    bench_close(&b);
+}
+
+/* A job that runs once a month is still known when it runs again; one that never does is forgotten. */
+static void test_rows_of_rare_runs(void **state)
+{
+    struct bench b;
+    const int64_t month = (int64_t)31 * 24 * HOUR;
+    (void)state;
+    bench_open(&b, STREAK_OF_3("    repeat: never\n"));
+    for (int k = 0; k < 3; k++) report(&b, FAILED("run_x", k * month));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    until(&b, 7 * month);
+    assert_int_equal(engine_stats(b.e).windows, 0);
+    bench_close(&b);
+}
+
+/* A changed number is another rule: its row starts anew and its incidents are told why they end. */
+static void test_a_reload_in_the_middle_of_a_row(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, STREAK_OF_3(""));
+    report(&b, FAILED("run_0", 0));
+    report(&b, FAILED("run_1", 1));
+    reload(&b, compile(&b, STREAK_OF_3("    severity: critical\n")));
+    report(&b, FAILED("run_2", 2));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    reload(&b, compile(&b, "rules:\n  r:\n    when: {status: failed}\n    streak: 2\n    notify: hook\n"));
+    assert_true(str_eq_c(said_field(&b, last_said(&b, "hook"), "reason"), "rule changed"));
+    report(&b, FAILED("run_3", 3));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    report(&b, FAILED("run_4", 4));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 2);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_distinct_values_ring), cmocka_unit_test(test_a_list_of_values),
         cmocka_unit_test(test_repeated_values_collapse_first),
         cmocka_unit_test(test_count), cmocka_unit_test(test_count_runs), cmocka_unit_test(test_count_of_field),
+        cmocka_unit_test(test_three_in_a_row_ring), cmocka_unit_test(test_a_late_success_breaks_the_row), cmocka_unit_test(test_a_streak_ends_by_successes),
+        cmocka_unit_test(test_rows_of_one_error), cmocka_unit_test(test_rows_of_rare_runs), cmocka_unit_test(test_a_reload_in_the_middle_of_a_row),
+        cmocka_unit_test(test_streak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
