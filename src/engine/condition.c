@@ -42,6 +42,7 @@ bool incident_cleared(struct engine *e, const struct incident *i, int64_t now_ms
     struct window_span span;
     *clears_ms = ENGINE_NEVER;
     if (!w) return true;
+    if (r->condition.kind == RULE_FIRST) return false; /* what has been seen stays seen */
     if (!rule_on_population(&r->condition)) return !window_holds(w, now_ms, clears_ms);
     return !population_holds(w, mark_of(r, incident_key(i)), &span);
 }

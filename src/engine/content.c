@@ -177,6 +177,9 @@ static struct str builtin_title(struct talk *t)
         struct str span = duration_format(t->r->condition.window_ms, text);
         strbuf_printf(&b, " (%u %s, limit %lld in " STR_FMT ")", t->r->condition.of_runs ? i->run_count : i->hits,
                       t->r->condition.of_runs ? "runs" : "times", (long long)t->r->condition.n, STR_ARG(span));
+    } else if (t->r->condition.kind == RULE_FIRST) {
+        struct str span = duration_format(t->r->condition.window_ms, text);
+        strbuf_printf(&b, ", for the first time in " STR_FMT, STR_ARG(span));
     } else if (t->r->condition.kind == RULE_STREAK) {
         strbuf_printf(&b, " (%lld in a row)", (long long)t->r->condition.n);
     } else if (i->hits > i->run_count && i->hits > 1) {

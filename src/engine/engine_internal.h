@@ -91,7 +91,8 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
 struct window_entry {
     int64_t event_ms;
     uint64_t run;
-    uint64_t mark; /* of `count: N of FIELD`: the value's hash; of a population: 0 = no hit, else whose (population.c) */
+    uint64_t mark; /* of `first`: event_ms of the last hit of a stretch that the entry begins;
+                    * of `count: N of FIELD`: the value's hash; of a population: 0 = no hit, else whose (population.c) */
 };
 struct window { /* of one (rule, project, env, key); of a population, one for all keys of an identity */
     struct timer timer; /* when all of it is over */
@@ -246,6 +247,8 @@ struct window *window_find(struct engine *e, struct engine_rule *r, struct part 
 struct window *window_get(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
 void window_add(struct engine *e, struct window *w, struct window_entry entry);
 struct window_span { size_t from, to; int64_t count; }; /* entries, and what the rule counts of them */
+/* A hit for `first`. True: no other hit of the key is known that is nearer than the rule's time. */
+bool window_first(struct engine *e, struct window *w, int64_t event_ms, struct str run);
 /* The one run's entry of a population's window. Fresh: a new one; else it changes its mark, if it is still there. */
 void window_put_run(struct engine *e, struct window *w, struct window_entry entry, bool fresh);
 void window_drop_run(struct engine *e, struct window *w, uint64_t run);

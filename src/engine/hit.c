@@ -86,6 +86,14 @@ static struct window *count_in(struct step_context *c, const struct hit *h, stru
     return w;
 }
 
+/* Over the bound of keys there is no memory: what may be new rings, rather than to be lost among others. */
+static struct incident *first_of(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key, struct incident *i)
+{
+    bool is_first = str_eq(key->key, hit_overflow().key) ||
+                    window_first(c->e, window_get(c->e, h->rule, p, key->key), h->subject->transition->event_ms, h->subject->run->id);
+    return i || !is_first ? i : hit_start(c, h, p, key);
+}
+
 /* The incident that this hit joins or starts; NULL while the condition does not hold. */
 static struct incident *incident_of(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key, struct incident *i)
 {
@@ -94,6 +102,7 @@ static struct incident *incident_of(struct step_context *c, struct hit *h, struc
     struct window_span best;
     struct window *w;
     if (condition->kind == RULE_EVERY_HIT) return i ? i : hit_start(c, h, p, key);
+    if (condition->kind == RULE_FIRST) return first_of(c, h, p, key, i);
     w = count_in(c, h, p, key->key);
     if (i || !w) return i; /* an open one absorbs further hits, whatever the window says */
     best = window_best(w, event_ms);

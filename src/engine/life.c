@@ -201,7 +201,7 @@ static void empty_window(struct step_context *c, struct incident *i)
 {
     struct window *w = incident_window(c->e, i);
     const struct rule *r = i->rule->now;
-    if (!w) return;
+    if (!w || r->condition.kind == RULE_FIRST) return; /* the memory of the key stays */
     for (size_t k = 0; k < r->resolve_count; k++)
         if (r->resolve[k].kind == RULE_CLEARS) return; /* its window goes on */
     if (rule_on_population(&r->condition) && !r->by_identity) window_forget(c->e, w, mark_of(r, incident_key(i))); /* it is others' window, too */

@@ -67,16 +67,26 @@ static void drop_first(struct window *w, size_t n)
     w->entries.n -= n;
 }
 
+static int64_t last_ms(const struct window *w, size_t k)
+{
+    return w->rule->now->condition.kind == RULE_FIRST ? (int64_t)w->entries.v[k].mark : w->entries.v[k].event_ms;
+}
+
+static int64_t newest_ms(const struct window *w)
+{
+    return w->entries.n ? last_ms(w, w->entries.n - 1) : 0;
+}
+
 static void drop_old(struct window *w)
 {
     const struct rule_condition *c = &w->rule->now->condition;
-    int64_t newest = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0;
+    int64_t newest = newest_ms(w);
     size_t old = 0;
     if (c->window_ms == 0) { /* the last n runs, however old */
         drop_first(w, w->entries.n > (size_t)c->n ? w->entries.n - (size_t)c->n : 0);
         return;
     }
-    while (old < w->entries.n && w->entries.v[old].event_ms < newest - c->window_ms - LATE_MS) old++;
+    while (old < w->entries.n && last_ms(w, old) < newest - c->window_ms - LATE_MS) old++;
     drop_first(w, old);
 }
 
@@ -239,7 +249,7 @@ static int64_t kept_ms(const struct rule_condition *c)
 
 static void window_changed(struct engine *e, struct window *w)
 {
-    int64_t over_ms = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0;
+    int64_t over_ms = newest_ms(w);
     window_touch(e, w);
     if (over_ms < e->now_ms) over_ms = e->now_ms; /* late events count among themselves, too */
     timer_set(e, &w->timer, over_ms + kept_ms(&w->rule->now->condition));
@@ -251,6 +261,29 @@ void window_add(struct engine *e, struct window *w, struct window_entry entry)
     drop_old(w);
     keep_bound(e, w);
     window_changed(e, w);
+}
+
+/* What `first` remembers is stretches: hits that are nearer to each other than the rule's time are one, from the first
+ * of them to the last. Whatever falls near a stretch is not the first, and widens it; it may close the gap to the next. */
+bool window_first(struct engine *e, struct window *w, int64_t event_ms, struct str run)
+{
+    const int64_t apart_ms = w->rule->now->condition.window_ms;
+    struct window_entry stretch = { event_ms, str_hash_stable(run), (uint64_t)event_ms };
+    size_t kept = 0;
+    bool is_first = true;
+    for (size_t k = 0; k < w->entries.n; k++) {
+        struct window_entry x = w->entries.v[k];
+        if (event_ms <= x.event_ms - apart_ms || event_ms >= (int64_t)x.mark + apart_ms) {
+            w->entries.v[kept++] = x;
+            continue;
+        }
+        if (x.event_ms < stretch.event_ms) stretch.event_ms = x.event_ms;
+        if ((int64_t)x.mark > (int64_t)stretch.mark) stretch.mark = x.mark;
+        is_first = false;
+    }
+    w->entries.n = kept;
+    window_add(e, w, stretch);
+    return is_first;
 }
 
 void window_put_run(struct engine *e, struct window *w, struct window_entry entry, bool fresh)

@@ -77,12 +77,22 @@ static bool streak_parse(struct compile *c, const struct yaml_node *n, struct ru
     return yaml_want_i64(n, c->d, 1, RULE_STREAK_MAX, &out->n);
 }
 
+/* --- first --------------------------------------------------------------------------------------------- */
+static bool first_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    if (!yaml_want_duration(n, c->d, &out->window_ms)) return false;
+    if (out->window_ms > 0) return true;
+    yaml_error(c->d, n, "`first` wants a time above 0, as 7d");
+    return false;
+}
+
 /* --- which one ----------------------------------------------------------------------------------------- */
 bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out)
 {
     const struct { const struct yaml_node *n; enum rule_condition_kind kind; bool (*parse)(struct compile *, const struct yaml_node *, struct rule_condition *); } all[] = {
         { draft->count, RULE_COUNT, count_parse },
         { draft->streak, RULE_STREAK, streak_parse },
+        { draft->first, RULE_FIRST, first_parse },
     };
     const struct yaml_node *first = NULL;
     bool ok = true;
@@ -122,7 +132,7 @@ uint32_t rule_population_states(const struct rule_condition *c)
 
 static const char *condition_name(const struct rule_condition *c)
 {
-    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak" };
+    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first" };
     return names[c->kind];
 }
 
@@ -158,6 +168,7 @@ struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
     struct str span = duration_format(c->window_ms, text);
     if (c->kind == RULE_EVERY_HIT) return STR("every hit");
     if (c->kind == RULE_STREAK) return str_printf(a, "%lld in a row", (long long)c->n);
+    if (c->kind == RULE_FIRST) return str_printf(a, "the first hit in " STR_FMT, STR_ARG(span));
     if (c->of) return str_printf(a, "%lld of " STR_FMT " in " STR_FMT, (long long)c->n, STR_ARG(c->of->text), STR_ARG(span));
     return str_printf(a, "%lld %s in " STR_FMT, (long long)c->n, c->of_runs ? "runs" : "hits", STR_ARG(span));
 }

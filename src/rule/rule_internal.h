@@ -129,7 +129,7 @@ bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
-    const struct yaml_node *when, *count, *streak, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
+    const struct yaml_node *when, *count, *streak, *first, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
     const struct yaml_node *labels;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;

@@ -11,7 +11,7 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = { "rate", "absent", "lasts", "first", "flaps",
+    static const char *const names[] = { "rate", "absent", "lasts", "flaps",
                                          "unless", "during", "outside", "confirm", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);
@@ -129,6 +129,8 @@ static void opens_check(struct compile *c, const struct yaml_node *n, const stru
         yaml_warning(c->d, n, "this never rings: with `run` in `by` an incident has one run, and a run finishes once")->hint = STR("leave `run` out of `by`");
     if (r->condition.kind == RULE_COUNT && r->condition.of_runs && r->condition.n > 1)
         yaml_warning(c->d, count, "this never rings: with `run` in `by` an incident has one run")->hint = STR("count hits (`5 in 5m`), or leave `run` out of `by`");
+    if (r->condition.kind == RULE_FIRST)
+        yaml_warning(c->d, n, "with `run` in `by` every hit is the first of its key: `first` does nothing here")->hint = STR("leave `run` out of `by`");
     if (r->at_least > 1)
         yaml_warning(c->d, at_least ? at_least : n, "this never rings: with `run` in `by` an incident has one run")->hint = STR("leave out `at_least`, or `run` in `by`");
 }

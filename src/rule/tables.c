@@ -117,6 +117,8 @@ static const struct field rule_fields[] = {
     { .name = "count", .type = FIELD_NODE, AT(count),
       .help = "That many hits, runs or distinct values within a sliding window: `3 in 10m`, `10 runs in 5m`, "
               "`5 of metadata.customerId in 15m`." },
+    { .name = "first", .type = FIELD_NODE, AT(first), .schema = "{\"type\":\"string\"}",
+      .help = "Only the first hit of its key in that long, new or returning: `7d`." },
     { .name = "streak", .type = FIELD_NODE, AT(streak), .schema = "{\"type\":\"integer\",\"minimum\":1}",
       .help = "That many finished runs of the key one after another are hits; anything else in between breaks the row." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),

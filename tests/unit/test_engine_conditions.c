@@ -28,7 +28,7 @@ static uint64_t first_seed(void)
 }
 
 /* --- the world ------------------------------------------------------------------------------------------------------ */
-enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF, STREAK };
+enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF, FIRST, STREAK };
 enum which { ANY_FAILURE, OF_VALUE, OF_ERROR, WITH_CANCELED, WHICHES }; /* what `when` asks for beside a failure */
 enum { RUNS_MAX = 400, KEYS = 3, VALUES = 5 };
 struct told_run { /* one run, as far as it was told */
@@ -106,6 +106,17 @@ static int64_t amount(const struct world *w, int key, int64_t from_ms, int64_t t
     return n;
 }
 
+/* No other hit nearer than that, earlier or later: a hit that is told late is not new where a later one has rung. */
+static bool is_first(const struct world *w, int key, const struct told_run *hit)
+{
+    for (size_t k = 0; k < w->run_count; k++) {
+        const struct told_run *r = &w->runs[k];
+        if (r == hit || !stands(w, r, key)) continue;
+        if (r->event_ms > hit->event_ms - w->window_ms && r->event_ms < hit->event_ms + w->window_ms) return false;
+    }
+    return true;
+}
+
 /* Any window of the length that begins with an entry and holds the moment. */
 static bool rings(const struct world *w, int key, int64_t event_ms)
 {
@@ -147,6 +158,7 @@ static bool streak_holds(const struct world *w, int key)
 static bool holds_still(const struct world *w, int key, int64_t now_ms)
 {
     if (w->kind == STREAK) return streak_holds(w, key);
+    if (w->kind == FIRST) return true;
     return amount(w, key, now_ms - w->window_ms + 1, INT64_MAX) >= w->n;
 }
 
@@ -156,12 +168,19 @@ static void model_time(struct world *w)
         if (w->open[key] && !holds_still(w, key, w->b.now_ms)) w->open[key] = false;
 }
 
+static bool opens(const struct world *w, const struct told_run *r)
+{
+    if (w->kind == FIRST) return is_first(w, r->key, r);
+    if (on_population(w)) return is_hit(w, r) && holds_still(w, r->key, w->b.now_ms);
+    return rings(w, r->key, r->event_ms);
+}
+
 static void model_report(struct world *w, struct told_run *r, struct told_run before)
 {
     bool news = !is_entry(w, &before) || is_hit(w, &before) != is_hit(w, r);
     if (!is_entry(w, &before) && is_entry(w, r)) r->entered = w->reports;
     if (!is_entry(w, r) || !news || w->open[r->key]) return;
-    if (on_population(w) ? !is_hit(w, r) || !holds_still(w, r->key, w->b.now_ms) : !rings(w, r->key, r->event_ms)) return;
+    if (!opens(w, r)) return;
     w->open[r->key] = true;
     w->opened++;
 }
@@ -220,6 +239,7 @@ static const char *condition_text(struct world *w, char *text, size_t room)
     switch (w->kind) {
     case COUNT_RUNS: snprintf(text, room, "count: %lld runs in %llds", n, s); break;
     case COUNT_OF: snprintf(text, room, "count: {n: %lld, of: metadata.v, in: %llds}", n, s); break;
+    case FIRST: snprintf(text, room, "first: %llds", s); break;
     case STREAK: snprintf(text, room, "streak: %lld", n); break;
     case COUNT_HITS:
     default: snprintf(text, room, "count: %lld in %llds", n, s); break;
@@ -237,6 +257,7 @@ static void world_open(struct world *w, enum kind kind, uint64_t seed)
     w->n = 1 + (int64_t)below(&w->random, 4);
     w->window_ms = 1000 * (60 + (int64_t)below(&w->random, 1800));
     w->clears = below(&w->random, 2);
+    if (kind == FIRST) w->window_ms = w->window_ms / 4000 * 1000;
     snprintf(rules, sizeof rules, "rules:\n  r:\n    when: %s\n    %s\n    resolve: %s\n    linger: 0s\n    repeat: never\n    limit: 1000 per 1s\n    notify: hook\n",
              when_text(w->which), condition_text(w, condition, sizeof condition), w->clears ? "clears" : "manual");
     bench_open(&w->b, rules);
@@ -280,7 +301,7 @@ static void resolve_by_hand(struct world *w)
     size_t n = engine_incidents(w->b.e, STR("r"), ids, KEYS);
     for (size_t k = 0; k < n; k++) command(&w->b, ENGINE_RESOLVE, ids[k], 0);
     for (int key = 0; key < KEYS; key++) {
-        if (w->open[key] && !w->clears) w->emptied[key] = w->reports;
+        if (w->open[key] && !w->clears && w->kind != FIRST) w->emptied[key] = w->reports;
         w->open[key] = false;
     }
 }
@@ -348,6 +369,12 @@ static void test_count_of_field(void **state)
 {
     (void)state;
     against_the_model(COUNT_OF);
+}
+
+static void test_first(void **state)
+{
+    (void)state;
+    against_the_model(FIRST);
 }
 
 static void test_streak(void **state)
@@ -524,6 +551,70 @@ static void test_a_reload_in_the_middle_of_a_row(void **state)
     bench_close(&b);
 }
 
+/* --- first ------------------------------------------------------------------------------------------------------------- */
+#define DAY ((int64_t)24 * HOUR)
+#define FIRST_IN_7D(more) "rules:\n  r:\n    when: {status: failed}\n    first: 7d\n    by: error.message\n    notify: hook\n    repeat: never\n    resolve: 1h quiet\n" more
+#define WITH_ERROR(run_, at_, text) (struct report){ .run = run_, .state = RUN_FAILED, .at_ms = at_, .error = text }
+
+static void test_an_error_that_is_new_or_comes_back(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, FIRST_IN_7D(""));
+    report(&b, WITH_ERROR("run_0", 0, "a"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "title"), "job failed, for the first time in 1w in prod"));
+    report(&b, WITH_ERROR("run_1", MINUTE, "b"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 2);
+    report(&b, WITH_ERROR("run_2", 5 * DAY, "a")); /* known, and known for another week */
+    report(&b, WITH_ERROR("run_3", 11 * DAY, "a"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 2);
+    report(&b, WITH_ERROR("run_4", 11 * DAY, "b"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 3);
+    report(&b, WITH_ERROR("run_5", 18 * DAY, "a"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 4);
+    bench_close(&b);
+}
+
+/* Neither a resolve, nor a restart, nor a reload of other settings makes a known error new; another time does. */
+static void test_what_was_seen_stays_seen(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, FIRST_IN_7D(""));
+    report(&b, WITH_ERROR("run_0", 0, "a"));
+    assert_int_equal(command(&b, ENGINE_RESOLVE, first(&b), 0), 0);
+    restart(&b, b.rules);
+    reload(&b, compile(&b, FIRST_IN_7D("    severity: info\n")));
+    report(&b, WITH_ERROR("run_1", DAY, "a"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    reload(&b, compile(&b, "rules:\n  r:\n    when: {status: failed}\n    first: 6d\n    by: error.message\n    notify: hook\n"));
+    report(&b, WITH_ERROR("run_2", DAY + 1, "a"));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 2);
+    until(&b, 9 * DAY);
+    assert_int_equal(engine_stats(b.e).windows, 0); /* in the end it is forgotten */
+    bench_close(&b);
+}
+
+/* More keys than are kept: what may be new joins one incident that rings, and is counted. */
+static void test_first_over_the_bound_of_keys(void **state)
+{
+    struct bench b;
+    struct engine_limits limits = engine_default_limits;
+    char text[8];
+    (void)state;
+    limits.keys_per_rule = 4;
+    bench_open_within(&b, FIRST_IN_7D(""), limits);
+    for (int k = 0; k < 6; k++) {
+        snprintf(text, sizeof text, "e%d", k);
+        report(&b, WITH_ERROR("run_0", k, text));
+    }
+    assert_true(engine_stats(b.e).collapsed_keys > 0);
+    assert_true(str_eq_c(b.rows.v[b.rows.n - 1].key, "(overflow)"));
+    report(&b, WITH_ERROR("run_1", 3 * HOUR, "e9"));
+    assert_true(last_said(&b, "hook")->at_ms == start_ms + 3 * HOUR);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,7 +623,8 @@ int main(void)
         cmocka_unit_test(test_count), cmocka_unit_test(test_count_runs), cmocka_unit_test(test_count_of_field),
         cmocka_unit_test(test_three_in_a_row_ring), cmocka_unit_test(test_a_late_success_breaks_the_row), cmocka_unit_test(test_a_streak_ends_by_successes),
         cmocka_unit_test(test_rows_of_one_error), cmocka_unit_test(test_rows_of_rare_runs), cmocka_unit_test(test_a_reload_in_the_middle_of_a_row),
-        cmocka_unit_test(test_streak),
+        cmocka_unit_test(test_an_error_that_is_new_or_comes_back), cmocka_unit_test(test_what_was_seen_stays_seen),
+        cmocka_unit_test(test_first_over_the_bound_of_keys), cmocka_unit_test(test_streak), cmocka_unit_test(test_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
