@@ -28,23 +28,48 @@ static struct window_span streak(const struct window *w, uint64_t mark)
     return s;
 }
 
+/* --- flaps ------------------------------------------------------------------------------------------------------ */
+/* Changes after a moment: entries that are not what the one before them was. n_th: when the n-th newest of them was. */
+static struct window_span changes(const struct window *w, int64_t after_ms, int64_t n, int64_t *n_th_ms)
+{
+    struct window_span s = { w->entries.n, w->entries.n, 0 };
+    while (s.from > 0 && w->entries.v[s.from - 1].event_ms > after_ms) {
+        s.from--;
+        if (s.from == 0 || w->entries.v[s.from].mark == w->entries.v[s.from - 1].mark) continue;
+        if (++s.count == n) *n_th_ms = w->entries.v[s.from].event_ms;
+    }
+    return s;
+}
+
 /* --- any --------------------------------------------------------------------------------------------------------- */
 bool population_holds(const struct window *w, uint64_t mark, struct window_span *span)
 {
-    *span = streak(w, mark);
-    return span->count >= w->rule->now->condition.n;
+    const struct rule_condition *c = &w->rule->now->condition;
+    int64_t newest_ms = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0, n_th_ms;
+    *span = c->kind == RULE_FLAPS ? changes(w, newest_ms - c->window_ms, c->n, &n_th_ms) : streak(w, mark);
+    return span->count >= c->n;
+}
+
+/* As of now, and not of the newest run: time alone may clear it. */
+static bool population_cleared(const struct window *w, uint64_t mark, int64_t now_ms, int64_t *clears_ms)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    int64_t n_th_ms = 0;
+    if (c->kind == RULE_STREAK) return streak(w, mark).count < c->n;
+    if (changes(w, now_ms - c->window_ms, c->n, &n_th_ms).count < c->n) return true;
+    *clears_ms = n_th_ms + c->window_ms;
+    return false;
 }
 
 bool incident_cleared(struct engine *e, const struct incident *i, int64_t now_ms, int64_t *clears_ms)
 {
     const struct rule *r = i->rule->now;
     struct window *w = incident_window(e, i);
-    struct window_span span;
     *clears_ms = ENGINE_NEVER;
     if (!w) return true;
     if (r->condition.kind == RULE_FIRST) return false; /* what has been seen stays seen */
     if (!rule_on_population(&r->condition)) return !window_holds(w, now_ms, clears_ms);
-    return !population_holds(w, mark_of(r, incident_key(i)), &span);
+    return population_cleared(w, mark_of(r, incident_key(i)), now_ms, clears_ms);
 }
 
 bool incident_holds(struct engine *e, const struct incident *i, int64_t now_ms)

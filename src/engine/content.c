@@ -140,14 +140,19 @@ static struct str key_label(struct talk *t)
     return incident_label(t->a, t->i);
 }
 
+static struct str whose(struct talk *t)
+{
+    bool one_task = by_has(t->r, RULE_TASK) || by_has(t->r, RULE_RUN) || t->i->run_count <= 1;
+    struct str who = one_task && t->d.run.task.n ? t->d.run.task : incident_label(t->a, t->i);
+    return who.n ? who : t->i->rule->name;
+}
+
 /* What happened to what, for runs. */
 static void run_title(struct talk *t, struct strbuf *b)
 {
     struct incident *i = t->i;
     const char *verb = state_verb((enum run_state)i->last_state);
-    bool one_task = by_has(t->r, RULE_TASK) || by_has(t->r, RULE_RUN) || i->run_count <= 1;
-    struct str who = one_task && t->d.run.task.n ? t->d.run.task : incident_label(t->a, i);
-    strbuf_str(b, who.n ? who : t->i->rule->name);
+    strbuf_str(b, whose(t));
     if (i->run_count > 1) strbuf_printf(b, ": %u runs", i->run_count);
     if (verb)
         strbuf_printf(b, " %s", i->run_count > 1 && i->last_state == RUN_REATTEMPTING ? "keep being retried" : verb);
@@ -168,7 +173,8 @@ static struct str builtin_title(struct talk *t)
     struct str out;
     char text[TIMEFMT_SIZE];
     strbuf_init(&b, 4096);
-    if (str_absent(other)) run_title(t, &b);
+    if (t->r->condition.kind == RULE_FLAPS) strbuf_printf(&b, STR_FMT " flaps", STR_ARG(whose(t)));
+    else if (str_absent(other)) run_title(t, &b);
     else strbuf_str(&b, other);
     if (t->r->condition.of) {
         struct str span = duration_format(t->r->condition.window_ms, text);
@@ -177,6 +183,9 @@ static struct str builtin_title(struct talk *t)
         struct str span = duration_format(t->r->condition.window_ms, text);
         strbuf_printf(&b, " (%u %s, limit %lld in " STR_FMT ")", t->r->condition.of_runs ? i->run_count : i->hits,
                       t->r->condition.of_runs ? "runs" : "times", (long long)t->r->condition.n, STR_ARG(span));
+    } else if (t->r->condition.kind == RULE_FLAPS) {
+        struct str span = duration_format(t->r->condition.window_ms, text);
+        strbuf_printf(&b, " (%lld or more changes in " STR_FMT ")", (long long)t->r->condition.n, STR_ARG(span));
     } else if (t->r->condition.kind == RULE_FIRST) {
         struct str span = duration_format(t->r->condition.window_ms, text);
         strbuf_printf(&b, ", for the first time in " STR_FMT, STR_ARG(span));

@@ -14,7 +14,9 @@ enum part_of_row { NO_PART, A_MISS, A_HIT };
 static enum part_of_row part_in_row(const struct rule *r, struct rule_subject *s)
 {
     if (!(rule_population_states(&r->condition) >> s->transition->state & 1) || !rule_in_population(r, s)) return NO_PART;
-    return rule_matches(r, s) ? A_HIT : A_MISS;
+    if (rule_matches(r, s)) return A_HIT;
+    /* What flaps goes to and fro between hit and success; a failure that is no hit is neither. */
+    return r->condition.kind == RULE_FLAPS && !(run_state_class(s->transition->state) & RUN_CLASS_SUCCESS) ? NO_PART : A_MISS;
 }
 
 /* The runs it is about: they have come before the incident. */
@@ -33,10 +35,38 @@ static void look_again(struct step_context *c, struct incident *i)
     incident_rearm(c->e, i);
 }
 
+/* What a run that is no hit completes: the change back to success, say. It is then what the incident shows. */
+static void open_by_miss(struct step_context *c, const struct hit *h, struct part *p, const struct rule_key *key)
+{
+    struct window *w = window_find(c->e, h->rule, p, population_key(h->rule->now, key));
+    uint64_t mark = mark_of(h->rule->now, key->key);
+    struct window_span span;
+    struct incident *i;
+    if (!w || !population_holds(w, mark, &span)) return;
+    i = hit_start(c, h, p, key);
+    take_over(c, i, w, span, mark);
+    incident_add_run(c->e, i, h->subject->run->id); /* it is about this run, too */
+    i->last_hit_ms = c->now_ms;
+    hit_details(c, i, h);
+    hit_note(c, i->id, h, "completed the condition");
+    incident_touch(c->e, i);
+    hit_settle(c, h, i, false);
+}
+
+static bool opens_by_miss(const struct rule *r)
+{
+    return r->condition.kind == RULE_FLAPS;
+}
+
 static void missed(struct step_context *c, const struct hit *h, struct part *p, const struct rule_key *key, struct incident *own)
 {
-    struct incident *i = h->rule->now->by_identity || str_absent(key->identity) ? own : incident_first_by_identity(c->e, h->rule, p, key->identity), *next;
-    for (; i; i = next) {
+    struct incident *i;
+    if (!own && opens_by_miss(h->rule->now)) {
+        open_by_miss(c, h, p, key);
+        return;
+    }
+    i = h->rule->now->by_identity || str_absent(key->identity) ? own : incident_first_by_identity(c->e, h->rule, p, key->identity);
+    for (struct incident *next; i; i = next) {
         next = i->sibling;
         look_again(c, i);
     }

@@ -87,6 +87,7 @@ static void drop_old(struct window *w)
         return;
     }
     while (old < w->entries.n && last_ms(w, old) < newest - c->window_ms - LATE_MS) old++;
+    if (c->kind == RULE_FLAPS && old > 0) old--; /* the next one may be a change from it */
     drop_first(w, old);
 }
 
@@ -244,7 +245,7 @@ enum { RUNS_KEPT_DAYS = 100 };
 
 static int64_t kept_ms(const struct rule_condition *c)
 {
-    return c->window_ms == 0 ? (int64_t)RUNS_KEPT_DAYS * 86400000 : c->window_ms + LATE_MS;
+    return c->window_ms == 0 || c->kind == RULE_FLAPS ? (int64_t)RUNS_KEPT_DAYS * 86400000 : c->window_ms + LATE_MS;
 }
 
 static void window_changed(struct engine *e, struct window *w)

@@ -86,6 +86,26 @@ static bool first_parse(struct compile *c, const struct yaml_node *n, struct rul
     return false;
 }
 
+/* --- flaps --------------------------------------------------------------------------------------------- */
+static const char flaps_form[] = "a number of changes like `4 in 1h` or {n: 4, in: 1h}";
+
+static bool flaps_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    struct flaps_draft draft = { 0 };
+    struct str w[RULE_WORDS_MAX];
+    if (n->kind == YAML_MAP) {
+        if (!fields_decode(&rule_tables[RULE_TABLE_FLAPS], c->a, n, c->d, &draft, NULL, NULL)) return false;
+    } else if (n->kind != YAML_SCALAR || rule_words(n->text, w) != 3 || !str_eq_c(w[1], "in") || !str_to_i64(w[0], &draft.n) ||
+               !duration_parse(w[2], &draft.in_ms)) {
+        return wants(c, n, flaps_form);
+    }
+    out->n = draft.n;
+    out->window_ms = draft.in_ms;
+    if (draft.n >= 1 && draft.n <= RULE_STREAK_MAX && draft.in_ms >= 1) return true;
+    yaml_error(c->d, n, "`flaps` is 1 to %d changes in a time above 0", RULE_STREAK_MAX);
+    return false;
+}
+
 /* --- which one ----------------------------------------------------------------------------------------- */
 bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out)
 {
@@ -93,6 +113,7 @@ bool condition_parse(struct compile *c, const struct rule_draft *draft, struct r
         { draft->count, RULE_COUNT, count_parse },
         { draft->streak, RULE_STREAK, streak_parse },
         { draft->first, RULE_FIRST, first_parse },
+        { draft->flaps, RULE_FLAPS, flaps_parse },
     };
     const struct yaml_node *first = NULL;
     bool ok = true;
@@ -122,7 +143,7 @@ static uint32_t states_of(unsigned class)
 
 bool rule_on_population(const struct rule_condition *c)
 {
-    return c->kind == RULE_STREAK;
+    return c->kind == RULE_STREAK || c->kind == RULE_FLAPS;
 }
 
 uint32_t rule_population_states(const struct rule_condition *c)
@@ -132,8 +153,19 @@ uint32_t rule_population_states(const struct rule_condition *c)
 
 static const char *condition_name(const struct rule_condition *c)
 {
-    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first" };
+    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps" };
     return names[c->kind];
+}
+
+/* A run that is no hit has no error to be keyed by: where it may ring, too, it has to be known whose run it is. */
+static void key_check(struct compile *c, const struct yaml_node *at, const struct rule *r)
+{
+    for (size_t i = 0; r->condition.kind == RULE_FLAPS && i < r->by_count; i++) {
+        if (!rule_field_is_outcome(r->by[i].id)) continue;
+        yaml_error_key(c->d, at, "`flaps` compares hits and successes of one key, and `by` has `" STR_FMT "`, which differs between them", STR_ARG(r->by[i].text))->hint =
+            STR("leave it out of `by`");
+        return;
+    }
 }
 
 static bool has_outcome(const struct match *m)
@@ -151,6 +183,7 @@ void condition_check(struct compile *c, const struct yaml_node *n, struct rule *
     const struct yaml_node *at = yaml_get(n, name), *when = yaml_get(n, "when");
     bool names_status = match_names_field(r->when, RULE_STATUS);
     if (!rule_on_population(&r->condition)) return;
+    key_check(c, at, r);
     r->condition.canceled = names_status && (match_states(r->when) >> RUN_CANCELED & 1);
     if (!has_outcome(r->when))
         yaml_error_key(c->d, at, "`%s` tells hits from other runs, and `when` names no outcome: every finished run would be a hit", name)->hint =
@@ -169,6 +202,7 @@ struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
     if (c->kind == RULE_EVERY_HIT) return STR("every hit");
     if (c->kind == RULE_STREAK) return str_printf(a, "%lld in a row", (long long)c->n);
     if (c->kind == RULE_FIRST) return str_printf(a, "the first hit in " STR_FMT, STR_ARG(span));
+    if (c->kind == RULE_FLAPS) return str_printf(a, "%lld changes of outcome in " STR_FMT, (long long)c->n, STR_ARG(span));
     if (c->of) return str_printf(a, "%lld of " STR_FMT " in " STR_FMT, (long long)c->n, STR_ARG(c->of->text), STR_ARG(span));
     return str_printf(a, "%lld %s in " STR_FMT, (long long)c->n, c->of_runs ? "runs" : "hits", STR_ARG(span));
 }

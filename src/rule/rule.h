@@ -39,10 +39,10 @@ void rule_subject_init(struct rule_subject *s, struct arena *a, const struct run
 size_t rule_field_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max);
 
 /* --- a compiled rule ------------------------------------------------------------------------------------ */
-enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST }; /* the order is part of shapes; the others are a later issue */
+enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST, RULE_FLAPS }; /* the order is part of shapes; the others are a later issue */
 struct rule_condition {
     enum rule_condition_kind kind;
-    int64_t n, window_ms; /* RULE_COUNT; RULE_STREAK: n; RULE_FIRST: window_ms */
+    int64_t n, window_ms; /* RULE_COUNT, RULE_FLAPS; RULE_STREAK: n; RULE_FIRST: window_ms */
     bool of_runs;         /* distinct runs instead of hits */
     const struct rule_field *of; /* or distinct values of a field; NULL = no */
     bool canceled;        /* of a population: CANCELED counts, because `when` names it */

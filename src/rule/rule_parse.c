@@ -11,7 +11,7 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = { "rate", "absent", "lasts", "flaps",
+    static const char *const names[] = { "rate", "absent", "lasts",
                                          "unless", "during", "outside", "confirm", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);

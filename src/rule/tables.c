@@ -53,6 +53,13 @@ static const struct field count_fields[] = {
       .least = 1, .most = INT64_MAX, .help = "The length of the sliding window." },
 };
 
+static const struct field flaps_fields[] = {
+    { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct flaps_draft, n), .least = 1,
+      .most = RULE_STREAK_MAX, .help = "How many changes." },
+    { .name = "in", .type = FIELD_DURATION, .required = true, .offset = offsetof(struct flaps_draft, in_ms),
+      .least = 1, .most = INT64_MAX, .help = "The length of the sliding window." },
+};
+
 static const struct field resolve_fields[] = {
     { .name = "successes", .type = FIELD_INT, .offset = offsetof(struct resolve_draft, successes), .least = 1,
       .most = RULE_SUCCESSES_MAX, .help = "That many successful runs one after another." },
@@ -119,6 +126,8 @@ static const struct field rule_fields[] = {
               "`5 of metadata.customerId in 15m`." },
     { .name = "first", .type = FIELD_NODE, AT(first), .schema = "{\"type\":\"string\"}",
       .help = "Only the first hit of its key in that long, new or returning: `7d`." },
+    { .name = "flaps", .type = FIELD_NODE, AT(flaps),
+      .help = "That many changes between hit and success within a sliding window: `4 in 1h`." },
     { .name = "streak", .type = FIELD_NODE, AT(streak), .schema = "{\"type\":\"integer\",\"minimum\":1}",
       .help = "That many finished runs of the key one after another are hits; anything else in between breaks the row." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),
@@ -135,6 +144,7 @@ const struct field_table rule_tables[RULE_TABLES] = {
     [RULE_TABLE_RULE] = { "rule", rule_fields, COUNT(rule_fields) },
     [RULE_TABLE_MATCH] = { "match", rule_match_fields, COUNT(rule_match_fields) },
     [RULE_TABLE_COUNT] = { "count", count_fields, COUNT(count_fields) },
+    [RULE_TABLE_FLAPS] = { "flaps", flaps_fields, COUNT(flaps_fields) },
     [RULE_TABLE_RESOLVE] = { "resolve", resolve_fields, COUNT(resolve_fields) },
     [RULE_TABLE_MESSAGE] = { "message", message_fields, COUNT(message_fields) },
     [RULE_TABLE_DEFAULTS] = { "defaults", defaults_fields, COUNT(defaults_fields) },

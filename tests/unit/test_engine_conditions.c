@@ -28,7 +28,7 @@ static uint64_t first_seed(void)
 }
 
 /* --- the world ------------------------------------------------------------------------------------------------------ */
-enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF, FIRST, STREAK };
+enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF, FIRST, STREAK, FLAPS };
 enum which { ANY_FAILURE, OF_VALUE, OF_ERROR, WITH_CANCELED, WHICHES }; /* what `when` asks for beside a failure */
 enum { RUNS_MAX = 400, KEYS = 3, VALUES = 5 };
 struct told_run { /* one run, as far as it was told */
@@ -82,6 +82,7 @@ static bool on_population(const struct world *w)
 static bool is_entry(const struct world *w, const struct told_run *r)
 {
     if (r->state == RUN_EXECUTING) return false; /* not told yet */
+    if (w->kind == FLAPS) return is_hit(w, r) || (in_population(w, r) && r->state == RUN_COMPLETED);
     if (on_population(w)) return in_population(w, r) && (r->state != RUN_CANCELED || w->which == WITH_CANCELED);
     return is_hit(w, r) && (w->kind != COUNT_OF || r->value != 0);
 }
@@ -155,9 +156,26 @@ static bool streak_holds(const struct world *w, int key)
     return hits >= w->n;
 }
 
+static int64_t changes_after(const struct world *w, int key, int64_t after_ms)
+{
+    const struct told_run *row[RUNS_MAX];
+    size_t n = row_of(w, key, row);
+    int64_t changes = 0;
+    for (size_t k = 1; k < n; k++) changes += row[k]->event_ms > after_ms && is_hit(w, row[k]) != is_hit(w, row[k - 1]);
+    return changes;
+}
+
+static int64_t newest_ms(const struct world *w, int key)
+{
+    const struct told_run *row[RUNS_MAX];
+    size_t n = row_of(w, key, row);
+    return n ? row[n - 1]->event_ms : 0;
+}
+
 static bool holds_still(const struct world *w, int key, int64_t now_ms)
 {
     if (w->kind == STREAK) return streak_holds(w, key);
+    if (w->kind == FLAPS) return changes_after(w, key, now_ms - w->window_ms) >= w->n;
     if (w->kind == FIRST) return true;
     return amount(w, key, now_ms - w->window_ms + 1, INT64_MAX) >= w->n;
 }
@@ -171,7 +189,8 @@ static void model_time(struct world *w)
 static bool opens(const struct world *w, const struct told_run *r)
 {
     if (w->kind == FIRST) return is_first(w, r->key, r);
-    if (on_population(w)) return is_hit(w, r) && holds_still(w, r->key, w->b.now_ms);
+    if (w->kind == STREAK) return is_hit(w, r) && holds_still(w, r->key, w->b.now_ms);
+    if (w->kind == FLAPS) return holds_still(w, r->key, newest_ms(w, r->key));
     return rings(w, r->key, r->event_ms);
 }
 
@@ -239,6 +258,7 @@ static const char *condition_text(struct world *w, char *text, size_t room)
     switch (w->kind) {
     case COUNT_RUNS: snprintf(text, room, "count: %lld runs in %llds", n, s); break;
     case COUNT_OF: snprintf(text, room, "count: {n: %lld, of: metadata.v, in: %llds}", n, s); break;
+    case FLAPS: snprintf(text, room, "flaps: %lld in %llds", n, s); break;
     case FIRST: snprintf(text, room, "first: %llds", s); break;
     case STREAK: snprintf(text, room, "streak: %lld", n); break;
     case COUNT_HITS:
@@ -375,6 +395,12 @@ static void test_first(void **state)
 {
     (void)state;
     against_the_model(FIRST);
+}
+
+static void test_flaps(void **state)
+{
+    (void)state;
+    against_the_model(FLAPS);
 }
 
 static void test_streak(void **state)
@@ -615,6 +641,66 @@ static void test_first_over_the_bound_of_keys(void **state)
     bench_close(&b);
 }
 
+/* --- flaps ------------------------------------------------------------------------------------------------------------- */
+#define FLAPS(when, more) "rules:\n  r:\n    when: " when "\n    flaps: 4 in 1h\n    notify: hook\n    repeat: never\n    linger: 0s\n" more
+
+/* The change back to success counts like the other, and may be the one that rings. */
+static void test_to_and_fro(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, FLAPS("{status: TIMED_OUT}", "    resolve: manual\n"));
+    report(&b, SUCCEEDED("run_0", 0, 0));
+    report(&b, (struct report){ .run = "run_1", .state = RUN_TIMED_OUT, .at_ms = MINUTE });
+    report(&b, (struct report){ .run = "run_2", .state = RUN_TIMED_OUT, .at_ms = 2 * MINUTE });
+    report(&b, SUCCEEDED("run_3", 3 * MINUTE, 0));
+    report(&b, CANCELED("run_4", 4 * MINUTE));
+    report(&b, FAILED("run_5", 5 * MINUTE)); /* neither a hit nor a success */
+    report(&b, SUCCEEDED("run_6", 6 * MINUTE, 0));
+    report(&b, (struct report){ .run = "run_7", .state = RUN_TIMED_OUT, .at_ms = 7 * MINUTE });
+    assert_int_equal(b.said.n, 0);
+    report(&b, SUCCEEDED("run_8", 8 * MINUTE, 0));
+    assert_int_equal(b.said.n, 1);
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "title"), "job flaps (4 or more changes in 1h) in prod"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "hits"), "3"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "run"), "run_8"));
+    bench_close(&b);
+}
+
+/* The run before the window tells whether its first is a change, however long ago it was. */
+static void test_what_flapped_long_ago(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, FLAPS("{status: failed}", "    resolve: manual\n"));
+    report(&b, SUCCEEDED("run_0", 0, 0));
+    for (int k = 0; k < 3; k++) {
+        struct report r = k % 2 ? SUCCEEDED("run_x", 10 * DAY + k * MINUTE, 0) : FAILED("run_y", 10 * DAY + k * MINUTE);
+        report(&b, r);
+    }
+    assert_int_equal(b.said.n, 0);
+    report(&b, SUCCEEDED("run_4", 10 * DAY + 3 * MINUTE, 0));
+    assert_int_equal(b.said.n, 1);
+    bench_close(&b);
+}
+
+static void test_flapping_ends(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, FLAPS("{status: failed}", "    resolve: clears\n"));
+    for (int k = 0; k < 5; k++) {
+        struct report r = k % 2 ? FAILED("run_x", k * MINUTE) : SUCCEEDED("run_y", k * MINUTE, 0);
+        report(&b, r);
+    }
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    until(&b, HOUR + MINUTE - 1); /* the first of four changes was after a minute */
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 0);
+    until(&b, HOUR + MINUTE);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -624,7 +710,8 @@ int main(void)
         cmocka_unit_test(test_three_in_a_row_ring), cmocka_unit_test(test_a_late_success_breaks_the_row), cmocka_unit_test(test_a_streak_ends_by_successes),
         cmocka_unit_test(test_rows_of_one_error), cmocka_unit_test(test_rows_of_rare_runs), cmocka_unit_test(test_a_reload_in_the_middle_of_a_row),
         cmocka_unit_test(test_an_error_that_is_new_or_comes_back), cmocka_unit_test(test_what_was_seen_stays_seen),
-        cmocka_unit_test(test_first_over_the_bound_of_keys), cmocka_unit_test(test_streak), cmocka_unit_test(test_first),
+        cmocka_unit_test(test_first_over_the_bound_of_keys), cmocka_unit_test(test_to_and_fro), cmocka_unit_test(test_what_flapped_long_ago), cmocka_unit_test(test_flapping_ends),
+        cmocka_unit_test(test_streak), cmocka_unit_test(test_first), cmocka_unit_test(test_flaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,7 @@ static const struct example examples[] = {
       "    by: [task, version]\n    message: {title: \"{{task}} {{version}} fails {{rate.percent}}%\"}\n"
       "    notify: slack-ops\n", "`rate`" },
     { "flapping:\n    when: {status: failed}\n    flaps: 4 in 1h\n    resolve: 1h quiet\n    repeat: 30m then 2h then 1d\n"
-      "    notify: slack-ops\n", "`flaps`" },
+      "    notify: slack-ops\n", NULL },
 };
 
 static void the_pages_examples(void **state)
@@ -181,6 +181,7 @@ static void short_and_long_forms_are_one_rule(void **state)
     static const char *const pairs[][2] = {
         { "    count: 3 in 10m\n", "    count: {n: 3, in: 10m}\n" },
         { "    count: 3 runs in 10m\n", "    count: {n: 3, in: 600s, of: runs}\n" },
+        { "    flaps: 4 in 1h\n", "    flaps: {in: 60m, n: 4}\n" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
@@ -229,6 +230,7 @@ static void shapes_do_not_move(void **state)
     (void)state;
     assert_int_equal(RULE_STREAK, 2);
     assert_int_equal(RULE_FIRST, 3);
+    assert_int_equal(RULE_FLAPS, 4);
     bed_when(&b, "{task: a, status: failed}", "    count: 3 runs in 10m\n");
     expect_ok(&b);
     assert_string_equal(b.rs->rules[0]->shape, "0e4e46198740e53040544d5d9ab956c9");
@@ -254,6 +256,7 @@ static void shape_follows_when_by_and_condition(void **state)
         { "{task: a, status: failed}", "    count: 2 of queue in 10m\n", false },
         { "{task: a, status: failed}", "    streak: 2\n", false },
         { "{task: a, status: failed}", "    first: 2d\n", false },
+        { "{task: a, status: failed}", "    flaps: 2 in 10m\n", false },
     };
     struct bed first;
     (void)state;
@@ -389,6 +392,11 @@ static const struct mistake mistakes[] = {
     { "    when: {}\n    notify: pager\n    count: 3 within 10m\n", 5, 12, "wants a count like", NULL },
     { "    when: {}\n    notify: pager\n    count: 0 in 10m\n", 5, 12, "a count is 1 to", NULL },
     { "    when: {}\n    notify: pager\n    count: {n: 3}\n", 0, 0, "in", NULL },
+    { "    when: {status: failed}\n    notify: pager\n    flaps: 4 per 1h\n", 5, 12, "a number of changes like `4 in 1h`", NULL },
+    { "    when: {status: failed}\n    notify: pager\n    flaps: 0 in 1h\n", 5, 12, "1 to 1000 changes", NULL },
+    { "    when: {status: failed}\n    notify: pager\n    flaps: {n: 4}\n", 0, 0, "in", NULL },
+    { "    when: {status: QUEUED}\n    notify: pager\n    flaps: 4 in 1h\n", 3, 20, "takes a state that is not final", NULL },
+    { "    when: {status: failed}\n    notify: pager\n    flaps: 4 in 1h\n    by: [task, error.name]\n", 5, 5, "`by` has `error.name`", "leave it out" },
     { "    when: {status: failed}\n    notify: pager\n    first: 0s\n", 5, 12, "a time above 0", NULL },
     { "    when: {status: failed}\n    notify: pager\n    first: week\n", 5, 12, "wants a duration", NULL },
     { "    when: {status: failed}\n    notify: pager\n    streak: 0\n", 5, 13, "from 1 to 1000", NULL },
