@@ -41,12 +41,80 @@ static struct window_span changes(const struct window *w, int64_t after_ms, int6
     return s;
 }
 
+/* --- rate ------------------------------------------------------------------------------------------------------- */
+static struct share share_of(const struct window *w, uint64_t mark, struct window_span s)
+{
+    struct share out = { 0, (int64_t)(s.to - s.from) };
+    for (size_t k = s.from; k < s.to; k++) out.hits += w->entries.v[k].mark == mark;
+    return out;
+}
+
+/* The runs it looks at: all there are of the last n, or those after a moment. */
+static struct window_span rated(const struct window *w, int64_t until_ms)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    struct window_span s = { w->entries.n, w->entries.n, 0 };
+    while (s.from > 0 && (c->window_ms == 0 || w->entries.v[s.from - 1].event_ms > until_ms - c->window_ms)) s.from--;
+    return s;
+}
+
+static bool rate_holds(const struct rule_condition *c, struct share s)
+{
+    double hits = 100 * (double)s.hits, limit = c->percent * (double)s.runs;
+    return s.runs >= c->min && (c->under ? hits < limit : hits > limit);
+}
+
+/* Not as soon as it no longer holds, or it would chatter: a fifth of the way back is wanted, too. */
+static bool rate_cleared(const struct rule_condition *c, struct share s)
+{
+    double hits = 500 * (double)s.hits, runs = (double)s.runs;
+    if (s.runs < c->min) return true;
+    return c->under ? hits > (4 * c->percent + 100) * runs : hits < 4 * c->percent * runs;
+}
+
+/* Has it cleared, with what of the window is left now? Else: when, as one run after another leaves the window? */
+static bool rate_over(const struct window *w, uint64_t mark, int64_t now_ms, int64_t *clears_ms)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    struct window_span s = rated(w, now_ms);
+    struct share left = share_of(w, mark, s);
+    if (rate_cleared(c, left)) return true;
+    while (c->window_ms > 0 && s.from < s.to) {
+        int64_t leaves_ms = w->entries.v[s.from].event_ms + c->window_ms;
+        for (; s.from < s.to && w->entries.v[s.from].event_ms + c->window_ms == leaves_ms; s.from++) {
+            left.hits -= w->entries.v[s.from].mark == mark;
+            left.runs--;
+        }
+        if (!rate_cleared(c, left)) continue;
+        *clears_ms = leaves_ms;
+        return false;
+    }
+    return false;
+}
+
+static int64_t newest_ms(const struct window *w)
+{
+    return w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0;
+}
+
+bool incident_share(struct engine *e, const struct incident *i, struct share *out)
+{
+    struct window *w = i->rule->now->condition.kind == RULE_RATE ? incident_window(e, i) : NULL;
+    if (!w || w->entries.n == 0) return false;
+    *out = share_of(w, mark_of(i->rule->now, incident_key(i)), rated(w, newest_ms(w)));
+    return true;
+}
+
 /* --- any --------------------------------------------------------------------------------------------------------- */
 bool population_holds(const struct window *w, uint64_t mark, struct window_span *span)
 {
     const struct rule_condition *c = &w->rule->now->condition;
-    int64_t newest_ms = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0, n_th_ms;
-    *span = c->kind == RULE_FLAPS ? changes(w, newest_ms - c->window_ms, c->n, &n_th_ms) : streak(w, mark);
+    int64_t n_th_ms;
+    if (c->kind == RULE_RATE) {
+        *span = rated(w, newest_ms(w));
+        return rate_holds(c, share_of(w, mark, *span));
+    }
+    *span = c->kind == RULE_FLAPS ? changes(w, newest_ms(w) - c->window_ms, c->n, &n_th_ms) : streak(w, mark);
     return span->count >= c->n;
 }
 
@@ -55,6 +123,7 @@ static bool population_cleared(const struct window *w, uint64_t mark, int64_t no
 {
     const struct rule_condition *c = &w->rule->now->condition;
     int64_t n_th_ms = 0;
+    if (c->kind == RULE_RATE) return rate_over(w, mark, now_ms, clears_ms);
     if (c->kind == RULE_STREAK) return streak(w, mark).count < c->n;
     if (changes(w, now_ms - c->window_ms, c->n, &n_th_ms).count < c->n) return true;
     *clears_ms = n_th_ms + c->window_ms;
@@ -74,6 +143,9 @@ bool incident_cleared(struct engine *e, const struct incident *i, int64_t now_ms
 
 bool incident_holds(struct engine *e, const struct incident *i, int64_t now_ms)
 {
+    const struct rule *r = i->rule->now;
     int64_t clears_ms;
+    struct window *w = r->condition.kind == RULE_RATE ? incident_window(e, i) : NULL;
+    if (w) return rate_holds(&r->condition, share_of(w, mark_of(r, incident_key(i)), rated(w, now_ms))); /* between the two limits it does not hold again */
     return !incident_cleared(e, i, now_ms, &clears_ms);
 }

@@ -266,6 +266,9 @@ struct window *incident_window(struct engine *e, const struct incident *i); /* N
 uint64_t mark_of(const struct rule *r, struct str key);
 /* Does a population's condition hold for the key with that mark, as of its newest run? *span: the runs it is about. */
 bool population_holds(const struct window *w, uint64_t mark, struct window_span *span);
+/* Of `rate`: the hits among the runs that it looks at, as of the newest run. */
+struct share { int64_t hits, runs; };
+bool incident_share(struct engine *e, const struct incident *i, struct share *out); /* false: nothing is known */
 /* Has the condition of an incident cleared? If not, when it will without one more run (ENGINE_NEVER: not without one). */
 bool incident_cleared(struct engine *e, const struct incident *i, int64_t now_ms, int64_t *clears_ms);
 /* Does it hold (again), now? */

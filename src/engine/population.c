@@ -19,11 +19,12 @@ static enum part_of_row part_in_row(const struct rule *r, struct rule_subject *s
     return r->condition.kind == RULE_FLAPS && !(run_state_class(s->transition->state) & RUN_CLASS_SUCCESS) ? NO_PART : A_MISS;
 }
 
-/* The runs it is about: they have come before the incident. */
+/* The runs it is about: they have come before the incident. Where hits are too few, it is about the others. */
 static void take_over(struct step_context *c, struct incident *i, const struct window *w, struct window_span span, uint64_t mark)
 {
+    bool under = i->rule->now->condition.under;
     for (size_t k = span.from; k < span.to; k++)
-        if (w->entries.v[k].mark == mark) window_runs(w, (struct window_span){ k, k + 1, 1 }, i, c->e);
+        if ((w->entries.v[k].mark == mark) != under) window_runs(w, (struct window_span){ k, k + 1, 1 }, i, c->e);
 }
 
 /* A run that is no hit may end what the condition said of a key, or show that it holds again. */
@@ -55,7 +56,7 @@ static void open_by_miss(struct step_context *c, const struct hit *h, struct par
 
 static bool opens_by_miss(const struct rule *r)
 {
-    return r->condition.kind == RULE_FLAPS;
+    return r->condition.kind == RULE_FLAPS || (r->condition.kind == RULE_RATE && r->by_identity);
 }
 
 static void missed(struct step_context *c, const struct hit *h, struct part *p, const struct rule_key *key, struct incident *own)
@@ -87,7 +88,7 @@ static void hit_in_row(struct step_context *c, const struct hit *h, struct part 
         if (!w || !population_holds(w, mark, &span)) return;
         i = hit_start(c, h, p, key);
         take_over(c, i, w, span, mark);
-        if (i->hits > 0) i->hits--; /* to join counts this hit */
+        if (!r->condition.under) i->hits--; /* to join counts this hit */
     }
     hit_join(c, i, h);
     hit_note(c, i->id, h, "hit");
@@ -126,7 +127,7 @@ static void run_of_key(struct step_context *c, const struct hit *h, struct part 
     struct window_entry entry = { h->subject->transition->event_ms, str_hash_stable(h->subject->run->id), now == A_HIT ? mark_of(r, key->key) : 0 };
     if (w) window_put_run(c->e, w, entry, fresh);
     if (now == A_HIT) hit_in_row(c, h, p, key, i, was_hit);
-    else missed(c, h, p, key, i);
+    else if (fresh || before == A_HIT) missed(c, h, p, key, i);
 }
 
 static void run_of_rule(struct step_context *c, const struct hit *h, enum part_of_row before, enum part_of_row now)

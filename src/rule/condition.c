@@ -106,6 +106,75 @@ static bool flaps_parse(struct compile *c, const struct yaml_node *n, struct rul
     return false;
 }
 
+/* --- rate ---------------------------------------------------------------------------------------------- */
+enum { RATE_MIN = 10 };
+static const char rate_form[] = "a rate like `over 20% of last 50 runs` or `over 5% in 1h, min 50`";
+
+static bool percent_read(struct str text, double *out)
+{
+    if (str_ends(text, STR("%"))) text = str_sub(text, 0, text.n - 1);
+    return str_to_f64(text, out);
+}
+
+/* "over 20% of last 50 runs, min 20" or "under 5% in 1h": its words, a comma behind one of them or not. */
+static bool rate_words(struct str text, struct rule_condition *out)
+{
+    struct str w[RULE_WORDS_MAX];
+    size_t n = rule_words(text, w), at;
+    bool last = n >= 6 && str_eq_c(w[2], "of") && str_eq_c(w[3], "last");
+    if (n < 4 || n > RULE_WORDS_MAX || !str_ends(w[1], STR("%")) || !percent_read(w[1], &out->percent)) return false;
+    out->under = str_eq_c(w[0], "under");
+    if (!out->under && !str_eq_c(w[0], "over")) return false;
+    at = last ? 5 : 3;
+    if (str_ends(w[at], STR(","))) w[at].n--;
+    if (last ? !str_to_i64(w[4], &out->n) || !str_eq_c(w[5], "runs") : !str_eq_c(w[2], "in") || !duration_parse(w[3], &out->window_ms)) return false;
+    if (n == at + 1) return true;
+    return n == at + 3 && str_eq_c(w[at + 1], "min") && str_to_i64(w[at + 2], &out->min) && out->min > 0;
+}
+
+static bool rate_map(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    struct rate_draft draft = { 0 };
+    const struct yaml_node *limit;
+    if (!fields_decode(&rule_tables[RULE_TABLE_RATE], c->a, n, c->d, &draft, NULL, NULL)) return false;
+    limit = draft.over ? draft.over : draft.under;
+    if (!draft.over == !draft.under || !draft.last == !draft.in_ms) {
+        yaml_error(c->d, n, "a rate has one of `over` and `under`, and one of `last` and `in`: {over: 20, last: 50}");
+        return false;
+    }
+    if (limit->kind != YAML_SCALAR || !percent_read(limit->text, &out->percent)) {
+        yaml_error(c->d, limit, "wants a number of percent, as 20");
+        return false;
+    }
+    out->under = draft.under != NULL;
+    out->n = draft.last;
+    out->window_ms = draft.in_ms;
+    out->min = draft.min;
+    return true;
+}
+
+static bool rate_ranges(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    bool last = out->window_ms == 0, percent = out->under ? out->percent > 0 && out->percent <= 100 : out->percent >= 0 && out->percent < 100;
+    if (out->min == 0) out->min = last ? out->n : RATE_MIN;
+    if (!percent)
+        yaml_error(c->d, n, "this never rings: no share is %s %.6g%%", out->under ? "under" : "over", out->percent)->hint = STR("a number of percent from 0 to 100");
+    else if (last ? out->n < 1 || out->n > RULE_RATE_MAX : out->window_ms < 1)
+        yaml_error(c->d, n, "a rate is of the last 1 to %d runs, or in a time above 0", RULE_RATE_MAX);
+    else if (last && out->min > out->n)
+        yaml_error(c->d, n, "this never rings: of the last %lld runs there are never %lld", (long long)out->n, (long long)out->min);
+    else
+        return true;
+    return false;
+}
+
+static bool rate_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    if (n->kind == YAML_MAP ? !rate_map(c, n, out) : n->kind != YAML_SCALAR || !rate_words(n->text, out))
+        return n->kind == YAML_MAP ? false : wants(c, n, rate_form);
+    return rate_ranges(c, n, out);
+}
+
 /* --- which one ----------------------------------------------------------------------------------------- */
 bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out)
 {
@@ -114,6 +183,7 @@ bool condition_parse(struct compile *c, const struct rule_draft *draft, struct r
         { draft->streak, RULE_STREAK, streak_parse },
         { draft->first, RULE_FIRST, first_parse },
         { draft->flaps, RULE_FLAPS, flaps_parse },
+        { draft->rate, RULE_RATE, rate_parse },
     };
     const struct yaml_node *first = NULL;
     bool ok = true;
@@ -143,7 +213,7 @@ static uint32_t states_of(unsigned class)
 
 bool rule_on_population(const struct rule_condition *c)
 {
-    return c->kind == RULE_STREAK || c->kind == RULE_FLAPS;
+    return c->kind == RULE_STREAK || c->kind == RULE_FLAPS || c->kind == RULE_RATE;
 }
 
 uint32_t rule_population_states(const struct rule_condition *c)
@@ -153,16 +223,18 @@ uint32_t rule_population_states(const struct rule_condition *c)
 
 static const char *condition_name(const struct rule_condition *c)
 {
-    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps" };
+    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps", [RULE_RATE] = "rate" };
     return names[c->kind];
 }
 
 /* A run that is no hit has no error to be keyed by: where it may ring, too, it has to be known whose run it is. */
 static void key_check(struct compile *c, const struct yaml_node *at, const struct rule *r)
 {
-    for (size_t i = 0; r->condition.kind == RULE_FLAPS && i < r->by_count; i++) {
+    bool any_run = r->condition.kind == RULE_FLAPS || r->condition.under;
+    for (size_t i = 0; any_run && i < r->by_count; i++) {
         if (!rule_field_is_outcome(r->by[i].id)) continue;
-        yaml_error_key(c->d, at, "`flaps` compares hits and successes of one key, and `by` has `" STR_FMT "`, which differs between them", STR_ARG(r->by[i].text))->hint =
+        yaml_error_key(c->d, at, "`%s` looks at hits and other runs of one key, and `by` has `" STR_FMT "`, which differs between them", r->condition.under ? "under" : "flaps",
+                       STR_ARG(r->by[i].text))->hint =
             STR("leave it out of `by`");
         return;
     }
@@ -195,6 +267,14 @@ void condition_check(struct compile *c, const struct yaml_node *n, struct rule *
 }
 
 /* --- for people and for shapes ------------------------------------------------------------------------- */
+static struct str rate_text(const struct rule_condition *c, struct arena *a, struct str span)
+{
+    const char *limit = c->under ? "under" : "over";
+    if (c->window_ms) return str_printf(a, "%s %.6g%% in " STR_FMT ", min %lld", limit, c->percent, STR_ARG(span), (long long)c->min);
+    if (c->min == c->n) return str_printf(a, "%s %.6g%% of last %lld runs", limit, c->percent, (long long)c->n);
+    return str_printf(a, "%s %.6g%% of last %lld runs, min %lld", limit, c->percent, (long long)c->n, (long long)c->min);
+}
+
 struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
 {
     char text[TIMEFMT_SIZE];
@@ -203,6 +283,7 @@ struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
     if (c->kind == RULE_STREAK) return str_printf(a, "%lld in a row", (long long)c->n);
     if (c->kind == RULE_FIRST) return str_printf(a, "the first hit in " STR_FMT, STR_ARG(span));
     if (c->kind == RULE_FLAPS) return str_printf(a, "%lld changes of outcome in " STR_FMT, (long long)c->n, STR_ARG(span));
+    if (c->kind == RULE_RATE) return rate_text(c, a, span);
     if (c->of) return str_printf(a, "%lld of " STR_FMT " in " STR_FMT, (long long)c->n, STR_ARG(c->of->text), STR_ARG(span));
     return str_printf(a, "%lld %s in " STR_FMT, (long long)c->n, c->of_runs ? "runs" : "hits", STR_ARG(span));
 }
@@ -212,6 +293,7 @@ struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
 void condition_shape(const struct rule_condition *c, struct strbuf *out)
 {
     strbuf_printf(out, "\n%d %lld %lld %d", (int)c->kind, (long long)c->n, (long long)c->window_ms, (int)c->of_runs);
+    if (c->kind == RULE_RATE) strbuf_printf(out, "\n%s %.17g min %lld", c->under ? "under" : "over", c->percent, (long long)c->min);
     if (!c->of) return;
     strbuf_c(out, "\nof ");
     strbuf_str(out, c->of->text);

@@ -39,12 +39,15 @@ void rule_subject_init(struct rule_subject *s, struct arena *a, const struct run
 size_t rule_field_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max);
 
 /* --- a compiled rule ------------------------------------------------------------------------------------ */
-enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST, RULE_FLAPS }; /* the order is part of shapes; the others are a later issue */
+enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST, RULE_FLAPS, RULE_RATE }; /* the order is part of shapes; absent and lasts are a later issue */
 struct rule_condition {
     enum rule_condition_kind kind;
-    int64_t n, window_ms; /* RULE_COUNT, RULE_FLAPS; RULE_STREAK: n; RULE_FIRST: window_ms */
+    int64_t n, window_ms; /* RULE_COUNT, RULE_FLAPS; RULE_STREAK: n; RULE_FIRST: window_ms; RULE_RATE: the last n runs or window_ms, the other is 0 */
     bool of_runs;         /* distinct runs instead of hits */
     const struct rule_field *of; /* or distinct values of a field; NULL = no */
+    bool under;           /* RULE_RATE: under instead of over */
+    double percent;       /* RULE_RATE: hits of the runs */
+    int64_t min;          /* RULE_RATE: it holds with fewer runs never */
     bool canceled;        /* of a population: CANCELED counts, because `when` names it */
 };
 /* Is the condition about the finished runs of the population, one after another, and not about hits alone? */
@@ -200,8 +203,8 @@ struct str rule_identity_of(const struct rule *r, struct arena *a, struct str ke
 void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w);
 
 /* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
- * first_run, count. Writes the view for a subject into w as one object: the run's fields ("error" and
- * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run and
+ * first_run, count, rate.percent, rate.hits, rate.runs. Writes the view for a subject into w as one object: the run's fields ("error" and
+ * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run, rate and
  * count are the incident's: whoever knows them adds them; rule_view_members writes the members alone, into an
  * object that the caller has begun. */
 void rule_view_members(const struct rule *r, struct rule_subject *s, struct json_writer *w);

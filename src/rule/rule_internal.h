@@ -129,7 +129,7 @@ bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
-    const struct yaml_node *when, *count, *streak, *first, *flaps, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
+    const struct yaml_node *when, *count, *streak, *first, *flaps, *rate, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
     const struct yaml_node *labels;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;
@@ -137,11 +137,12 @@ struct rule_draft {
     bool enabled;
 };
 struct flaps_draft { int64_t n, in_ms; };
+struct rate_draft { const struct yaml_node *over, *under; int64_t last, in_ms, min; };
 struct count_draft { int64_t n, in_ms; const struct yaml_node *of; };
 struct resolve_draft { int64_t successes, quiet_ms; };
 struct message_draft { const struct yaml_node *title, *body, *fields; };
-enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000, RULE_STREAK_MAX = 1000 };
-enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_FLAPS, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
+enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000, RULE_STREAK_MAX = 1000, RULE_RATE_MAX = 10000 };
+enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_FLAPS, RULE_TABLE_RATE, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
                   RULE_TABLE_DEFAULTS, RULE_TABLES };
 extern const struct field_table rule_tables[RULE_TABLES];
 bool defaults_parse(struct compile *c, const struct yaml_node *n);

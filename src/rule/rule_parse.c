@@ -11,7 +11,7 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = { "rate", "absent", "lasts",
+    static const char *const names[] = { "absent", "lasts",
                                          "unless", "during", "outside", "confirm", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);
@@ -125,7 +125,7 @@ static void opens_check(struct compile *c, const struct yaml_node *n, const stru
     if (of && r->condition.n > 1 && in_key(r, of))
         yaml_warning(c->d, count, "this never rings: `" STR_FMT "` is part of the key, so an incident has one value of it", STR_ARG(of->text))->hint = STR("leave it out of `by`, or count another field");
     if (!r->by_run) return;
-    if (rule_on_population(&r->condition) && r->condition.n > 1)
+    if (rule_on_population(&r->condition) && (r->condition.n > 1 || r->condition.min > 1))
         yaml_warning(c->d, n, "this never rings: with `run` in `by` an incident has one run, and a run finishes once")->hint = STR("leave `run` out of `by`");
     if (r->condition.kind == RULE_COUNT && r->condition.of_runs && r->condition.n > 1)
         yaml_warning(c->d, count, "this never rings: with `run` in `by` an incident has one run")->hint = STR("count hits (`5 in 5m`), or leave `run` out of `by`");
@@ -161,6 +161,15 @@ static const struct match *when_of(struct compile *c, const struct match *own)
     return match_names_field(m, RULE_KIND) ? m : match_both(c, m, kind_run(c));
 }
 
+/* What is a state of things, and not a number of hits, is over when it no longer is. */
+static void resolve_default(struct compile *c, struct rule *r)
+{
+    if (r->condition.kind != RULE_RATE) return;
+    r->resolve = ARENA_NEW(c->a, struct rule_resolve);
+    r->resolve[0] = (struct rule_resolve){ .kind = RULE_CLEARS };
+    r->resolve_count = 1;
+}
+
 void rule_parse(struct compile *c, const struct yaml_node *n)
 {
     struct rule *r = ARENA_NEW(c->a, struct rule);
@@ -180,6 +189,7 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     runbook_check(c, n);
     if (draft.when) own = match_parse(c, draft.when);
     condition_parse(c, &draft, &r->condition);
+    resolve_default(c, r);
     settings_from(c, &draft, r);
     r->own_limit = draft.limit && limit_parse(c, draft.limit, &r->limit);
     if (draft.resolve) clears_check(c, draft.resolve, r);

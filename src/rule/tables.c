@@ -60,6 +60,19 @@ static const struct field flaps_fields[] = {
       .least = 1, .most = INT64_MAX, .help = "The length of the sliding window." },
 };
 
+static const struct field rate_fields[] = {
+    { .name = "over", .type = FIELD_NODE, .offset = offsetof(struct rate_draft, over), .schema = "{\"type\":\"number\"}",
+      .help = "More than that many percent are hits." },
+    { .name = "under", .type = FIELD_NODE, .offset = offsetof(struct rate_draft, under), .schema = "{\"type\":\"number\"}",
+      .help = "Fewer than that many percent are hits." },
+    { .name = "last", .type = FIELD_INT, .offset = offsetof(struct rate_draft, last), .least = 1, .most = RULE_RATE_MAX,
+      .help = "Of that many newest runs." },
+    { .name = "in", .type = FIELD_DURATION, .offset = offsetof(struct rate_draft, in_ms), .least = 1, .most = INT64_MAX,
+      .help = "Or of the runs in a sliding window of that length." },
+    { .name = "min", .type = FIELD_INT, .offset = offsetof(struct rate_draft, min), .least = 1, .most = RULE_RATE_MAX,
+      .help = "With fewer runs it does not hold: `last` by default, 10 with `in`." },
+};
+
 static const struct field resolve_fields[] = {
     { .name = "successes", .type = FIELD_INT, .offset = offsetof(struct resolve_draft, successes), .least = 1,
       .most = RULE_SUCCESSES_MAX, .help = "That many successful runs one after another." },
@@ -128,6 +141,8 @@ static const struct field rule_fields[] = {
       .help = "Only the first hit of its key in that long, new or returning: `7d`." },
     { .name = "flaps", .type = FIELD_NODE, AT(flaps),
       .help = "That many changes between hit and success within a sliding window: `4 in 1h`." },
+    { .name = "rate", .type = FIELD_NODE, AT(rate),
+      .help = "The share of hits among the finished runs: `over 20% of last 50 runs`, `under 90% in 1h, min 50`." },
     { .name = "streak", .type = FIELD_NODE, AT(streak), .schema = "{\"type\":\"integer\",\"minimum\":1}",
       .help = "That many finished runs of the key one after another are hits; anything else in between breaks the row." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),
@@ -145,6 +160,7 @@ const struct field_table rule_tables[RULE_TABLES] = {
     [RULE_TABLE_MATCH] = { "match", rule_match_fields, COUNT(rule_match_fields) },
     [RULE_TABLE_COUNT] = { "count", count_fields, COUNT(count_fields) },
     [RULE_TABLE_FLAPS] = { "flaps", flaps_fields, COUNT(flaps_fields) },
+    [RULE_TABLE_RATE] = { "rate", rate_fields, COUNT(rate_fields) },
     [RULE_TABLE_RESOLVE] = { "resolve", resolve_fields, COUNT(resolve_fields) },
     [RULE_TABLE_MESSAGE] = { "message", message_fields, COUNT(message_fields) },
     [RULE_TABLE_DEFAULTS] = { "defaults", defaults_fields, COUNT(defaults_fields) },

@@ -28,7 +28,7 @@ static uint64_t first_seed(void)
 }
 
 /* --- the world ------------------------------------------------------------------------------------------------------ */
-enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF, FIRST, STREAK, FLAPS };
+enum kind { COUNT_HITS, COUNT_RUNS, COUNT_OF, FIRST, STREAK, FLAPS, RATE_LAST, RATE_IN };
 enum which { ANY_FAILURE, OF_VALUE, OF_ERROR, WITH_CANCELED, WHICHES }; /* what `when` asks for beside a failure */
 enum { RUNS_MAX = 400, KEYS = 3, VALUES = 5 };
 struct told_run { /* one run, as far as it was told */
@@ -46,8 +46,8 @@ struct world {
     uint64_t random;
     enum kind kind;
     enum which which;
-    int64_t n, window_ms;
-    bool clears;
+    int64_t n, window_ms, percent, min;
+    bool clears, under;
     struct told_run runs[RUNS_MAX];
     size_t run_count;
     int64_t reports;
@@ -172,12 +172,58 @@ static int64_t newest_ms(const struct world *w, int key)
     return n ? row[n - 1]->event_ms : 0;
 }
 
+struct part_of { int64_t hits, runs; };
+
+/* Of the last n runs, or of those after a moment. */
+static struct part_of rate_of(const struct world *w, int key, int64_t after_ms)
+{
+    const struct told_run *row[RUNS_MAX];
+    struct part_of p = { 0, 0 };
+    for (size_t k = row_of(w, key, row); k-- > 0;) {
+        if (w->kind == RATE_LAST ? p.runs == w->n : row[k]->event_ms <= after_ms) break;
+        p.hits += is_hit(w, row[k]);
+        p.runs++;
+    }
+    return p;
+}
+
+static bool is_rate(const struct world *w)
+{
+    return w->kind == RATE_LAST || w->kind == RATE_IN;
+}
+
+static bool rate_rings(const struct world *w, int key, int64_t now_ms)
+{
+    struct part_of p = rate_of(w, key, now_ms - w->window_ms);
+    if (p.runs < w->min) return false;
+    return w->under ? 100 * p.hits < w->percent * p.runs : 100 * p.hits > w->percent * p.runs;
+}
+
+static bool rate_stays(const struct world *w, int key, int64_t now_ms)
+{
+    struct part_of p = rate_of(w, key, now_ms - w->window_ms);
+    int64_t back = w->under ? 5 * w->percent + (100 - w->percent) : 4 * w->percent; /* times five */
+    if (p.runs < w->min) return false;
+    return w->under ? 500 * p.hits <= back * p.runs : 500 * p.hits >= back * p.runs;
+}
+
 static bool holds_still(const struct world *w, int key, int64_t now_ms)
 {
+    if (is_rate(w)) return rate_stays(w, key, now_ms);
     if (w->kind == STREAK) return streak_holds(w, key);
     if (w->kind == FLAPS) return changes_after(w, key, now_ms - w->window_ms) >= w->n;
     if (w->kind == FIRST) return true;
     return amount(w, key, now_ms - w->window_ms + 1, INT64_MAX) >= w->n;
+}
+
+/* A share may rise and fall again while one run after another leaves the window: every such moment is looked at. */
+static void model_between(struct world *w, int64_t before_ms)
+{
+    for (size_t k = 0; k < w->run_count && w->kind == RATE_IN && w->clears; k++) {
+        int64_t leaves_ms = w->runs[k].event_ms + w->window_ms;
+        int key = w->runs[k].key;
+        if (leaves_ms > before_ms && leaves_ms <= w->b.now_ms && w->open[key] && !holds_still(w, key, leaves_ms)) w->open[key] = false;
+    }
 }
 
 static void model_time(struct world *w)
@@ -191,6 +237,7 @@ static bool opens(const struct world *w, const struct told_run *r)
     if (w->kind == FIRST) return is_first(w, r->key, r);
     if (w->kind == STREAK) return is_hit(w, r) && holds_still(w, r->key, w->b.now_ms);
     if (w->kind == FLAPS) return holds_still(w, r->key, newest_ms(w, r->key));
+    if (is_rate(w)) return rate_rings(w, r->key, newest_ms(w, r->key));
     return rings(w, r->key, r->event_ms);
 }
 
@@ -255,7 +302,10 @@ static const char *when_text(enum which which)
 static const char *condition_text(struct world *w, char *text, size_t room)
 {
     long long n = (long long)w->n, s = (long long)w->window_ms / 1000;
+    const char *limit = w->under ? "under" : "over";
     switch (w->kind) {
+    case RATE_LAST: snprintf(text, room, "rate: %s %lld%% of last %lld runs, min %lld", limit, (long long)w->percent, n, (long long)w->min); break;
+    case RATE_IN: snprintf(text, room, "rate: {%s: %lld, in: %llds, min: %lld}", limit, (long long)w->percent, s, (long long)w->min); break;
     case COUNT_RUNS: snprintf(text, room, "count: %lld runs in %llds", n, s); break;
     case COUNT_OF: snprintf(text, room, "count: {n: %lld, of: metadata.v, in: %llds}", n, s); break;
     case FLAPS: snprintf(text, room, "flaps: %lld in %llds", n, s); break;
@@ -277,6 +327,10 @@ static void world_open(struct world *w, enum kind kind, uint64_t seed)
     w->n = 1 + (int64_t)below(&w->random, 4);
     w->window_ms = 1000 * (60 + (int64_t)below(&w->random, 1800));
     w->clears = below(&w->random, 2);
+    if (kind == RATE_LAST) w->n = 1 + (int64_t)below(&w->random, 12);
+    w->under = below(&w->random, 3) == 0;
+    w->percent = 5 * (w->under + (int64_t)below(&w->random, 19));
+    w->min = 1 + (int64_t)below(&w->random, kind == RATE_LAST ? (uint64_t)w->n : 6);
     if (kind == FIRST) w->window_ms = w->window_ms / 4000 * 1000;
     snprintf(rules, sizeof rules, "rules:\n  r:\n    when: %s\n    %s\n    resolve: %s\n    linger: 0s\n    repeat: never\n    limit: 1000 per 1s\n    notify: hook\n",
              when_text(w->which), condition_text(w, condition, sizeof condition), w->clears ? "clears" : "manual");
@@ -338,11 +392,14 @@ static struct str play(enum kind kind, uint64_t seed, size_t events, size_t rest
 {
     struct world *w = xcalloc(1, sizeof *w);
     struct str transcript;
+    int64_t before_ms;
     world_open(w, kind, seed);
     for (size_t k = 0; k < events; k++) {
         if (k == restart_at) restart(&w->b, w->b.rules);
         w->reports++;
+        before_ms = w->b.now_ms;
         until(&w->b, w->b.now_ms - start_ms + (int64_t)below(&w->random, 120000));
+        model_between(w, before_ms);
         model_time(w);
         if (w->run_count > 0 && below(&w->random, 4) == 0) again(w);
         else new_run(w);
@@ -401,6 +458,18 @@ static void test_flaps(void **state)
 {
     (void)state;
     against_the_model(FLAPS);
+}
+
+static void test_rate_of_last_runs(void **state)
+{
+    (void)state;
+    against_the_model(RATE_LAST);
+}
+
+static void test_rate_in_a_time(void **state)
+{
+    (void)state;
+    against_the_model(RATE_IN);
 }
 
 static void test_streak(void **state)
@@ -701,6 +770,121 @@ static void test_flapping_ends(void **state)
     bench_close(&b);
 }
 
+/* --- rate -------------------------------------------------------------------------------------------------------------- */
+#define RATE(of, more) "rules:\n  r:\n    when: {status: failed}\n    rate: " of "\n    notify: hook\n    repeat: never\n    linger: 0s\n" more
+
+static void finish(struct bench *b, bool ok, int64_t at_ms)
+{
+    char run[32];
+    snprintf(run, sizeof run, "run_%zu", b->events);
+    report(b, (struct report){ .run = run, .state = ok ? RUN_COMPLETED : RUN_FAILED, .at_ms = at_ms });
+}
+
+/* Over 20 % of 10 opens at three; below 16 % closes, so at one: two of ten is between the limits. */
+static void test_a_share_of_the_last_runs(void **state)
+{
+    struct bench b;
+    int at = 0;
+    (void)state;
+    bench_open(&b, RATE("over 20% of last 10 runs", "    message: {title: \"{{rate.percent}}% ({{rate.hits}} of {{rate.runs}})\"}\n"));
+    for (int k = 0; k < 9; k++) finish(&b, k != 3 && k != 5 && k != 6, at += 1000);
+    assert_int_equal(b.said.n, 0); /* three of nine: too few runs yet */
+    report(&b, CANCELED("run_c", at += 1000));
+    assert_int_equal(b.said.n, 0);
+    finish(&b, true, at += 1000);
+    assert_int_equal(b.said.n, 1);
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "title"), "30% (3 of 10)"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "hits"), "3"));
+    for (int k = 0; k < 5; k++) finish(&b, true, at += 1000);
+    until(&b, at += 1000);
+    assert_int_equal(b.said.n, 1); /* two of ten */
+    finish(&b, true, at += 1000);
+    until(&b, at);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+/* In a time: below the least number it does not hold, and time alone ends it. */
+static void test_a_share_in_a_time(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, RATE("over 50% in 1h, min 4", ""));
+    for (int k = 0; k < 3; k++) finish(&b, false, k * MINUTE);
+    assert_int_equal(b.said.n, 0);
+    finish(&b, true, 10 * MINUTE);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "title"), "job: 75% of 4 runs failed (limit over 50% in 1h, min 4) in prod"));
+    until(&b, HOUR - 1);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 0);
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+/* Under: of the runs of an hour at least half should succeed. It clears a fifth of the way up to all. */
+static void test_too_few_successes(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  good:\n    when: {status: success}\n    rate: under 50% of last 10 runs, min 4\n    notify: hook\n    linger: 0s\n");
+    for (int k = 0; k < 4; k++) finish(&b, k < 2, k);
+    assert_int_equal(b.said.n, 0);
+    finish(&b, false, 5);
+    assert_int_equal(b.said.n, 1);
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "title"), "job: 40% of 5 runs hit good (limit under 50% of last 10 runs, min 4) in prod"));
+    assert_true(str_eq_c(said_field(&b, &b.said.v[0], "hits"), "3")); /* those that did not succeed */
+    for (int k = 0; k < 5; k++) finish(&b, true, 10 + k);
+    until(&b, 1000);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1); /* seven of ten, over 60 % */
+    bench_close(&b);
+}
+
+/* One success says nothing about a rate: what is written in `defaults` is not for it. */
+static void test_a_share_is_not_ended_by_success(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "defaults: {resolve: success}\n" RATE("over 20% of last 4 runs", ""));
+    for (int k = 0; k < 4; k++) finish(&b, false, k * MINUTE);
+    report(&b, SUCCEEDED("run_s", 10 * MINUTE, 9 * MINUTE));
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 0);
+    bench_close(&b);
+}
+
+/* A run whose metadata comes later moves to the key it belongs to, and counts once. */
+static void test_a_version_told_later(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, RATE("over 50% of last 2 runs", "    by: metadata.v\n"));
+    report(&b, (struct report){ .run = "run_0", .state = RUN_FAILED, .at_ms = 0 });
+    report(&b, (struct report){ .run = "run_0", .state = RUN_FAILED, .at_ms = 1, .event_ms = 1, .metadata = "{\"v\":1}", .gained = RUN_HAS_METADATA });
+    report(&b, (struct report){ .run = "run_1", .state = RUN_FAILED, .at_ms = 2 });
+    assert_int_equal(b.said.n, 0); /* (none) has one run left */
+    report(&b, (struct report){ .run = "run_2", .state = RUN_FAILED, .at_ms = 3, .metadata = "{\"v\":1}" });
+    assert_int_equal(b.said.n, 1);
+    assert_true(str_eq_c(b.rows.v[0].key, "1"));
+    bench_close(&b);
+}
+
+/* More runs than are kept: the share is that of the newest, and what collapsed is counted. */
+static void test_a_busy_rate_is_bounded(void **state)
+{
+    struct bench b;
+    struct engine_limits limits = engine_default_limits;
+    (void)state;
+    limits.window_entries = 50;
+    bench_open_within(&b, RATE("over 20% in 1d", ""), limits);
+    for (int k = 0; k < 500; k++) finish(&b, true, k);
+    assert_int_equal(engine_stats(b.e).collapsed_entries, 450);
+    for (int k = 0; k < 11; k++) finish(&b, false, 1000 + k);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -712,6 +896,9 @@ int main(void)
         cmocka_unit_test(test_an_error_that_is_new_or_comes_back), cmocka_unit_test(test_what_was_seen_stays_seen),
         cmocka_unit_test(test_first_over_the_bound_of_keys), cmocka_unit_test(test_to_and_fro), cmocka_unit_test(test_what_flapped_long_ago), cmocka_unit_test(test_flapping_ends),
         cmocka_unit_test(test_streak), cmocka_unit_test(test_first), cmocka_unit_test(test_flaps),
+        cmocka_unit_test(test_a_share_of_the_last_runs), cmocka_unit_test(test_a_share_in_a_time), cmocka_unit_test(test_too_few_successes),
+        cmocka_unit_test(test_a_share_is_not_ended_by_success), cmocka_unit_test(test_a_version_told_later), cmocka_unit_test(test_a_busy_rate_is_bounded),
+        cmocka_unit_test(test_rate_of_last_runs), cmocka_unit_test(test_rate_in_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

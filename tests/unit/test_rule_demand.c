@@ -18,7 +18,7 @@ static bool asks_for(const struct rule_demand *d, enum run_state s)
 /* A row of failures is broken by successes: those have to be found, too. Cancellations only where they are named. */
 static void conditions_on_a_population_ask_for_all_ends(void **state)
 {
-    static const char *const conditions[] = { "streak: 3", "flaps: 4 in 1h" };
+    static const char *const conditions[] = { "streak: 3", "flaps: 4 in 1h", "rate: over 5% in 1h" };
     (void)state;
     for (size_t k = 0; k < sizeof conditions / sizeof *conditions; k++) {
         struct bed b;
