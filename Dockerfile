@@ -11,7 +11,7 @@ COPY .ci .ci
 COPY src src
 COPY tests tests
 COPY rules rules
-RUN make -j"$(nproc)" all && build/runbell test rules/*.yaml
+RUN make -j"$(nproc)" all && build/runbell test rules/*.yaml rules/more/*.yaml
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \

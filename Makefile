@@ -149,7 +149,7 @@ test: ## THE second command: installs what is missing, builds, runs every test
 	    $(call UNIT_SPECS,build/san) $(call REPLAY_SPECS,build/san) \
 	    "json-suite: $(BUILD)/tests/json-suite tests/json-suite" \
 	    "mustache-suite: $(BUILD)/tests/mustache-suite $(sort $(wildcard tests/mustache/*.json))" \
-	    "rules: $(BUILD)/runbell test -q $(sort $(wildcard rules/*.yaml))" \
+	    "rules: $(BUILD)/runbell test -q $(sort $(wildcard rules/*.yaml rules/more/*.yaml))" \
 	    "bodies: $(PYTEST) tests/schemas" \
 	    "fakes: $(PYTEST) tests/fakes" \
 	    "sdk: $(PYTEST) -rs tests/sdk" \
@@ -214,9 +214,10 @@ lint-objects: $(LIB_OBJS) $(MAIN)
 
 # --- installing --------------------------------------------------------------------------------------------------------
 install: all ## into DESTDIR and PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/runbell/rules $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/runbell/rules/more $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BUILD)/runbell $(DESTDIR)$(PREFIX)/bin/runbell
 	install -m 644 rules/*.yaml $(DESTDIR)$(PREFIX)/share/runbell/rules/
+	install -m 644 rules/more/*.yaml $(DESTDIR)$(PREFIX)/share/runbell/rules/more/
 	install -m 644 runbell.yaml $(DESTDIR)$(PREFIX)/share/runbell/runbell.yaml
 	install -m 644 docs/runbell.1 $(DESTDIR)$(PREFIX)/share/man/man1/runbell.1
 	sed 's#/usr/local#$(PREFIX)#g' deploy/runbell.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/runbell.service

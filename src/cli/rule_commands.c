@@ -179,7 +179,6 @@ static void print_clause(struct json c, int depth)
 
 static void print_explained(struct json e, const struct rule *r, size_t hits)
 {
-    char text[TIMEFMT_SIZE];
     bool hit = json_bool(json_get_c(e, "hit"), false);
     struct json keys = json_get_c(e, "keys"), clauses = json_get_c(e, "clauses");
     printf("%s: %s (%s:%u)\n", r->name.p, hit ? "HIT" : "no", r->file, r->line);
@@ -187,9 +186,10 @@ static void print_explained(struct json e, const struct rule *r, size_t hits)
     if (!hit) return;
     printf("  key: %.*s\n", STR_ARG(json_text(keys)));
     if (hits > 1) printf("  hits: %zu\n", hits);
-    if (r->condition.kind == RULE_COUNT) {
-        struct str span = duration_format(r->condition.window_ms, text);
-        printf("  rings at %lld %s in %.*s\n", (long long)r->condition.n, r->condition.of_runs ? "runs" : "hits", STR_ARG(span));
+    if (r->condition.kind != RULE_EVERY_HIT) {
+        struct arena a = { 0 };
+        printf("  rings at %.*s\n", STR_ARG(rule_condition_text(&r->condition, &a)));
+        arena_fini(&a);
     }
 }
 

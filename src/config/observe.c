@@ -54,6 +54,8 @@ static struct str blind(struct loader *l, const struct rule *r, const struct con
     if (runs && !(rule_states(r) & sight.states))
         return rule_states(r) == 1u << RUN_REATTEMPTING ? STR("does not see retries: Trigger.dev's webhook tells of final failures only")
                                                         : STR("does not see that state: Trigger.dev's webhook tells of final failures only");
+    if (runs && rule_on_population(&r->condition) && !(sight.states & rule_population_states(&r->condition) & 1u << RUN_COMPLETED))
+        return STR("sees failures only, and the condition is about successes, too");
     if (!runs || !missing) return STR_NONE;
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         if (missing & names[k].bit) return str_printf(l->d->arena, "does not see %s", names[k].name);

@@ -32,6 +32,24 @@ static struct str run_link(const struct talk *t)
                       STR_ARG(kind_page(t->a, run)));
 }
 
+/* To a tenth of a percent. */
+static double percent_of(struct share s)
+{
+    return s.runs > 0 ? (double)((s.hits * 2000 + s.runs) / (2 * s.runs)) / 10 : 0;
+}
+
+static void view_rate(struct talk *t, struct json_writer *w)
+{
+    struct share s;
+    if (!incident_share(t->c->e, t->i, &s)) return;
+    json_put_key(w, STR("rate"));
+    json_object_begin(w);
+    json_field_f64(w, "percent", percent_of(s));
+    json_field_i64(w, "hits", s.hits);
+    json_field_i64(w, "runs", s.runs);
+    json_object_end(w);
+}
+
 static int make_view(struct talk *t)
 {
     struct strbuf b;
@@ -47,6 +65,7 @@ static int make_view(struct talk *t)
     json_field_i64(&w, "count", t->i->hits);
     json_field_i64(&w, "runs", t->i->run_count);
     json_field_opt(&w, "first_run", incident_first_run(t->i));
+    view_rate(t, &w);
     json_field_opt(&w, "url", run_link(t));
     json_object_end(&w);
     rc = strbuf_ok(&b) ? json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_own_limits, &t->view, NULL, t->c->err) : -1;
@@ -140,14 +159,19 @@ static struct str key_label(struct talk *t)
     return incident_label(t->a, t->i);
 }
 
+static struct str whose(struct talk *t)
+{
+    bool one_task = by_has(t->r, RULE_TASK) || by_has(t->r, RULE_RUN) || t->i->run_count <= 1;
+    struct str who = one_task && t->d.run.task.n ? t->d.run.task : incident_label(t->a, t->i);
+    return who.n ? who : t->i->rule->name;
+}
+
 /* What happened to what, for runs. */
 static void run_title(struct talk *t, struct strbuf *b)
 {
     struct incident *i = t->i;
     const char *verb = state_verb((enum run_state)i->last_state);
-    bool one_task = by_has(t->r, RULE_TASK) || by_has(t->r, RULE_RUN) || i->run_count <= 1;
-    struct str who = one_task && t->d.run.task.n ? t->d.run.task : incident_label(t->a, i);
-    strbuf_str(b, who.n ? who : t->i->rule->name);
+    strbuf_str(b, whose(t));
     if (i->run_count > 1) strbuf_printf(b, ": %u runs", i->run_count);
     if (verb)
         strbuf_printf(b, " %s", i->run_count > 1 && i->last_state == RUN_REATTEMPTING ? "keep being retried" : verb);
@@ -159,6 +183,20 @@ static void run_title(struct talk *t, struct strbuf *b)
 }
 
 /* "render-video crashed", "render-video: 12 runs crashed (prod)", "send-invoice keeps being retried: attempt 4". */
+/* "sync: 24% of 50 runs failed (limit over 20% of last 50 runs)". What a hit is when it is no failure, the rule's name tells. */
+static void rate_title(struct talk *t, struct strbuf *b)
+{
+    uint32_t failures = 0;
+    struct share s;
+    for (uint32_t k = 0; k < RUN_STATES; k++)
+        if (run_state_class((enum run_state)k) & RUN_CLASS_FAILED) failures |= 1u << k;
+    strbuf_printf(b, STR_FMT ": ", STR_ARG(whose(t)));
+    if (incident_share(t->c->e, t->i, &s)) strbuf_printf(b, "%.6g%% of %lld runs ", percent_of(s), (long long)s.runs);
+    if (rule_states(t->r) & ~failures) strbuf_printf(b, "hit " STR_FMT, STR_ARG(t->r->name));
+    else strbuf_c(b, "failed");
+    strbuf_printf(b, " (limit " STR_FMT ")", STR_ARG(rule_condition_text(&t->r->condition, t->a)));
+}
+
 static struct str builtin_title(struct talk *t)
 {
     struct incident *i = t->i;
@@ -168,12 +206,27 @@ static struct str builtin_title(struct talk *t)
     struct str out;
     char text[TIMEFMT_SIZE];
     strbuf_init(&b, 4096);
-    if (str_absent(other)) run_title(t, &b);
+    if (t->r->condition.kind == RULE_FLAPS) strbuf_printf(&b, STR_FMT " flaps", STR_ARG(whose(t)));
+    else if (t->r->condition.kind == RULE_RATE) rate_title(t, &b);
+    else if (str_absent(other)) run_title(t, &b);
     else strbuf_str(&b, other);
-    if (t->r->condition.kind == RULE_COUNT) {
+    if (t->r->condition.of) {
+        struct str span = duration_format(t->r->condition.window_ms, text);
+        strbuf_printf(&b, " (%lld or more different " STR_FMT " in " STR_FMT ")", (long long)t->r->condition.n, STR_ARG(t->r->condition.of->text), STR_ARG(span));
+    } else if (t->r->condition.kind == RULE_COUNT) {
         struct str span = duration_format(t->r->condition.window_ms, text);
         strbuf_printf(&b, " (%u %s, limit %lld in " STR_FMT ")", t->r->condition.of_runs ? i->run_count : i->hits,
                       t->r->condition.of_runs ? "runs" : "times", (long long)t->r->condition.n, STR_ARG(span));
+    } else if (t->r->condition.kind == RULE_RATE) {
+        /* said already */
+    } else if (t->r->condition.kind == RULE_FLAPS) {
+        struct str span = duration_format(t->r->condition.window_ms, text);
+        strbuf_printf(&b, " (%lld or more changes in " STR_FMT ")", (long long)t->r->condition.n, STR_ARG(span));
+    } else if (t->r->condition.kind == RULE_FIRST) {
+        struct str span = duration_format(t->r->condition.window_ms, text);
+        strbuf_printf(&b, ", for the first time in " STR_FMT, STR_ARG(span));
+    } else if (t->r->condition.kind == RULE_STREAK) {
+        strbuf_printf(&b, " (%lld in a row)", (long long)t->r->condition.n);
     } else if (i->hits > i->run_count && i->hits > 1) {
         strbuf_printf(&b, " (%u times)", i->hits);
     }

@@ -88,8 +88,13 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
 };
 
 /* --- windows and digests ---------------------------------------------------------------------------------- */
-struct window_entry { int64_t event_ms; uint64_t run; };
-struct window { /* of one (rule, project, env, key) */
+struct window_entry {
+    int64_t event_ms;
+    uint64_t run;
+    uint64_t mark; /* of `first`: event_ms of the last hit of a stretch that the entry begins;
+                    * of `count: N of FIELD`: the value's hash; of a population: 0 = no hit, else whose (population.c) */
+};
+struct window { /* of one (rule, project, env, key); of a population, one for all keys of an identity */
     struct timer timer; /* when all of it is over */
     struct engine_rule *rule;
     struct part *part;
@@ -240,8 +245,15 @@ uint32_t key_hash(const struct engine_rule *r, const struct part *p, struct str 
 /* window.c */
 struct window *window_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
 struct window *window_get(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
-void window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run);
+void window_add(struct engine *e, struct window *w, struct window_entry entry);
 struct window_span { size_t from, to; int64_t count; }; /* entries, and what the rule counts of them */
+/* A hit for `first`. True: no other hit of the key is known that is nearer than the rule's time. */
+bool window_first(struct engine *e, struct window *w, int64_t event_ms, struct str run);
+/* The one run's entry of a population's window. Fresh: a new one; else it changes its mark, if it is still there. */
+void window_put_run(struct engine *e, struct window *w, struct window_entry entry, bool fresh);
+void window_drop_run(struct engine *e, struct window *w, uint64_t run);
+/* A resolve: what stands for that mark is forgotten. */
+void window_forget(struct engine *e, struct window *w, uint64_t mark);
 /* The fullest window of the rule's length that holds event_ms. */
 struct window_span window_best(const struct window *w, int64_t event_ms);
 /* Does the condition hold in the window that ends now? *clears_ms: when, without more hits, it no longer will. */
@@ -249,9 +261,45 @@ bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms);
 void window_runs(const struct window *w, struct window_span span, struct incident *i, struct engine *e);
 void window_drop(struct engine *e, struct window *w);
 struct str window_cell_key(struct arena *a, const struct window *w);
+/* condition.c: does it hold? */
+struct window *incident_window(struct engine *e, const struct incident *i); /* NULL = none */
+uint64_t mark_of(const struct rule *r, struct str key);
+/* Does a population's condition hold for the key with that mark, as of its newest run? *span: the runs it is about. */
+bool population_holds(const struct window *w, uint64_t mark, struct window_span *span);
+/* Of `rate`: the hits among the runs that it looks at, as of the newest run. */
+struct share { int64_t hits, runs; };
+bool incident_share(struct engine *e, const struct incident *i, struct share *out); /* false: nothing is known */
+/* Has the condition of an incident cleared? If not, when it will without one more run (ENGINE_NEVER: not without one). */
+bool incident_cleared(struct engine *e, const struct incident *i, int64_t now_ms, int64_t *clears_ms);
+/* Does it hold (again), now? */
+bool incident_holds(struct engine *e, const struct incident *i, int64_t now_ms);
 /* hit.c */
+struct hit {
+    struct rule_subject *subject;
+    struct engine_rule *rule;
+    const struct engine_input *in;
+    bool fuller;
+    struct rule_key *counted; /* of a fuller report: the keys under which the thinner one counted already */
+    size_t counted_count;
+};
 void incident_arm_clears(struct step_context *c, struct incident *i);
+struct part *hit_part(struct step_context *c, const struct rule_subject *s);
+struct incident *hit_find(struct step_context *c, const struct hit *h, struct part *p, struct rule_key *key); /* may turn key into the overflow's */
+struct incident *hit_start(struct step_context *c, const struct hit *h, struct part *p, const struct rule_key *key);
+void hit_details(struct step_context *c, struct incident *i, const struct hit *h); /* if there is no later hit */
+void hit_join(struct step_context *c, struct incident *i, const struct hit *h);
+void hit_refresh(struct step_context *c, const struct hit *h, struct incident *i);
+void hit_note(struct step_context *c, uint64_t incident, const struct hit *h, const char *what);
+/* What follows for the incident, which was there already or not. */
+void hit_settle(struct step_context *c, const struct hit *h, struct incident *i, bool there);
+/* The subject as it was before this fuller report. */
+struct thinner { struct run run; struct transition transition; struct rule_subject subject; };
+void hit_thinner(const struct rule_subject *s, struct thinner *out);
+struct rule_key hit_overflow(void);
 void engine_event(struct step_context *c, const struct engine_input *in);
+/* population.c */
+struct str population_key(const struct rule *r, const struct rule_key *key); /* of the window */
+void population_event(struct step_context *c, const struct engine_input *in, struct rule_subject *s);
 /* life.c: the life of an incident */
 void incident_open(struct step_context *c, struct incident *i);
 void incident_speak_first(struct step_context *c, struct incident *i);

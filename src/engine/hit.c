@@ -2,22 +2,13 @@
 #include "engine/engine_internal.h"
 
 /* --- hits ---------------------------------------------------------------------------------------------------- */
-struct hit {
-    struct rule_subject *subject;
-    struct engine_rule *rule;
-    const struct engine_input *in;
-    bool fuller;
-    struct rule_key *counted; /* of a fuller report: the keys under which the thinner one was a hit already */
-    size_t counted_count;
-};
-
-static struct part *part_of(struct step_context *c, const struct rule_subject *s)
+struct part *hit_part(struct step_context *c, const struct rule_subject *s)
 {
     return part_get(c->e, s->run->project, s->run->env);
 }
 
 /* What is known of the last hit, from this report. */
-static void take_details(struct step_context *c, struct incident *i, const struct hit *h)
+void hit_details(struct step_context *c, struct incident *i, const struct hit *h)
 {
     struct rule_subject *s = h->subject;
     if (s->transition->event_ms < i->last_event_ms && i->hits > 1) return;
@@ -28,17 +19,17 @@ static void take_details(struct step_context *c, struct incident *i, const struc
 }
 
 /* Joins the hit to an incident that is there already. */
-static void join(struct step_context *c, struct incident *i, const struct hit *h)
+void hit_join(struct step_context *c, struct incident *i, const struct hit *h)
 {
     incident_add_run(c->e, i, h->subject->run->id);
     i->hits++;
     if (!h->in->u.event.since_succeeded) i->successes = 0;
     i->last_hit_ms = c->now_ms;
-    take_details(c, i, h);
+    hit_details(c, i, h);
     incident_touch(c->e, i);
 }
 
-static void note_hit(struct step_context *c, uint64_t incident, const struct hit *h)
+void hit_note(struct step_context *c, uint64_t incident, const struct hit *h, const char *what)
 {
     struct json_draft d;
     struct json_writer *w = json_draft_begin(&d, CONTENT_CEILING);
@@ -52,23 +43,22 @@ static void note_hit(struct step_context *c, uint64_t incident, const struct hit
     json_field_str(w, "event", id_format("evt", h->in->u.event.event_id, id));
     if (h->fuller) json_field_bool(w, "fuller", true);
     json_object_end(w);
-    note(c, incident, "hit", json_draft_end(&d, c->out->arena));
+    note(c, incident, what, json_draft_end(&d, c->out->arena));
 }
 
 void incident_arm_clears(struct step_context *c, struct incident *i)
 {
     const struct rule *r = i->rule->now;
-    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
     int64_t clears_ms;
-    if (r->condition.kind != RULE_COUNT || !w) return;
+    if (!incident_window(c->e, i)) return;
     for (size_t k = 0; k < r->resolve_count; k++) {
         if (r->resolve[k].kind != RULE_CLEARS) continue;
-        window_holds(w, c->now_ms, &clears_ms);
-        incident_wait_until(i, DUE_CLEARS, clears_ms > c->now_ms ? clears_ms : c->now_ms);
+        if (incident_cleared(c->e, i, c->now_ms, &clears_ms) || clears_ms < c->now_ms) clears_ms = c->now_ms;
+        incident_wait_until(i, DUE_CLEARS, clears_ms);
     }
 }
 
-static struct incident *start(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key)
+struct incident *hit_start(struct step_context *c, const struct hit *h, struct part *p, const struct rule_key *key)
 {
     const struct rule *r = h->rule->now;
     uint64_t id = id_next(&c->e->ids, c->now_ms);
@@ -79,6 +69,31 @@ static struct incident *start(struct step_context *c, struct hit *h, struct part
     return i;
 }
 
+enum { VALUES_PER_HIT = 64 };
+
+/* The key's window with the hit's entries: one, or one for each value that is counted. NULL when it has no value. */
+static struct window *count_in(struct step_context *c, const struct hit *h, struct part *p, struct str key)
+{
+    struct window_entry entry = { h->subject->transition->event_ms, str_hash_stable(h->subject->run->id), 0 };
+    struct str values[VALUES_PER_HIT];
+    bool of = h->rule->now->condition.of != NULL;
+    size_t n = of ? rule_counted_values(h->rule->now, h->subject, values, VALUES_PER_HIT) : 1;
+    struct window *w = n > 0 ? window_get(c->e, h->rule, p, key) : NULL;
+    for (size_t k = 0; k < n; k++) {
+        if (of) entry.mark = str_hash_stable(values[k]) | 1; /* 0 means none */
+        window_add(c->e, w, entry);
+    }
+    return w;
+}
+
+/* Over the bound of keys there is no memory: what may be new rings, rather than to be lost among others. */
+static struct incident *first_of(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key, struct incident *i)
+{
+    bool is_first = str_eq(key->key, hit_overflow().key) ||
+                    window_first(c->e, window_get(c->e, h->rule, p, key->key), h->subject->transition->event_ms, h->subject->run->id);
+    return i || !is_first ? i : hit_start(c, h, p, key);
+}
+
 /* The incident that this hit joins or starts; NULL while the condition does not hold. */
 static struct incident *incident_of(struct step_context *c, struct hit *h, struct part *p, const struct rule_key *key, struct incident *i)
 {
@@ -86,13 +101,13 @@ static struct incident *incident_of(struct step_context *c, struct hit *h, struc
     int64_t event_ms = h->subject->transition->event_ms;
     struct window_span best;
     struct window *w;
-    if (condition->kind == RULE_EVERY_HIT) return i ? i : start(c, h, p, key);
-    w = window_get(c->e, h->rule, p, key->key);
-    window_add(c->e, w, event_ms, h->subject->run->id);
-    if (i) return i; /* it absorbs further hits, whatever the window says */
+    if (condition->kind == RULE_EVERY_HIT) return i ? i : hit_start(c, h, p, key);
+    if (condition->kind == RULE_FIRST) return first_of(c, h, p, key, i);
+    w = count_in(c, h, p, key->key);
+    if (i || !w) return i; /* an open one absorbs further hits, whatever the window says */
     best = window_best(w, event_ms);
     if (best.count < condition->n) return NULL;
-    i = start(c, h, p, key);
+    i = hit_start(c, h, p, key);
     window_runs(w, best, i, c->e);
     i->hits--; /* join counts this hit */
     return i;
@@ -102,11 +117,9 @@ static struct incident *incident_of(struct step_context *c, struct hit *h, struc
  * succeeded since: nothing would ever follow that could resolve it, and it would escalate. */
 static bool relapses(struct step_context *c, const struct incident *i, const struct hit *h)
 {
-    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
-    int64_t clears_ms;
     if (!incident_lingers(i)) return false;
     if (i->criterion != BY_CLEARING) return !h->in->u.event.since_succeeded;
-    return w && window_holds(w, c->now_ms, &clears_ms);
+    return incident_holds(c->e, i, c->now_ms);
 }
 
 /* A late hit of a run that is known to have succeeded since, and nobody else's trouble. */
@@ -137,7 +150,7 @@ static bool over_already(struct step_context *c, const struct hit *h, const stru
     if (!h->in->u.event.since_succeeded || e->over_event != h->in->u.event.event_id) return false;
     for (size_t k = 0; k < e->over.n; k++) {
         if (e->over.v[k].rule != h->rule || e->over.v[k].key_hash != hash) continue;
-        note_hit(c, e->over.v[k].incident, h);
+        hit_note(c, e->over.v[k].incident, h, "hit");
         return true;
     }
     return false;
@@ -146,12 +159,17 @@ static bool over_already(struct step_context *c, const struct hit *h, const stru
 /* One incident for what is over a bound. It is nobody's in particular: no single success ends it. */
 static const struct rule_key overflow = { { "(overflow)", 10 }, { NULL, 0 }, { NULL, 0 } };
 
+struct rule_key hit_overflow(void)
+{
+    return overflow;
+}
+
 /* Over the bound of keys, hits of keys that are not known yet join one incident. */
-static struct incident *find(struct step_context *c, const struct hit *h, struct part *p, struct rule_key *key)
+struct incident *hit_find(struct step_context *c, const struct hit *h, struct part *p, struct rule_key *key)
 {
     struct incident *i = incident_find(c->e, h->rule, p, key->key);
     if (i || h->rule->open + h->rule->windows < c->e->limits.keys_per_rule) return i;
-    if (window_find(c->e, h->rule, p, key->key)) return NULL;
+    if (window_find(c->e, h->rule, p, population_key(h->rule->now, key))) return NULL;
     c->e->stats.collapsed_keys++;
     *key = overflow;
     return incident_find(c->e, h->rule, p, key->key);
@@ -165,27 +183,16 @@ static bool was_counted(const struct hit *h, struct str key)
 }
 
 /* Another report of a hit that was counted: it may only know more. */
-static void refresh(struct step_context *c, const struct hit *h, struct incident *i)
+void hit_refresh(struct step_context *c, const struct hit *h, struct incident *i)
 {
     if (!i || !incident_has_run(i, h->subject->run->id)) return;
-    take_details(c, i, h);
+    hit_details(c, i, h);
     incident_want_update(c, i);
     incident_rearm(c->e, i);
 }
 
-static void hit_key(struct step_context *c, struct hit *h, struct part *p, struct rule_key *key)
+void hit_settle(struct step_context *c, const struct hit *h, struct incident *i, bool there)
 {
-    struct incident *there, *i;
-    if (was_counted(h, key->key)) {
-        refresh(c, h, incident_find(c->e, h->rule, p, key->key));
-        return;
-    }
-    if (over_already(c, h, p, key->key)) return;
-    there = find(c, h, p, key);
-    i = incident_of(c, h, p, key, there);
-    if (!i) return;
-    join(c, i, h);
-    note_hit(c, i->id, h);
     incident_arm_quiet(i);
     incident_arm_clears(c, i);
     if (relapses(c, i, h)) incident_relapse(c, i);
@@ -197,10 +204,36 @@ static void hit_key(struct step_context *c, struct hit *h, struct part *p, struc
     if (!i->ended) incident_rearm(c->e, i);
 }
 
+/* A hit without the value that is counted joined when it was told; now the value is known. */
+static bool joined_already(const struct hit *h, const struct incident *there)
+{
+    return h->fuller && h->rule->now->condition.of && there && incident_has_run(there, h->subject->run->id);
+}
+
+static void hit_key(struct step_context *c, struct hit *h, struct part *p, struct rule_key *key)
+{
+    struct incident *there, *i;
+    if (was_counted(h, key->key)) {
+        hit_refresh(c, h, incident_find(c->e, h->rule, p, key->key));
+        return;
+    }
+    if (over_already(c, h, p, key->key)) return;
+    there = hit_find(c, h, p, key);
+    i = incident_of(c, h, p, key, there);
+    if (!i) return;
+    if (joined_already(h, there)) {
+        hit_refresh(c, h, i);
+        return;
+    }
+    hit_join(c, i, h);
+    hit_note(c, i->id, h, "hit");
+    hit_settle(c, h, i, there != NULL);
+}
+
 static void hit_rule(struct step_context *c, struct hit *h)
 {
     struct rule_key keys[KEYS_PER_HIT + 1];
-    struct part *p = part_of(c, h->subject);
+    struct part *p = hit_part(c, h->subject);
     size_t n = rule_keys(h->rule->now, h->subject, keys, KEYS_PER_HIT + 1);
     c->out->hits++;
     if (n > KEYS_PER_HIT) { /* the rest of a long list is one key */
@@ -237,19 +270,27 @@ static struct run thinner(const struct run *full, uint32_t gained)
     return r;
 }
 
+void hit_thinner(const struct rule_subject *s, struct thinner *out)
+{
+    const struct transition *t = s->transition;
+    out->run = thinner(s->run, t->gained);
+    out->transition = *t;
+    if (!t->derived && t->state != RUN_REATTEMPTING) {
+        out->transition.state = out->run.state;
+        out->transition.attempt = out->run.attempt;
+    }
+    rule_subject_init(&out->subject, s->arena, &out->run, &out->transition, s->arrival_ms);
+}
+
 /* A fuller report is no second hit of a rule that the thinner one hit: under which keys did it? */
 static size_t counted_keys(const struct rule *r, const struct rule_subject *s, struct rule_key *out)
 {
-    const struct transition *t = s->transition;
-    struct run before = thinner(s->run, t->gained);
-    struct transition then = *t;
-    struct rule_subject subject;
-    if (!t->derived && t->state != RUN_REATTEMPTING) {
-        then.state = before.state;
-        then.attempt = before.attempt;
-    }
-    rule_subject_init(&subject, s->arena, &before, &then, s->arrival_ms);
-    return rule_matches(r, &subject) ? rule_keys(r, &subject, out, KEYS_PER_HIT) : 0;
+    struct thinner before;
+    struct str values[VALUES_PER_HIT];
+    hit_thinner(s, &before);
+    if (!rule_matches(r, &before.subject)) return 0;
+    if (r->condition.of && rule_counted_values(r, &before.subject, values, VALUES_PER_HIT) == 0) return 0; /* it counted for nothing */
+    return rule_keys(r, &before.subject, out, KEYS_PER_HIT);
 }
 
 static void all_hits(struct step_context *c, const struct engine_input *in, struct rule_subject *s)
@@ -261,6 +302,7 @@ static void all_hits(struct step_context *c, const struct engine_input *in, stru
         const struct rule *r = c->e->rules->rules[candidates[k]];
         struct rule_key counted[KEYS_PER_HIT];
         struct hit h = { s, c->e->by_index[candidates[k]], in, t->kind == TRANSITION_FULLER, counted, 0 };
+        if (rule_on_population(&r->condition)) continue; /* population_event's */
         if ((h.fuller && !(r->reads & t->gained)) || !rule_matches(r, s)) continue;
         if (h.fuller) h.counted_count = counted_keys(r, s, counted);
         hit_rule(c, &h);
@@ -345,7 +387,7 @@ static void after_key(struct step_context *c, struct engine_rule *r, struct part
 static void after_rule(struct step_context *c, struct engine_rule *r, struct rule_subject *s, bool success)
 {
     struct rule_key keys[KEYS_PER_HIT];
-    struct part *p = part_of(c, s);
+    struct part *p = hit_part(c, s);
     size_t n = rule_keys(r->now, s, keys, KEYS_PER_HIT);
     for (size_t k = 0; k < n && !c->failed; k++) {
         struct incident *own = success || !r->now->by_run ? NULL : incident_find(c->e, r, p, keys[k].key);
@@ -379,8 +421,10 @@ void engine_event(struct step_context *c, const struct engine_input *in)
     if (run_state_class(in->u.event.transition->state) & RUN_CLASS_SUCCESS) {
         all_ends(c, in, &s);
         all_hits(c, in, &s);
+        population_event(c, in, &s);
     } else {
         all_hits(c, in, &s);
+        population_event(c, in, &s);
         all_ends(c, in, &s);
     }
 }

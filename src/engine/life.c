@@ -199,12 +199,13 @@ void incident_criterion(struct step_context *c, struct incident *i, enum criteri
 
 static void empty_window(struct step_context *c, struct incident *i)
 {
-    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
+    struct window *w = incident_window(c->e, i);
     const struct rule *r = i->rule->now;
-    if (!w) return;
+    if (!w || r->condition.kind == RULE_FIRST) return; /* the memory of the key stays */
     for (size_t k = 0; k < r->resolve_count; k++)
         if (r->resolve[k].kind == RULE_CLEARS) return; /* its window goes on */
-    window_drop(c->e, w);
+    if (rule_on_population(&r->condition) && !r->by_identity) window_forget(c->e, w, mark_of(r, incident_key(i))); /* it is others' window, too */
+    else window_drop(c->e, w);
 }
 
 void incident_resolve(struct step_context *c, struct incident *i, struct str reason)
@@ -266,12 +267,9 @@ static void quiet_due(struct step_context *c, struct incident *i)
 
 static void clears_due(struct step_context *c, struct incident *i)
 {
-    struct window *w = window_find(c->e, i->rule, i->part, incident_key(i));
     int64_t clears_ms;
-    if (w && i->rule->now->condition.kind == RULE_COUNT && window_holds(w, c->now_ms, &clears_ms))
-        incident_wait_until(i, DUE_CLEARS, clears_ms);
-    else
-        incident_criterion(c, i, BY_CLEARING);
+    if (incident_cleared(c->e, i, c->now_ms, &clears_ms)) incident_criterion(c, i, BY_CLEARING);
+    else incident_wait_until(i, DUE_CLEARS, clears_ms);
 }
 
 /* It was put to sleep before it had enough runs to open, and has not enough yet. */

@@ -94,6 +94,17 @@ static void write_incident_any(const void *thing, struct json_writer *w)
     write_incident(thing, w);
 }
 
+static void write_marks(const struct window *x, struct json_writer *w)
+{
+    bool any = false;
+    for (size_t k = 0; k < x->entries.n; k++) any |= x->entries.v[k].mark != 0;
+    if (!any) return;
+    json_put_key(w, STR("marks"));
+    json_array_begin(w);
+    for (size_t k = 0; k < x->entries.n; k++) json_put_i64(w, (int64_t)x->entries.v[k].mark);
+    json_array_end(w);
+}
+
 static void write_window(const void *thing, struct json_writer *w)
 {
     const struct window *x = thing;
@@ -112,6 +123,7 @@ static void write_window(const void *thing, struct json_writer *w)
         json_put_i64(w, (int64_t)x->entries.v[k].run);
     }
     json_array_end(w);
+    write_marks(x, w);
     json_object_end(w);
 }
 
@@ -364,14 +376,15 @@ static void restore_window(struct engine *e, struct json o)
 {
     struct engine_rule *r = engine_rule_get(e, json_str(json_get_c(o, "rule")));
     struct window *w;
-    struct json entries = json_get_c(o, "entries");
+    struct json entries = json_get_c(o, "entries"), mark = json_first(json_get_c(o, "marks"));
     w = window_get(e, r, part_get(e, json_str(json_get_c(o, "project")), json_str(json_get_c(o, "env"))),
                    json_str(json_get_c(o, "key")));
     w->collapsed = (uint64_t)i64_or(json_get_c(o, "collapsed"), 0);
     for (struct json v = json_first(entries); json_kind(v) != JSON_ABSENT;) {
         struct json run = json_next(v);
-        *vec_push(&w->entries) = (struct window_entry){ i64_or(v, 0), (uint64_t)i64_or(run, 0) };
+        *vec_push(&w->entries) = (struct window_entry){ i64_or(v, 0), (uint64_t)i64_or(run, 0), (uint64_t)i64_or(mark, 0) };
         v = json_next(run);
+        if (json_present(mark)) mark = json_next(mark);
     }
     timer_set(e, &w->timer, i64_or(json_get_c(o, "over"), 0));
     if (r->gone || !str_eq_c(json_str(json_get_c(o, "shape")), r->now->shape)) window_drop(e, w);

@@ -60,21 +60,50 @@ static void window_touch(struct engine *e, struct window *w)
  * they are kept for a day more. */
 enum { LATE_MS = 86400000 };
 
-static void drop_old(struct window *w, int64_t window_ms)
+static void drop_first(struct window *w, size_t n)
 {
-    int64_t newest = w->entries.n ? w->entries.v[w->entries.n - 1].event_ms : 0;
+    if (n == 0) return;
+    memmove(w->entries.v, w->entries.v + n, (w->entries.n - n) * sizeof *w->entries.v);
+    w->entries.n -= n;
+}
+
+static int64_t last_ms(const struct window *w, size_t k)
+{
+    return w->rule->now->condition.kind == RULE_FIRST ? (int64_t)w->entries.v[k].mark : w->entries.v[k].event_ms;
+}
+
+static int64_t newest_ms(const struct window *w)
+{
+    return w->entries.n ? last_ms(w, w->entries.n - 1) : 0;
+}
+
+static void drop_old(struct window *w)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    int64_t newest = newest_ms(w);
     size_t old = 0;
-    while (old < w->entries.n && w->entries.v[old].event_ms < newest - window_ms - LATE_MS) old++;
-    if (old == 0) return;
-    memmove(w->entries.v, w->entries.v + old, (w->entries.n - old) * sizeof *w->entries.v);
-    w->entries.n -= old;
+    if (c->window_ms == 0) { /* the last n runs, however old */
+        drop_first(w, w->entries.n > (size_t)c->n ? w->entries.n - (size_t)c->n : 0);
+        return;
+    }
+    while (old < w->entries.n && last_ms(w, old) < newest - c->window_ms - LATE_MS) old++;
+    if (c->kind == RULE_FLAPS && old > 0) old--; /* the next one may be a change from it */
+    drop_first(w, old);
+}
+
+/* Most windows hold one entry or two, and there may be a million: they grow from one. */
+static void make_room(struct window *w)
+{
+    if (w->entries.n < w->entries.cap) return;
+    w->entries.cap = w->entries.cap ? 2 * w->entries.cap : 1;
+    w->entries.v = xrealloc(w->entries.v, w->entries.cap * sizeof *w->entries.v);
 }
 
 static void insert(struct window *w, struct window_entry entry)
 {
     size_t at;
-    (void)vec_push(&w->entries);
-    at = w->entries.n - 1;
+    make_room(w);
+    at = w->entries.n++;
     while (at > 0 && w->entries.v[at - 1].event_ms > entry.event_ms) {
         w->entries.v[at] = w->entries.v[at - 1];
         at--;
@@ -83,9 +112,9 @@ static void insert(struct window *w, struct window_entry entry)
 }
 
 /* --- counting -------------------------------------------------------------------------------------------------- */
-/* How often each run stands in a stretch of entries that moves on, and how many different ones there are. */
+/* How often each run or value stands in a stretch of entries that moves on, and how many different ones there are. */
 struct tally {
-    uint64_t *runs; /* 0 = free */
+    uint64_t *keys; /* 0 = free */
     uint32_t *times;
     size_t mask;
     int64_t distinct;
@@ -95,32 +124,43 @@ static void tally_init(struct tally *t, size_t entries)
 {
     size_t cap = 16;
     while (cap < entries * 2) cap *= 2;
-    *t = (struct tally){ xcalloc(cap, sizeof *t->runs), xcalloc(cap, sizeof *t->times), cap - 1, 0 };
+    *t = (struct tally){ xcalloc(cap, sizeof *t->keys), xcalloc(cap, sizeof *t->times), cap - 1, 0 };
 }
 
 static void tally_fini(struct tally *t)
 {
-    free(t->runs);
+    free(t->keys);
     free(t->times);
 }
 
-static uint32_t *tally_of(struct tally *t, uint64_t run)
+static uint32_t *tally_of(struct tally *t, uint64_t key)
 {
     size_t at;
-    if (run == 0) run = 1;
-    for (at = run & t->mask; t->runs[at] && t->runs[at] != run; at = (at + 1) & t->mask) {}
-    t->runs[at] = run;
+    if (key == 0) key = 1;
+    for (at = key & t->mask; t->keys[at] && t->keys[at] != key; at = (at + 1) & t->mask) {}
+    t->keys[at] = key;
     return &t->times[at];
 }
 
-static void tally_add(struct tally *t, uint64_t run)
+static void tally_add(struct tally *t, uint64_t key)
 {
-    t->distinct += (*tally_of(t, run))++ == 0;
+    t->distinct += (*tally_of(t, key))++ == 0;
 }
 
-static void tally_remove(struct tally *t, uint64_t run)
+static void tally_remove(struct tally *t, uint64_t key)
 {
-    t->distinct -= --*tally_of(t, run) == 0;
+    t->distinct -= --*tally_of(t, key) == 0;
+}
+
+/* Distinct what? */
+static bool counts_distinct(const struct rule_condition *c)
+{
+    return c->of_runs || c->of;
+}
+
+static uint64_t counted(const struct rule_condition *c, const struct window_entry *entry)
+{
+    return c->of ? entry->mark : entry->run;
 }
 
 /* The first entry behind until_ms. */
@@ -146,32 +186,140 @@ struct window_span window_best(const struct window *w, int64_t event_ms)
     for (; from < w->entries.n && w->entries.v[from].event_ms <= event_ms; from++) {
         int64_t n;
         for (; to < w->entries.n && w->entries.v[to].event_ms < w->entries.v[from].event_ms + c->window_ms; to++)
-            tally_add(&t, w->entries.v[to].run);
-        n = c->of_runs ? t.distinct : (int64_t)(to - from);
+            tally_add(&t, counted(c, &w->entries.v[to]));
+        n = counts_distinct(c) ? t.distinct : (int64_t)(to - from);
         if (n > best.count) best = (struct window_span){ from, to, n };
-        tally_remove(&t, w->entries.v[from].run);
+        tally_remove(&t, counted(c, &w->entries.v[from]));
     }
     tally_fini(&t);
     return best;
 }
 
-void window_add(struct engine *e, struct window *w, int64_t event_ms, struct str run)
+/* Which entries does a newer one of the same run or value make needless? */
+static bool *needless(const struct window *w)
 {
     const struct rule_condition *c = &w->rule->now->condition;
-    int64_t over_ms;
-    size_t most = (size_t)c->n > e->limits.window_entries ? (size_t)c->n : e->limits.window_entries;
-    insert(w, (struct window_entry){ event_ms, str_hash_stable(run) });
-    drop_old(w, c->window_ms);
-    if (w->entries.n > most) { /* over the bound: the oldest collapses into a counter */
-        memmove(w->entries.v, w->entries.v + 1, (w->entries.n - 1) * sizeof *w->entries.v);
-        w->entries.n--;
-        w->collapsed++;
-        e->stats.collapsed_entries++;
+    bool *out = xcalloc(w->entries.n + 1, sizeof *out);
+    struct tally t;
+    tally_init(&t, w->entries.n);
+    for (size_t at = w->entries.n; at-- > 0;) {
+        int64_t before = t.distinct;
+        tally_add(&t, counted(c, &w->entries.v[at]));
+        out[at] = t.distinct == before;
     }
+    tally_fini(&t);
+    return out;
+}
+
+/* Down to `most`: needless ones first, then the oldest. So a thousand hits of one customer do not push four others out. */
+static void shrink(struct engine *e, struct window *w, size_t most)
+{
+    bool distinct = counts_distinct(&w->rule->now->condition), *out = distinct ? needless(w) : NULL;
+    size_t spare = w->entries.n - most, needed = spare, kept = 0;
+    for (size_t at = 0; out && at < w->entries.n && needed > 0; at++) needed -= out[at];
+    spare -= needed; /* so many needless ones go, and so many that are needed */
+    for (size_t at = 0; at < w->entries.n; at++) {
+        size_t *go = out && out[at] ? &spare : &needed;
+        if (*go > 0) --*go;
+        else w->entries.v[kept++] = w->entries.v[at];
+    }
+    w->collapsed += w->entries.n - kept;
+    e->stats.collapsed_entries += w->entries.n - kept;
+    w->entries.n = kept;
+    free(out);
+}
+
+/* Over the bound the oldest collapse into a counter. Where distinct things are counted that is some work: it is done
+ * for many entries at once. */
+static void keep_bound(struct engine *e, struct window *w)
+{
+    const struct rule_condition *c = &w->rule->now->condition;
+    size_t most = (size_t)c->n > e->limits.window_entries ? (size_t)c->n : e->limits.window_entries;
+    size_t slack = counts_distinct(c) ? most / 8 : 0;
+    if (w->entries.n > most + slack) shrink(e, w, most);
+}
+
+/* How long a window is remembered of which nothing more is heard. Where runs are counted and not time, a job that runs
+ * once a month must still be known when it runs again. */
+enum { RUNS_KEPT_DAYS = 100 };
+
+static int64_t kept_ms(const struct rule_condition *c)
+{
+    return c->window_ms == 0 || c->kind == RULE_FLAPS ? (int64_t)RUNS_KEPT_DAYS * 86400000 : c->window_ms + LATE_MS;
+}
+
+static void window_changed(struct engine *e, struct window *w)
+{
+    int64_t over_ms = newest_ms(w);
     window_touch(e, w);
-    over_ms = w->entries.v[w->entries.n - 1].event_ms;
     if (over_ms < e->now_ms) over_ms = e->now_ms; /* late events count among themselves, too */
-    timer_set(e, &w->timer, over_ms + c->window_ms + LATE_MS);
+    timer_set(e, &w->timer, over_ms + kept_ms(&w->rule->now->condition));
+}
+
+void window_add(struct engine *e, struct window *w, struct window_entry entry)
+{
+    insert(w, entry);
+    drop_old(w);
+    keep_bound(e, w);
+    window_changed(e, w);
+}
+
+/* What `first` remembers is stretches: hits that are nearer to each other than the rule's time are one, from the first
+ * of them to the last. Whatever falls near a stretch is not the first, and widens it; it may close the gap to the next. */
+bool window_first(struct engine *e, struct window *w, int64_t event_ms, struct str run)
+{
+    const int64_t apart_ms = w->rule->now->condition.window_ms;
+    struct window_entry stretch = { event_ms, str_hash_stable(run), (uint64_t)event_ms };
+    size_t kept = 0;
+    bool is_first = true;
+    for (size_t k = 0; k < w->entries.n; k++) {
+        struct window_entry x = w->entries.v[k];
+        if (event_ms <= x.event_ms - apart_ms || event_ms >= (int64_t)x.mark + apart_ms) {
+            w->entries.v[kept++] = x;
+            continue;
+        }
+        if (x.event_ms < stretch.event_ms) stretch.event_ms = x.event_ms;
+        if ((int64_t)x.mark > (int64_t)stretch.mark) stretch.mark = x.mark;
+        is_first = false;
+    }
+    w->entries.n = kept;
+    window_add(e, w, stretch);
+    return is_first;
+}
+
+void window_put_run(struct engine *e, struct window *w, struct window_entry entry, bool fresh)
+{
+    if (fresh) {
+        window_add(e, w, entry);
+        return;
+    }
+    for (size_t k = w->entries.n; k-- > 0;) {
+        if (w->entries.v[k].run != entry.run) continue;
+        if (w->entries.v[k].mark == entry.mark) return;
+        w->entries.v[k].mark = entry.mark;
+        window_touch(e, w);
+        return;
+    }
+}
+
+void window_drop_run(struct engine *e, struct window *w, uint64_t run)
+{
+    for (size_t k = w->entries.n; k-- > 0;) {
+        if (w->entries.v[k].run != run) continue;
+        memmove(w->entries.v + k, w->entries.v + k + 1, (w->entries.n - k - 1) * sizeof *w->entries.v);
+        w->entries.n--;
+        window_touch(e, w);
+        return;
+    }
+}
+
+void window_forget(struct engine *e, struct window *w, uint64_t mark)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < w->entries.n; k++)
+        if (w->entries.v[k].mark != mark) w->entries.v[kept++] = w->entries.v[k];
+    w->entries.n = kept;
+    window_touch(e, w);
 }
 
 bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms)
@@ -182,11 +330,11 @@ bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms)
     struct tally t;
     *clears_ms = now_ms;
     if ((int64_t)(at - from) < c->n) return false;
-    tally_init(&t, c->of_runs ? at - from : 0);
+    tally_init(&t, counts_distinct(c) ? at - from : 0);
     while (at > from && n < c->n) { /* from the newest back: the one that makes it n leaves last */
         at--;
-        if (c->of_runs) tally_add(&t, w->entries.v[at].run);
-        n = c->of_runs ? t.distinct : n + 1;
+        if (counts_distinct(c)) tally_add(&t, counted(c, &w->entries.v[at]));
+        n = counts_distinct(c) ? t.distinct : n + 1;
     }
     tally_fini(&t);
     if (n < c->n) return false;
@@ -206,8 +354,10 @@ static bool keeps_run(const struct incident *i, uint64_t run)
 void window_runs(const struct window *w, struct window_span span, struct incident *i, struct engine *e)
 {
     for (size_t k = span.from; k < span.to; k++) {
-        uint64_t run = w->entries.v[k].run;
-        i->hits++;
+        const struct window_entry *x = &w->entries.v[k];
+        uint64_t run = x->run;
+        bool same_hit = k > span.from && x->mark && x[-1].mark && run == x[-1].run && x->event_ms == x[-1].event_ms; /* another of its values */
+        i->hits += !same_hit;
         if (keeps_run(i, run)) continue;
         i->run_count++;
         if (i->runs_kept < e->limits.runs_per_incident) incident_keep_run(i, run);

@@ -10,13 +10,22 @@ static void put_duration(struct json_writer *w, const char *key, int64_t ms)
 
 static void put_condition(struct json_writer *w, const struct rule_condition *c)
 {
+    static const char *const kinds[] = { [RULE_EVERY_HIT] = "every hit", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps", [RULE_RATE] = "rate" };
     json_put_key(w, STR("condition"));
     json_object_begin(w);
-    json_field_str(w, "kind", c->kind == RULE_COUNT ? STR("count") : STR("every hit"));
+    json_field_str(w, "kind", str_c(kinds[c->kind]));
+    if (c->kind == RULE_FIRST || c->kind == RULE_FLAPS) put_duration(w, "within", c->window_ms);
+    if (c->kind == RULE_STREAK || c->kind == RULE_FLAPS) json_field_i64(w, "n", c->n);
     if (c->kind == RULE_COUNT) {
         json_field_i64(w, "n", c->n);
         put_duration(w, "within", c->window_ms);
-        json_field_str(w, "of", c->of_runs ? STR("runs") : STR("hits"));
+        json_field_str(w, "of", c->of ? c->of->text : c->of_runs ? STR("runs") : STR("hits"));
+    }
+    if (c->kind == RULE_RATE) {
+        json_field_f64(w, c->under ? "under_percent" : "over_percent", c->percent);
+        if (c->window_ms) put_duration(w, "within", c->window_ms);
+        else json_field_i64(w, "last_runs", c->n);
+        json_field_i64(w, "min", c->min);
     }
     json_object_end(w);
 }

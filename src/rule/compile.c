@@ -89,6 +89,7 @@ static uint32_t targets_read(struct compile *c, const struct rule_targets *to)
 static uint32_t reads_of(struct compile *c, const struct rule *r)
 {
     uint32_t bits = match_reads(r->when) | template_reads(c, r->title) | template_reads(c, r->body);
+    if (r->condition.of) bits |= rule_field_reads(r->condition.of);
     for (size_t i = 0; i < r->by_count; i++) bits |= rule_field_reads(&r->by[i]);
     for (size_t i = 0; i < r->field_count; i++) bits |= template_reads(c, r->fields[i].value);
     for (size_t i = 0; i < r->label_count; i++) bits |= template_reads(c, r->labels[i].value);
@@ -109,8 +110,7 @@ static void shape_of(struct rule *r)
         strbuf_c(&text, "\nby ");
         strbuf_str(&text, r->by[i].text);
     }
-    strbuf_printf(&text, "\n%d %lld %lld %d", (int)r->condition.kind, (long long)r->condition.n,
-                  (long long)r->condition.window_ms, (int)r->condition.of_runs);
+    condition_shape(&r->condition, &text);
     digest_sha256(strbuf_view(&text), digest);
     digest_hex(digest, SHAPE_DIGEST, &hex);
     memcpy(r->shape, hex.p, 2 * SHAPE_DIGEST + 1);

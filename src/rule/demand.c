@@ -44,7 +44,9 @@ static enum maybe could(const struct match *m, struct rule_subject *s, uint32_t 
 
 bool rule_could_hit(const struct rule *r, struct rule_subject *s, uint32_t known)
 {
-    return could(r->when, s, known) != NO;
+    if (!rule_on_population(&r->condition)) return could(r->when, s, known) != NO;
+    if ((known & RUN_HAS_STATE) && !(rule_population_states(&r->condition) >> rule_subject_state(s) & 1)) return false;
+    return could(r->population, s, known) != NO;
 }
 
 /* --- what a hit must have ------------------------------------------------------------------------------ */
@@ -126,10 +128,11 @@ static uint32_t class_states(unsigned class)
     return states;
 }
 
-/* Ends of runs that are no hits but close incidents, break a row of successes, or end the run of a key. */
+/* Ends of runs that are no hits but stand in a row or a rate with them, close incidents, break a row of successes, or end the run of a key. */
 static uint32_t end_states(const struct rule *r)
 {
     uint32_t states = r->by_run ? class_states(RUN_CLASS_FINISHED) : 0;
+    if (rule_on_population(&r->condition)) states |= rule_population_states(&r->condition);
     for (size_t i = 0; i < r->resolve_count; i++) {
         if (r->resolve[i].kind != RULE_SUCCESS) continue;
         states |= class_states(RUN_CLASS_SUCCESS);
@@ -157,13 +160,14 @@ void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str projec
     *out = (struct rule_demand){ .tasks.all = false, .tags.all = false };
     for (size_t i = 0; i < rs->rule_count; i++) {
         const struct rule *r = rs->rules[i];
+        const struct match *m = rule_on_population(&r->condition) ? r->population : r->when; /* what each run it looks at has */
         if (!concerns(r, a, project, env)) continue;
         out->rules++;
         out->hits |= match_states(r->when);
         out->states |= match_states(r->when) | end_states(r);
         out->reads |= r->reads;
-        if (!literals(r->when, RULE_TASK, &tasks)) out->tasks.all = true;
-        if (!literals(r->when, RULE_TAGS, &tags)) out->tags.all = true;
+        if (!literals(m, RULE_TASK, &tasks)) out->tasks.all = true;
+        if (!literals(m, RULE_TAGS, &tags)) out->tags.all = true;
     }
     out->attempts = (out->hits >> RUN_REATTEMPTING & 1) || (out->reads & RUN_HAS_ATTEMPT);
     take_texts(a, &tasks, &out->tasks);

@@ -172,6 +172,12 @@ size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject 
     return gather(rs, &rs->index->successes, s, scratch, indexes);
 }
 
+size_t ruleset_population_candidates(const struct ruleset *rs, struct rule_subject *s,
+                                     struct rule_scratch *scratch, const uint32_t **indexes)
+{
+    return gather(rs, &rs->index->populations, s, scratch, indexes);
+}
+
 void rule_scratch_fini(struct rule_scratch *s)
 {
     free(s->seen);

@@ -83,6 +83,30 @@ static struct str joined(const struct rule *r, struct arena *a, const struct str
     return (struct str){ p, n };
 }
 
+/* Keys are read where they are not made: of an incident only its key is kept. */
+struct str rule_identity_of(const struct rule *r, struct arena *a, struct str key)
+{
+    size_t at = 0, n = 0;
+    bool first = true;
+    char *p;
+    if (r->by_identity) return key;
+    p = arena_alloc(a, key.n + RULE_BY_MAX);
+    for (size_t i = 0; i < r->by_count; i++) {
+        size_t from = at < key.n ? at : key.n;
+        at = from;
+        while (at < key.n && key.p[at] != '/') at += key.p[at] == '\\' ? 2 : 1;
+        if (at > key.n) at = key.n;
+        if (!rule_field_is_outcome(r->by[i].id)) {
+            if (!first) p[n++] = '/';
+            first = false;
+            memcpy(p + n, key.p + from, at - from);
+            n += at - from;
+        }
+        at++; /* the border */
+    }
+    return (struct str){ p, n };
+}
+
 static struct str label_of(const struct rule *r, struct arena *a, const struct str *values)
 {
     size_t room = 1, n = 0;

@@ -39,12 +39,21 @@ void rule_subject_init(struct rule_subject *s, struct arena *a, const struct run
 size_t rule_field_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max);
 
 /* --- a compiled rule ------------------------------------------------------------------------------------ */
-enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT }; /* the others are a later issue */
+enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST, RULE_FLAPS, RULE_RATE }; /* the order is part of shapes; absent and lasts are a later issue */
 struct rule_condition {
     enum rule_condition_kind kind;
-    int64_t n, window_ms; /* RULE_COUNT */
+    int64_t n, window_ms; /* RULE_COUNT, RULE_FLAPS; RULE_STREAK: n; RULE_FIRST: window_ms; RULE_RATE: the last n runs or window_ms, the other is 0 */
     bool of_runs;         /* distinct runs instead of hits */
+    const struct rule_field *of; /* or distinct values of a field; NULL = no */
+    bool under;           /* RULE_RATE: under instead of over */
+    double percent;       /* RULE_RATE: hits of the runs */
+    int64_t min;          /* RULE_RATE: it holds with fewer runs never */
+    bool canceled;        /* of a population: CANCELED counts, because `when` names it */
 };
+/* Is the condition about the finished runs of the population, one after another, and not about hits alone? */
+bool rule_on_population(const struct rule_condition *c);
+/* Bits of the states that then count. */
+uint32_t rule_population_states(const struct rule_condition *c);
 enum rule_resolve_kind { RULE_SUCCESS, RULE_QUIET, RULE_CLEARS, RULE_MANUAL };
 struct rule_resolve {
     enum rule_resolve_kind kind;
@@ -149,13 +158,16 @@ size_t ruleset_candidates(const struct ruleset *rs, struct rule_subject *s, stru
  * that the end of a run concerns. */
 size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject *s,
                                   struct rule_scratch *scratch, const uint32_t **indexes);
+/* The same over populations, only rules whose condition is about their populations. */
+size_t ruleset_population_candidates(const struct ruleset *rs, struct rule_subject *s,
+                                     struct rule_scratch *scratch, const uint32_t **indexes);
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
 
 /* --- what rules ask for (demand.c) --------------------------------------------------------------------- */
 /* Beside RUN_HAS_*: what else of a subject may be known. */
 enum { RULE_KNOWS_ENV = 1 << 24, RULE_KNOWS_PROJECT = 1 << 25, RULE_KNOWS_KIND = 1 << 26, RULE_KNOWS_RUN = 1 << 27 };
-/* Could the rule hit, if every field outside `known` (RUN_HAS_* and RULE_KNOWS_* bits) had a fitting value? */
+/* Could the rule hit (or the run count in its population), if every field outside `known` (RUN_HAS_* and RULE_KNOWS_* bits) had a fitting value? */
 bool rule_could_hit(const struct rule *r, struct rule_subject *s, uint32_t known);
 uint32_t rule_states(const struct rule *r); /* bits of states that a hit can be in: a superset */
 uint32_t rule_needs(const struct rule *r);  /* RUN_HAS_* without which there is no hit */
@@ -166,7 +178,7 @@ struct rule_demand { /* of the rules that can concern runs of one environment */
     uint32_t states;  /* those, and ends of runs that resolve or follow incidents */
     uint32_t reads;   /* RUN_HAS_* that some rule or its messages read */
     bool attempts;    /* retries are asked for, by state or by number */
-    struct rule_names tasks, tags; /* every hit has one of these, unless `all` */
+    struct rule_names tasks, tags; /* every hit, or run of a population, has one of these, unless `all` */
 };
 /* project, env: STR_NONE when any. Lists live in a, sorted. */
 void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str project, struct str env, struct rule_demand *out);
@@ -178,13 +190,21 @@ void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str projec
 struct rule_key { struct str key, identity, label; };
 size_t rule_keys(const struct rule *r, struct rule_subject *s, struct rule_key *out, size_t max);
 
+/* The values that a hit adds to `count: N of FIELD`, exactly as in keys; none when the field is missing. At most max. */
+size_t rule_counted_values(const struct rule *r, struct rule_subject *s, struct str *out, size_t max);
+/* The condition as one would write it: "3 hits in 10m". */
+struct str rule_condition_text(const struct rule_condition *c, struct arena *a);
+
+/* The identity part of a key, as in rule_key.identity. */
+struct str rule_identity_of(const struct rule *r, struct arena *a, struct str key);
+
 /* Writes what each clause of the rule saw: {"rule","file","line","hit":bool,"clauses":[{"field","test",
  * "value","hit","line"}],"keys":[...]}; nested any/all/not as {"any":[...]}. */
 void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w);
 
 /* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
- * first_run, count. Writes the view for a subject into w as one object: the run's fields ("error" and
- * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run and
+ * first_run, count, rate.percent, rate.hits, rate.runs. Writes the view for a subject into w as one object: the run's fields ("error" and
+ * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run, rate and
  * count are the incident's: whoever knows them adds them; rule_view_members writes the members alone, into an
  * object that the caller has begun. */
 void rule_view_members(const struct rule *r, struct rule_subject *s, struct json_writer *w);

@@ -11,7 +11,7 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = { "rate", "absent", "lasts", "first", "flaps", "streak",
+    static const char *const names[] = { "absent", "lasts",
                                          "unless", "during", "outside", "confirm", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);
@@ -102,19 +102,35 @@ static void name_check(struct compile *c, const struct yaml_node *n)
 
 static void clears_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
 {
-    if (r->condition.kind == RULE_COUNT) return;
+    if (r->condition.kind == RULE_COUNT || rule_on_population(&r->condition)) return;
     for (size_t i = 0; i < r->resolve_count; i++)
         if (r->resolve[i].kind == RULE_CLEARS)
-            yaml_warning(c->d, n, "`clears` only makes sense with `count`: without it, it never holds");
+            yaml_warning(c->d, n, "`clears` only makes sense with a condition that can stop to hold, as `count` or `streak`: here it never does");
+}
+
+/* What is part of the key has one value in an incident. */
+static bool in_key(const struct rule *r, const struct rule_field *f)
+{
+    if (f->id == RULE_ENV || f->id == RULE_PROJECT) return true;
+    for (size_t i = 0; i < r->by_count; i++)
+        if (rule_field_same(&r->by[i], f)) return true;
+    return false;
 }
 
 /* One run has one incident: no second run will ever join it. */
 static void opens_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
 {
     const struct yaml_node *count = yaml_get(n, "count"), *at_least = yaml_get(n, "at_least");
+    const struct rule_field *of = r->condition.of;
+    if (of && r->condition.n > 1 && in_key(r, of))
+        yaml_warning(c->d, count, "this never rings: `" STR_FMT "` is part of the key, so an incident has one value of it", STR_ARG(of->text))->hint = STR("leave it out of `by`, or count another field");
     if (!r->by_run) return;
+    if (rule_on_population(&r->condition) && (r->condition.n > 1 || r->condition.min > 1))
+        yaml_warning(c->d, n, "this never rings: with `run` in `by` an incident has one run, and a run finishes once")->hint = STR("leave `run` out of `by`");
     if (r->condition.kind == RULE_COUNT && r->condition.of_runs && r->condition.n > 1)
         yaml_warning(c->d, count, "this never rings: with `run` in `by` an incident has one run")->hint = STR("count hits (`5 in 5m`), or leave `run` out of `by`");
+    if (r->condition.kind == RULE_FIRST)
+        yaml_warning(c->d, n, "with `run` in `by` every hit is the first of its key: `first` does nothing here")->hint = STR("leave `run` out of `by`");
     if (r->at_least > 1)
         yaml_warning(c->d, at_least ? at_least : n, "this never rings: with `run` in `by` an incident has one run")->hint = STR("leave out `at_least`, or `run` in `by`");
 }
@@ -145,6 +161,15 @@ static const struct match *when_of(struct compile *c, const struct match *own)
     return match_names_field(m, RULE_KIND) ? m : match_both(c, m, kind_run(c));
 }
 
+/* What is a state of things, and not a number of hits, is over when it no longer is. */
+static void resolve_default(struct compile *c, struct rule *r)
+{
+    if (r->condition.kind != RULE_RATE) return;
+    r->resolve = ARENA_NEW(c->a, struct rule_resolve);
+    r->resolve[0] = (struct rule_resolve){ .kind = RULE_CLEARS };
+    r->resolve_count = 1;
+}
+
 void rule_parse(struct compile *c, const struct yaml_node *n)
 {
     struct rule *r = ARENA_NEW(c->a, struct rule);
@@ -163,12 +188,14 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     needed_check(c, n, &draft);
     runbook_check(c, n);
     if (draft.when) own = match_parse(c, draft.when);
-    if (draft.count) condition_parse(c, draft.count, &r->condition);
+    condition_parse(c, &draft, &r->condition);
+    resolve_default(c, r);
     settings_from(c, &draft, r);
     r->own_limit = draft.limit && limit_parse(c, draft.limit, &r->limit);
     if (draft.resolve) clears_check(c, draft.resolve, r);
     if (!own || c->d->errors > errors || !draft.enabled) return;
     r->when = when_of(c, own);
+    condition_check(c, n, r);
     rule_finish(c, r);
     opens_check(c, n, r);
     *vec_push(&c->rules) = r;

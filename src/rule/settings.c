@@ -1,81 +1,7 @@
-/* The settings of a rule that have a grammar of their own: count, resolve, repeat, by, limit. */
+/* The settings of a rule that have a grammar of their own: resolve, repeat, by, limit. */
 #include "base/suggest.h"
 #include "base/timefmt.h"
 #include "rule/rule_internal.h"
-
-enum { WORDS_MAX = 8 };
-
-/* Splits at blanks; more than WORDS_MAX words give WORDS_MAX + 1. */
-static size_t words_of(struct str text, struct str words[WORDS_MAX])
-{
-    struct str word;
-    size_t n = 0;
-    while (str_split(&text, ' ', &word)) {
-        if (word.n == 0) continue;
-        if (n == WORDS_MAX) return n + 1;
-        words[n++] = word;
-    }
-    return n;
-}
-
-/* --- count --------------------------------------------------------------------------------------------- */
-static bool count_of(struct compile *c, const struct yaml_node *at, struct str what, bool *runs)
-{
-    struct rule_field f;
-    *runs = str_eq_c(what, "runs");
-    if (*runs || str_eq_c(what, "hits")) return true;
-    if (!compile_field(c, at, what, false, &f)) return false;
-    yaml_error(c->d, at,
-               "`count` of a field's distinct values is not available in this version of runbell yet");
-    return false;
-}
-
-static bool count_shape_wrong(struct compile *c, const struct yaml_node *n)
-{
-    yaml_error(c->d, n, "wants a count like `3 in 10m` or `10 runs in 5m`, got `" STR_FMT "`",
-               STR_ARG(n->text));
-    return false;
-}
-
-static bool count_text(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
-{
-    struct str w[WORDS_MAX];
-    size_t count = words_of(n->text, w);
-    size_t in = count == 5 ? 3 : count == 4 ? 2 : 1;
-    if (count < 3 || count > 5 || !str_eq_c(w[in], "in")) return count_shape_wrong(c, n);
-    if (!str_to_i64(w[0], &out->n) || !duration_parse(w[in + 1], &out->window_ms))
-        return count_shape_wrong(c, n);
-    if (out->n < 1 || out->n > RULE_COUNT_MAX || out->window_ms < 1) {
-        yaml_error(c->d, n, "a count is 1 to %d in a time above 0", RULE_COUNT_MAX);
-        return false;
-    }
-    if (count == 4) {
-        if (!str_eq_c(w[1], "runs")) return count_shape_wrong(c, n);
-        out->of_runs = true;
-    }
-    if (count < 5) return true;
-    return str_eq_c(w[1], "of") ? count_of(c, n, w[2], &out->of_runs) : count_shape_wrong(c, n);
-}
-
-static bool count_map(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
-{
-    struct count_draft draft = { 0 };
-    struct str of;
-    if (!fields_decode(&rule_tables[RULE_TABLE_COUNT], c->a, n, c->d, &draft, NULL, NULL)) return false;
-    out->n = draft.n;
-    out->window_ms = draft.in_ms;
-    if (!draft.of) return true;
-    return yaml_want_text(draft.of, c->d, &of) && count_of(c, draft.of, of, &out->of_runs);
-}
-
-bool condition_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
-{
-    *out = (struct rule_condition){ .kind = RULE_COUNT };
-    if (n->kind == YAML_MAP) return count_map(c, n, out);
-    if (n->kind == YAML_SCALAR) return count_text(c, n, out);
-    yaml_error(c->d, n, "wants a count like `3 in 10m` or {n: 3, in: 10m}");
-    return false;
-}
 
 /* --- resolve ------------------------------------------------------------------------------------------- */
 static bool resolve_extra(void *ctx, const struct yaml_node *member)
@@ -103,8 +29,8 @@ static bool resolve_map(struct compile *c, const struct yaml_node *n, struct rul
 
 static bool resolve_words(struct str text, struct rule_resolve *out)
 {
-    struct str w[WORDS_MAX];
-    size_t n = words_of(text, w);
+    struct str w[RULE_WORDS_MAX];
+    size_t n = rule_words(text, w);
     if (n != 2) return false;
     if (str_eq_c(w[1], "quiet")) {
         out->kind = RULE_QUIET;

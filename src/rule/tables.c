@@ -48,9 +48,29 @@ static const struct field count_fields[] = {
     { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct count_draft, n), .least = 1,
       .most = RULE_COUNT_MAX, .help = "How many." },
     { .name = "of", .type = FIELD_NODE, .offset = offsetof(struct count_draft, of),
-      .help = "runs: distinct runs instead of hits.", .schema = "{\"enum\":[\"runs\"]}" },
+      .help = "runs, or a field: distinct runs, or distinct values of the field, instead of hits.", .schema = "{\"type\":\"string\"}" },
     { .name = "in", .type = FIELD_DURATION, .required = true, .offset = offsetof(struct count_draft, in_ms),
       .least = 1, .most = INT64_MAX, .help = "The length of the sliding window." },
+};
+
+static const struct field flaps_fields[] = {
+    { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct flaps_draft, n), .least = 1,
+      .most = RULE_STREAK_MAX, .help = "How many changes." },
+    { .name = "in", .type = FIELD_DURATION, .required = true, .offset = offsetof(struct flaps_draft, in_ms),
+      .least = 1, .most = INT64_MAX, .help = "The length of the sliding window." },
+};
+
+static const struct field rate_fields[] = {
+    { .name = "over", .type = FIELD_NODE, .offset = offsetof(struct rate_draft, over), .schema = "{\"type\":\"number\"}",
+      .help = "More than that many percent are hits." },
+    { .name = "under", .type = FIELD_NODE, .offset = offsetof(struct rate_draft, under), .schema = "{\"type\":\"number\"}",
+      .help = "Fewer than that many percent are hits." },
+    { .name = "last", .type = FIELD_INT, .offset = offsetof(struct rate_draft, last), .least = 1, .most = RULE_RATE_MAX,
+      .help = "Of that many newest runs." },
+    { .name = "in", .type = FIELD_DURATION, .offset = offsetof(struct rate_draft, in_ms), .least = 1, .most = INT64_MAX,
+      .help = "Or of the runs in a sliding window of that length." },
+    { .name = "min", .type = FIELD_INT, .offset = offsetof(struct rate_draft, min), .least = 1, .most = RULE_RATE_MAX,
+      .help = "With fewer runs it does not hold: `last` by default, 10 with `in`." },
 };
 
 static const struct field resolve_fields[] = {
@@ -115,7 +135,16 @@ static const struct field rule_fields[] = {
     { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}",
       .help = "Which run events hit." },
     { .name = "count", .type = FIELD_NODE, AT(count),
-      .help = "That many hits, or runs, within a sliding window: `3 in 10m`, `10 runs in 5m`." },
+      .help = "That many hits, runs or distinct values within a sliding window: `3 in 10m`, `10 runs in 5m`, "
+              "`5 of metadata.customerId in 15m`." },
+    { .name = "first", .type = FIELD_NODE, AT(first), .schema = "{\"type\":\"string\"}",
+      .help = "Only the first hit of its key in that long, new or returning: `7d`." },
+    { .name = "flaps", .type = FIELD_NODE, AT(flaps),
+      .help = "That many changes between hit and success within a sliding window: `4 in 1h`." },
+    { .name = "rate", .type = FIELD_NODE, AT(rate),
+      .help = "The share of hits among the finished runs: `over 20% of last 50 runs`, `under 90% in 1h, min 50`." },
+    { .name = "streak", .type = FIELD_NODE, AT(streak), .schema = "{\"type\":\"integer\",\"minimum\":1}",
+      .help = "That many finished runs of the key one after another are hits; anything else in between breaks the row." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),
 };
 
@@ -130,6 +159,8 @@ const struct field_table rule_tables[RULE_TABLES] = {
     [RULE_TABLE_RULE] = { "rule", rule_fields, COUNT(rule_fields) },
     [RULE_TABLE_MATCH] = { "match", rule_match_fields, COUNT(rule_match_fields) },
     [RULE_TABLE_COUNT] = { "count", count_fields, COUNT(count_fields) },
+    [RULE_TABLE_FLAPS] = { "flaps", flaps_fields, COUNT(flaps_fields) },
+    [RULE_TABLE_RATE] = { "rate", rate_fields, COUNT(rate_fields) },
     [RULE_TABLE_RESOLVE] = { "resolve", resolve_fields, COUNT(resolve_fields) },
     [RULE_TABLE_MESSAGE] = { "message", message_fields, COUNT(message_fields) },
     [RULE_TABLE_DEFAULTS] = { "defaults", defaults_fields, COUNT(defaults_fields) },

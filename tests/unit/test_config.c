@@ -234,7 +234,7 @@ static void test_every_mistake_of_every_section(void **state)
          "rules:\n"
          "  a: {whn: {status: failed}, notify: out}\n"
          "  b: {when: {status: FALED}, notify: ot}\n"
-         "  c: {when: {status: failed}, rate: over 20% of last 50 runs, notify: out}\n"
+         "  c: {when: {status: failed}, absent: 2h, notify: out}\n"
          "  d: {when: {status: failed}, count: 3 on 10m, notify: out}\n"
          "tests: 7\n");
     assert_null(load(b, false));
@@ -279,8 +279,8 @@ static void test_every_mistake_of_every_section(void **state)
                 "main.yaml:33:7: error: unknown key `whn` in rule [did you mean `when`?]\n"
                 "main.yaml:34:22: warning: no known state is called `FALED`; it is matched by its exact text [did you mean `FAILED`?]\n"
                 "main.yaml:34:38: error: no destination is called `ot` [did you mean `out`?]\n"
-                "main.yaml:35:31: error: `rate` is not available in this version of runbell yet\n"
-                "main.yaml:36:38: error: wants a count like `3 in 10m` or `10 runs in 5m`, got `3 on 10m`\n"
+                "main.yaml:35:31: error: `absent` is not available in this version of runbell yet\n"
+                "main.yaml:36:38: error: wants a count like `3 in 10m`, `10 runs in 5m` or `5 of metadata.customerId in 15m`, got `3 on 10m`\n"
                 "main.yaml:37:8: error: tests is a list\n");
 }
 
@@ -396,6 +396,9 @@ static void test_rules_that_no_source_can_see(void **state)
         { "{status: failed, not: {metadata.customer: acme}}", webhook, NULL },
         { "{status: failed, queue: slow}", list, "trigger-api `s` does not see queues" },
         { "{status: failed, queue: slow}", api, NULL },
+        { "{status: failed}\n    streak: 3", webhook, "trigger-webhook `s` sees failures only, and the condition is about successes, too" },
+        { "{status: failed}\n    streak: 3", list, NULL },
+        { "{kind: deployment, status: failed}\n    streak: 3\n    by: env", webhook, NULL },
         { "{kind: deployment, status: failed}", webhook, NULL },
         { "{kind: deployment, status: failed}", api, "trigger-api `s` sees runs only, no deployments or error groups" },
     };
