@@ -1,5 +1,6 @@
 #include "replay/tests.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,23 +31,25 @@ struct expectation {
     struct str rule, key, sent, never, text;
 };
 
-static void take(struct test_case *t, struct expectation *e, const struct yaml_node *m)
+#define AT(member) .offset = offsetof(struct expectation, member)
+static const struct field expectation_fields[] = {
+    { .name = "at", .type = FIELD_DURATION, AT(at_ms), .help = "It happens at that moment, from the start of the test." },
+    { .name = "until", .type = FIELD_DURATION, AT(until_ms), .help = "It happens by then; with `never`, it does not." },
+    { .name = "rule", .type = FIELD_TEXT, .required = true, AT(rule), .help = "The rule it is about." },
+    { .name = "key", .type = FIELD_TEXT, AT(key), .help = "The incident's key; any when left out." },
+    { .name = "sent", .type = FIELD_TEXT, AT(sent), .help = "A message goes to this destination." },
+    { .name = "never", .type = FIELD_TEXT, AT(never), .help = "No message goes to this destination." },
+    { .name = "text", .type = FIELD_TEXT, AT(text), .help = "What the message says holds this text." },
+    { .name = "resolved", .type = FIELD_BOOL, AT(resolved), .help = "An incident resolves, or does not." },
+    { .name = "open", .type = FIELD_BOOL, AT(open), .help = "An incident is open then, or is not." },
+};
+static const struct field_table expectation_table = { "an expectation", expectation_fields, sizeof expectation_fields / sizeof *expectation_fields };
+
+static bool unknown_expectation(void *ctx, const struct yaml_node *m)
 {
-    const struct { const char *name; struct str *to; } texts[] = {
-        { "rule", &e->rule }, { "key", &e->key }, { "sent", &e->sent }, { "never", &e->never }, { "text", &e->text },
-    };
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-        if (str_eq_c(m->key, texts[k].name)) {
-            yaml_want_text(m, t->d, texts[k].to);
-            return;
-        }
-    if (str_eq_c(m->key, "at")) e->has_at = yaml_want_duration(m, t->d, &e->at_ms);
-    else if (str_eq_c(m->key, "until")) e->has_until = yaml_want_duration(m, t->d, &e->until_ms);
-    else if (str_eq_c(m->key, "resolved")) e->has_resolved = yaml_want_bool(m, t->d, &e->resolved);
-    else if (str_eq_c(m->key, "open")) e->has_open = yaml_want_bool(m, t->d, &e->open);
-    else
-        yaml_error_key(t->d, m, "an expectation has no `" STR_FMT "`", STR_ARG(m->key))->hint =
-            STR("at or until, rule, key, and one of sent, resolved, open, never, text");
+    yaml_error_key(ctx, m, "an expectation has no `" STR_FMT "`", STR_ARG(m->key))->hint =
+        STR("at or until, rule, key, and one of sent, resolved, open, never, text");
+    return true;
 }
 
 /* A mistyped destination would never be told anything: `never` would hold for nothing. In a file of rules alone
@@ -73,12 +76,14 @@ static bool read_expectation(struct test_case *t, const struct yaml_node *n, str
         yaml_error(t->d, n, "an expectation is a map: {at: 4m, rule: NAME, sent: DESTINATION}");
         return false;
     }
-    for (const struct yaml_node *m = n->first; m; m = m->next) take(t, e, m);
+    fields_decode(&expectation_table, &t->a, n, t->d, e, unknown_expectation, t->d);
+    e->has_at = yaml_get(n, "at");
+    e->has_until = yaml_get(n, "until");
+    e->has_resolved = yaml_get(n, "resolved");
+    e->has_open = yaml_get(n, "open");
     if (!e->has_at && !e->has_until && t->d->errors == errors) yaml_error(t->d, n, "the expectation has neither `at` nor `until`");
     if (yaml_get(n, "at") && yaml_get(n, "until")) yaml_error(t->d, n, "an expectation has `at` or `until`, not both");
-    if (!yaml_get(n, "rule"))
-        yaml_error(t->d, n, "the expectation names no `rule`");
-    else if (e->rule.p && !ruleset_find(t->rules, e->rule))
+    if (e->rule.p && !ruleset_find(t->rules, e->rule))
         yaml_error(t->d, yaml_get(n, "rule"), "there is no rule `" STR_FMT "`", STR_ARG(e->rule));
     check_destination(t, yaml_get(n, "sent"), e->sent);
     check_destination(t, yaml_get(n, "never"), e->never);
@@ -245,11 +250,38 @@ failed:
     return false;
 }
 
+#define EXPECT_SCHEMA "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/$defs/test.expectation\"}}"
+static const struct field test_fields[] = {
+    { .name = "name", .type = FIELD_TEXT, .required = true, .help = "What it shows, as a sentence." },
+    { .name = "events", .type = FIELD_NODE, .required = true, .schema = "{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/test.event\"}}",
+      .help = "What is reported, in order." },
+    { .name = "expect", .type = FIELD_NODE, .required = true, .schema = EXPECT_SCHEMA, .help = "What must follow from it." },
+};
+static const struct field_table test_table = { "a test", test_fields, sizeof test_fields / sizeof *test_fields };
+
+const struct field_part *test_parts(size_t *n)
+{
+    static const struct field_part parts[] = {
+        { .name = "test", .about = "One story on a virtual clock, without server and network: run it by `runbell test`.", .table = &test_table },
+        { .name = "test.event", .about = "One report of a run.", .table = &test_event_table },
+        { .name = "test.expectation", .about = "`at` or `until`, and one of `sent`, `never`, `text`, `resolved`, `open`.", .table = &expectation_table },
+    };
+    *n = sizeof parts / sizeof *parts;
+    return parts;
+}
+
+static bool is_test_key(struct str key)
+{
+    for (size_t k = 0; k < test_table.n; k++)
+        if (str_eq_c(key, test_fields[k].name)) return true;
+    return false;
+}
+
 static bool keys_known(struct test_case *t, const struct yaml_node *n)
 {
     size_t errors = t->d->errors;
     for (const struct yaml_node *m = n->first; m; m = m->next)
-        if (!str_eq_c(m->key, "name") && !str_eq_c(m->key, "events") && !str_eq_c(m->key, "expect"))
+        if (!is_test_key(m->key))
             yaml_error_key(t->d, m, "a test has no `" STR_FMT "`", STR_ARG(m->key))->hint = STR("name, events and expect");
     return t->d->errors == errors;
 }
