@@ -26,6 +26,7 @@ const struct command commands[] = {
     { "providers", "[NAME]", "the kinds of destinations and their parameters", NULL, cli_providers },
     { "schema", "", "the JSON Schema of the configuration, for editors", schema_help, cli_schema },
     { "docs", "", "the reference of the configuration, as Markdown", docs_help, cli_docs },
+    { "completion", "SHELL", "a script with which bash, zsh or fish completes commands", completion_help, cli_completion },
     { "demo", "", "tells the story of all three sample rules, with real parts", demo_help, cli_demo },
     { "healthcheck", "", "exit status 0 when the server is ready (for containers)", NULL, cli_healthcheck },
     { "version", "", "version of runbell and of the libraries it runs with", NULL, cli_version },
