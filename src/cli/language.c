@@ -3,20 +3,12 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/language.h"
 #include "replay/tests.h"
-#include "yaml/diag.h"
 
 enum { LANGUAGE_CEILING = 4 << 20 };
 
-/* Every room's parts. What they point to lives in a. */
-struct language {
-    struct arena a;
-    struct diags d;
-    struct { const struct field_part *v; size_t n; } config, rules, tests;
-};
-
-/* 0, or an exit status: the descriptors inside this binary cannot be read, which its tests would have found. */
-static int language_open(struct language *l)
+int language_open(struct language *l)
 {
     struct notify_providers *providers;
     memset(l, 0, sizeof *l);
@@ -32,10 +24,19 @@ static int language_open(struct language *l)
     return EXIT_FINE;
 }
 
-static void language_close(struct language *l)
+void language_close(struct language *l)
 {
     diags_fini(&l->d);
     arena_fini(&l->a);
+}
+
+const struct field_part *language_part(const struct language *l, struct str name)
+{
+    const struct language_parts all[] = { l->config, l->rules, l->tests };
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        for (size_t i = 0; i < all[k].n; i++)
+            if (str_eq_c(name, all[k].v[i].name)) return &all[k].v[i];
+    return NULL;
 }
 
 /* Takes as long as the reader of a pipe allows; a reader that left is no mistake of ours. */

@@ -24,6 +24,7 @@ const struct command commands[] = {
     { "runs", "ID", "what was seen of a run", NULL, cli_runs },
     { "import", "--source NAME", "history of a trigger-api source into the server's log", import_help, cli_import },
     { "providers", "[NAME]", "the kinds of destinations and their parameters", NULL, cli_providers },
+    { "fmt", "FILE...", "lays files out anew: order, indentation, comments kept", fmt_help, cli_fmt },
     { "schema", "", "the JSON Schema of the configuration, for editors", schema_help, cli_schema },
     { "docs", "", "the reference of the configuration, as Markdown", docs_help, cli_docs },
     { "completion", "SHELL", "a script with which bash, zsh or fish completes commands", completion_help, cli_completion },
