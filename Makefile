@@ -213,6 +213,7 @@ lint: ## clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, layers and lengths
 lint-objects: $(LIB_OBJS) $(MAIN)
 
 # --- installing --------------------------------------------------------------------------------------------------------
+COMPLETIONS := share/bash-completion/completions/runbell share/zsh/site-functions/_runbell share/fish/vendor_completions.d/runbell.fish
 install: all ## into DESTDIR and PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/runbell/rules/more $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(BUILD)/runbell $(DESTDIR)$(PREFIX)/bin/runbell
@@ -220,10 +221,14 @@ install: all ## into DESTDIR and PREFIX (/usr/local)
 	install -m 644 rules/more/*.yaml $(DESTDIR)$(PREFIX)/share/runbell/rules/more/
 	install -m 644 runbell.yaml $(DESTDIR)$(PREFIX)/share/runbell/runbell.yaml
 	install -m 644 docs/runbell.1 $(DESTDIR)$(PREFIX)/share/man/man1/runbell.1
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,$(dir $(COMPLETIONS)))
+	$(BUILD)/runbell completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/runbell
+	$(BUILD)/runbell completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_runbell
+	$(BUILD)/runbell completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/runbell.fish
 	sed 's#/usr/local#$(PREFIX)#g' deploy/runbell.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/runbell.service
 uninstall: ## takes it away again
 	rm -rf $(DESTDIR)$(PREFIX)/bin/runbell $(DESTDIR)$(PREFIX)/share/runbell $(DESTDIR)$(PREFIX)/share/man/man1/runbell.1 \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system/runbell.service
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system/runbell.service $(addprefix $(DESTDIR)$(PREFIX)/,$(COMPLETIONS))
 dist: ## a source archive of the last commit
 	@mkdir -p $(BUILD)
 	git archive --format=tar.gz --prefix=runbell-$(VERSION)/ -o $(BUILD)/runbell-$(VERSION).tar.gz HEAD

@@ -75,11 +75,30 @@ static int take(const struct command *c, const struct arg_option *options, size_
     return -1;
 }
 
+/* Options point at variables of the command that has them: whoever wants to know them lets the command come as far as
+ * args_parse, where it is asked instead of parsed. */
+static struct { args_options_fn fn; void *ctx; } asked;
+
+void args_describe(const struct command *c, args_options_fn fn, void *ctx)
+{
+    char name[64];
+    char *argv[] = { name, NULL };
+    snprintf(name, sizeof name, "%s", c->name);
+    asked.fn = fn;
+    asked.ctx = ctx;
+    c->run(1, argv);
+    asked.fn = NULL;
+}
+
 int args_parse(const struct command *c, const struct arg_option *options, size_t n, int argc, char **argv, int *operands, int least,
                int most)
 {
     int found = 0;
     bool only_operands = false;
+    if (asked.fn) {
+        asked.fn(asked.ctx, c, options, n);
+        return EXIT_FINE;
+    }
     for (int at = 1; at < argc; at++) {
         const char *arg = argv[at];
         int rc;

@@ -25,6 +25,9 @@ struct command {
  * printed: 0; a mistake was explained: 2). */
 int args_parse(const struct command *c, const struct arg_option *options, size_t n, int argc, char **argv, int *operands,
                int least, int most);
+/* Calls fn with the options that c's own call of args_parse gives; c does nothing else. */
+typedef void (*args_options_fn)(void *ctx, const struct command *c, const struct arg_option *options, size_t n);
+void args_describe(const struct command *c, args_options_fn fn, void *ctx);
 /* All commands, for help and completion; ends with a NULL name. */
 extern const struct command commands[];
 const struct command *command_find(const char *name);

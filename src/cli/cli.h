@@ -24,7 +24,12 @@ int cli_providers(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 int cli_healthcheck(int argc, char **argv);
 int cli_version(int argc, char **argv);
-extern const char serve_help[], check_help[], test_help[], explain_help[], render_help[], demo_help[], import_help[];
+int cli_schema(int argc, char **argv);
+int cli_docs(int argc, char **argv);
+int cli_fmt(int argc, char **argv);
+int cli_completion(int argc, char **argv);
+extern const char serve_help[], check_help[], test_help[], explain_help[], render_help[], demo_help[], import_help[],
+    schema_help[], docs_help[], completion_help[], fmt_help[];
 
 /* -c FILE, else RUNBELL_CONFIG, else runbell.yaml. */
 const char *config_path(const char *given);

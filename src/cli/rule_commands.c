@@ -1,4 +1,4 @@
-/* Commands about rules that need no server: test, explain --event, render. */
+/* Commands about rules that need no server: explain --event, render. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,97 +9,9 @@
 #include "base/timefmt.h"
 #include "cli/cli.h"
 #include "replay/replay.h"
-#include "replay/tests.h"
 #include "source/trigger_webhook.h"
 
 enum { EVENT_CEILING = 16 << 20, EVENTS_MAX = 1000 };
-
-/* --- test ------------------------------------------------------------------------------------------------------------- */
-const char test_help[] =
-    "Runs every test of the files (or of the configuration and what it includes) on a virtual clock: no server,\n"
-    "no network, no waiting. A failure shows what happened beside what was expected. Exit status 1 on a failure.";
-
-struct test_print {
-    bool json, quiet;
-    size_t shown;
-    struct strbuf out;
-    struct json_writer w;
-};
-
-static void print_case(void *ctx, struct str name, const struct yaml_node *at, const char *failure)
-{
-    struct test_print *p = ctx;
-    if (p->json) {
-        json_object_begin(&p->w);
-        json_field_str(&p->w, "name", name);
-        json_field_str(&p->w, "file", str_c(at->file));
-        json_field_i64(&p->w, "line", at->line);
-        json_field_bool(&p->w, "passed", failure == NULL);
-        json_field_opt(&p->w, "failure", str_c(failure));
-        json_object_end(&p->w);
-        return;
-    }
-    if (failure)
-        printf("FAIL  %.*s (%s:%u)\n%s", STR_ARG(name), at->file, at->line, failure);
-    else if (!p->quiet)
-        printf("ok    %.*s\n", STR_ARG(name));
-}
-
-static bool test_file(const char *path, struct test_print *p, struct test_counts *counts, int *status)
-{
-    struct arena a = { 0 };
-    struct diags d;
-    struct strbuf text;
-    struct config *c = config_or_explain(path, true, true, status);
-    if (!c) return false;
-    diags_init(&d, &a);
-    for (size_t k = 0; k < c->test_section_count; k++) tests_run(c->rules, c->test_sections[k], &d, print_case, p, counts);
-    strbuf_init(&text, 4 << 20);
-    for (size_t k = 0; k < c->file_count; k++) {
-        struct str source;
-        struct err err;
-        if (file_read(&a, c->files[k].top->file, EVENT_CEILING, &source, &err) == 0) diags_add_source(&d, c->files[k].top->file, source);
-    }
-    diags_sort(&d);
-    diags_print(&d, &text, use_color(STDERR_FILENO));
-    fputs(text.p, stderr);
-    strbuf_fini(&text);
-    diags_fini(&d);
-    arena_fini(&a);
-    config_unref(&c);
-    return true;
-}
-
-int cli_test(int argc, char **argv)
-{
-    const char *path = NULL;
-    struct test_print p = { 0 };
-    struct test_counts counts = { 0 };
-    int operands, rc, status = EXIT_FINE;
-    const struct arg_option options[] = {
-        { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
-        { "quiet", 'q', NULL, "only failures and the summary", NULL, &p.quiet },
-        { "json", 0, NULL, "the result as JSON", NULL, &p.json },
-    };
-    rc = args_parse(command_find("test"), options, 3, argc, argv, &operands, 0, 1000);
-    if (rc >= 0) return rc;
-    strbuf_init(&p.out, 64 << 20);
-    json_writer_init(&p.w, &p.out);
-    json_array_begin(&p.w);
-    rc = EXIT_FINE;
-    if (operands == 0 && !test_file(config_path(path), &p, &counts, &status)) rc = status;
-    for (int k = 1; k <= operands; k++)
-        if (!test_file(argv[k], &p, &counts, &status)) rc = status;
-    json_array_end(&p.w);
-    if (p.json)
-        printf("{\"passed\":%zu,\"failed\":%zu,\"tests\":%s}\n", counts.passed, counts.failed, p.out.p);
-    else
-        printf("%zu passed, %zu failed\n", counts.passed, counts.failed);
-    strbuf_fini(&p.out);
-    if (rc != EXIT_FINE) return rc;
-    if (counts.passed + counts.failed == 0) fprintf(stderr, "runbell test: there are no tests; add a `tests:` section beside the rules\n");
-    return counts.failed ? EXIT_WRONG : EXIT_FINE;
-}
 
 /* --- events from a file ------------------------------------------------------------------------------------------------ */
 struct event_file {

@@ -44,21 +44,13 @@ bool config_is_cut(const struct config *c)
     return false;
 }
 
-static const char *const top_keys[] = { "version", "sources", "destinations", "schedules", "defaults", "mutes", "server", "store",
-                                        "log", "heartbeat", "operator", "include", "rules", "tests" };
-static const char *const included_keys[] = { "version", "schedules", "mutes", "rules", "tests" };
-
 static void check_keys(struct loader *l, const struct yaml_node *top, bool included)
 {
-    struct field fields[sizeof top_keys / sizeof *top_keys] = { { 0 } };
-    const char *const *keys = included ? included_keys : top_keys;
-    size_t n = included ? sizeof included_keys / sizeof *included_keys : sizeof top_keys / sizeof *top_keys;
-    struct field_table table = { included ? "an included file" : "the configuration", fields, n };
-    for (size_t k = 0; k < n; k++) fields[k] = (struct field){ .name = keys[k], .type = FIELD_NODE };
+    const struct field_table *table = config_top_table(included);
     for (const struct yaml_node *m = top->first; m; m = m->next) {
         size_t k = 0;
-        while (k < n && !str_eq_c(m->key, keys[k])) k++;
-        if (k == n) fields_unknown(&table, m, l->d);
+        while (k < table->n && !str_eq_c(m->key, table->fields[k].name)) k++;
+        if (k == table->n) fields_unknown(table, m, l->d);
     }
 }
 

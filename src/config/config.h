@@ -77,6 +77,9 @@ struct config *config_load(const char *path, bool check_only, struct diags *d);
 /* A file of rules alone (no sources, no destinations) is checked against permissive placeholders: every
  * destination named counts as existing. For `check rules/x.yaml` and `test`. */
 struct config *config_load_rules(const char *path, struct diags *d);
+/* Every part of a configuration but the rules' and the tests' (rule_parts, test_parts), which they refer to: "file" is
+ * the whole, "included" a file that another includes. */
+const struct field_part *config_parts(struct arena *a, const struct notify_providers *p, size_t *n);
 struct config *config_ref(struct config *c);  /* any thread */
 void config_unref(struct config **c);         /* any thread; frees with the last */
 const struct notify_destination *config_destination(const struct config *c, struct str name);

@@ -21,6 +21,13 @@ struct loader {
 bool config_read_files(struct loader *l, const char *path);
 /* settings.c: server, store, log, heartbeat. */
 void config_read_settings(struct loader *l, const struct yaml_node *top);
+/* The tables that each of these files reads by, for describe.c. The first of destinations.c is what every destination
+ * may have; those of sources.c are in the order of enum source_type. */
+const struct field_part *config_settings_parts(size_t *n);
+const struct field_part *config_source_parts(size_t *n);
+const struct field_part *config_destination_parts(size_t *n);
+/* describe.c: the keys at the top of a file; included: of one that another includes. */
+const struct field_table *config_top_table(bool included);
 /* sources.c */
 void config_read_sources(struct loader *l, const struct yaml_node *sources);
 /* observe.c: every rule must be able to hit by some source, or is told why it never will. */

@@ -13,12 +13,12 @@ struct common {
     const struct yaml_node *type, *rate, *retry, *tls;
 };
 static const struct field common_fields[] = {
-    { "type", FIELD_NODE, true, AT(common, type), 0, 0, NULL, NULL, "slack, pagerduty, webhook, console", "{\"type\":\"string\"}" },
+    { "type", FIELD_NODE, true, AT(common, type), 0, 0, NULL, NULL, "slack, pagerduty, webhook, console", "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
     { "base_url", FIELD_TEXT, false, AT(common, base_url), 0, 0, NULL, NULL, "own gateway, another region, a test receiver", NULL },
     { "timeout", FIELD_DURATION, false, AT(common, timeout), 100, 300000, NULL, "15s", "of one try, from connect to the end of the answer", NULL },
-    { "rate", FIELD_NODE, false, AT(common, rate), 0, 0, NULL, NULL, "at most so many requests: 1 per 1s", "{\"type\":\"string\"}" },
-    { "retry", FIELD_NODE, false, AT(common, retry), 0, 0, NULL, NULL, "{for: 24h}: how long a message is tried before it is dead", NULL },
-    { "tls", FIELD_NODE, false, AT(common, tls), 0, 0, NULL, NULL, "{ca: FILE, insecure: bool}", NULL },
+    { "rate", FIELD_NODE, false, AT(common, rate), 0, 0, NULL, NULL, "at most so many requests: 1 per 1s", "{\"$ref\":\"#/$defs/limit\"}" },
+    { "retry", FIELD_NODE, false, AT(common, retry), 0, 0, NULL, NULL, "{for: 24h}: how long a message is tried before it is dead", "{\"$ref\":\"#/$defs/destination.retry\"}" },
+    { "tls", FIELD_NODE, false, AT(common, tls), 0, 0, NULL, NULL, "{ca: FILE, insecure: bool}", "{\"$ref\":\"#/$defs/tls\"}" },
     { "proxy", FIELD_TEXT, false, AT(common, proxy), 0, 0, NULL, NULL, "HTTP proxy; the environment's is never used", NULL },
 };
 static const struct field_table common_table = { "a destination", common_fields, COUNT(common_fields) };
@@ -162,4 +162,15 @@ void config_rule_world(struct loader *l, struct rule_world *w)
     }
     w->destinations = out;
     w->destination_count = l->c->destination_count;
+}
+
+const struct field_part *config_destination_parts(size_t *n)
+{
+    static const struct field_part parts[] = {
+        { .name = "destination", .about = "What every destination may have; the keys of its own type stand with the type.", .table = &common_table },
+        { .name = "destination.retry", .table = &retry_table },
+        { .name = "tls", .about = "How the other side's certificate is judged.", .table = &tls_table },
+    };
+    *n = COUNT(parts);
+    return parts;
 }

@@ -29,9 +29,9 @@ struct server { struct str listen, public_url, zone; const struct yaml_node *tok
 static const struct field server_fields[] = {
     { "listen", FIELD_TEXT, false, AT(server, listen), 0, 0, NULL, "127.0.0.1:8484", "host:port, [v6]:port or unix:PATH", NULL },
     { "public_url", FIELD_TEXT, false, AT(server, public_url), 0, 0, NULL, NULL, "where people reach runbell, for links in messages", NULL },
-    { "token", FIELD_NODE, false, AT(server, token), 0, 0, NULL, NULL, "guards the API and metrics", "{\"type\":\"string\"}" },
-    { "tls", FIELD_NODE, false, AT(server, tls), 0, 0, NULL, NULL, "serve HTTPS", NULL },
-    { "limits", FIELD_NODE, false, AT(server, limits), 0, 0, NULL, NULL, "bounds of what is taken", NULL },
+    { "token", FIELD_NODE, false, AT(server, token), 0, 0, NULL, NULL, "guards the API and metrics", "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
+    { "tls", FIELD_NODE, false, AT(server, tls), 0, 0, NULL, NULL, "serve HTTPS", "{\"$ref\":\"#/$defs/server.tls\"}" },
+    { "limits", FIELD_NODE, false, AT(server, limits), 0, 0, NULL, NULL, "bounds of what is taken", "{\"$ref\":\"#/$defs/server.limits\"}" },
     { "zone", FIELD_TEXT, false, AT(server, zone), 0, 0, NULL, "UTC", "time zone of times in messages", NULL },
 };
 static const struct field_table server_table = { "server", server_fields, COUNT(server_fields) };
@@ -92,8 +92,8 @@ static const struct field keep_fields[] = {
 static const struct field_table keep_table = { "store.keep", keep_fields, COUNT(keep_fields) };
 struct store_settings { const struct yaml_node *url, *keep; };
 static const struct field store_fields[] = {
-    { "url", FIELD_NODE, false, AT(store_settings, url), 0, 0, NULL, NULL, "sqlite:PATH, relative to this file", "{\"type\":\"string\"}" },
-    { "keep", FIELD_NODE, false, AT(store_settings, keep), 0, 0, NULL, NULL, "retention", NULL },
+    { "url", FIELD_NODE, false, AT(store_settings, url), 0, 0, NULL, NULL, "sqlite:PATH, relative to this file", "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
+    { "keep", FIELD_NODE, false, AT(store_settings, keep), 0, 0, NULL, NULL, "retention", "{\"$ref\":\"#/$defs/store.keep\"}" },
 };
 static const struct field_table store_table = { "store", store_fields, COUNT(store_fields) };
 
@@ -130,7 +130,7 @@ static const struct field log_fields[] = {
 static const struct field_table log_table = { "log", log_fields, COUNT(log_fields) };
 struct heartbeat { const struct yaml_node *url; int64_t every; };
 static const struct field heartbeat_fields[] = {
-    { "url", FIELD_NODE, true, AT(heartbeat, url), 0, 0, NULL, NULL, "is asked for while runbell works", "{\"type\":\"string\"}" },
+    { "url", FIELD_NODE, true, AT(heartbeat, url), 0, 0, NULL, NULL, "is asked for while runbell works", "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
     { "every", FIELD_DURATION, false, AT(heartbeat, every), 1000, 86400000, NULL, "1m", "how often", NULL },
 };
 static const struct field_table heartbeat_table = { "heartbeat", heartbeat_fields, COUNT(heartbeat_fields) };
@@ -153,4 +153,16 @@ void config_read_settings(struct loader *l, const struct yaml_node *top)
     if (!config_secret(l, beat.url, &l->c->heartbeat.url)) return;
     if (str_absent(l->c->heartbeat.url.reference)) config_check_url(l, n, "url", secret_reveal(&l->c->heartbeat.url));
     l->c->heartbeat.every_ms = beat.every;
+}
+
+const struct field_part *config_settings_parts(size_t *n)
+{
+    static const struct field_part parts[] = {
+        { .name = "server", .table = &server_table }, { .name = "server.tls", .table = &tls_table },
+        { .name = "server.limits", .table = &limit_table }, { .name = "store", .table = &store_table },
+        { .name = "store.keep", .about = "Resolved incidents and events older than this are removed.", .table = &keep_table },
+        { .name = "log", .table = &log_table }, { .name = "heartbeat", .about = "runbell's own dead-man switch.", .table = &heartbeat_table },
+    };
+    *n = COUNT(parts);
+    return parts;
 }

@@ -28,7 +28,7 @@ struct common {
     int64_t ignore_older;
 };
 #define COMMON                                                                                                                        \
-    { "type", FIELD_NODE, true, AT(common, type), 0, 0, NULL, NULL, "webhook, trigger-webhook or trigger-api", "{\"type\":\"string\"}" },             \
+    { "type", FIELD_NODE, true, AT(common, type), 0, 0, NULL, NULL, "webhook, trigger-webhook or trigger-api", "{\"type\":[\"string\",\"number\",\"boolean\"]}" },             \
     { "project", FIELD_TEXT, false, AT(common, project), 0, 0, NULL, NULL,                                                             \
       "project of its events; with several projects, set it on each source", NULL },                                                   \
     { "env", FIELD_TEXT, false, AT(common, env), 0, 0, NULL, NULL, "environment of its events; else each event's own", NULL },         \
@@ -45,7 +45,7 @@ struct webhook {
 static const struct field webhook_fields[] = {
     COMMON,
     { "path", FIELD_TEXT, false, AT(webhook, path), 0, 0, NULL, "/v1/events", "where bodies are posted to", NULL },
-    { "token", FIELD_NODE, false, AT(webhook, token), 0, 0, NULL, NULL, "bearer token that senders show", "{\"type\":\"string\"}" },
+    { "token", FIELD_NODE, false, AT(webhook, token), 0, 0, NULL, NULL, "bearer token that senders show", "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
 };
 static const struct field_table webhook_table = { "a webhook source", webhook_fields, COUNT(webhook_fields) };
 static const struct field trigger_webhook_fields[] = {
@@ -69,7 +69,7 @@ static const struct field trigger_api_fields[] = {
     COMMON,
     { "url", FIELD_TEXT, false, AT(trigger_api, url), 0, 0, NULL, "https://api.trigger.dev", "Trigger.dev's address; a self-hosted one's own", NULL },
     { "key", FIELD_NODE, true, AT(trigger_api, key), 0, 0, NULL, NULL,
-      "secret key of one environment (tr_prod_...), or with project_ref a personal token (tr_pat_...)", "{\"type\":\"string\"}" },
+      "secret key of one environment (tr_prod_...), or with project_ref a personal token (tr_pat_...)", "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
     { "project_ref", FIELD_TEXT, false, AT(trigger_api, project_ref), 0, 0, NULL, NULL, "proj_...: read this project with a personal token; wants env", NULL },
     { "branch", FIELD_TEXT, false, AT(trigger_api, branch), 0, 0, NULL, NULL, "preview branch", NULL },
     { "every", FIELD_DURATION, false, AT(trigger_api, every), 50, 3600000, NULL, "15s", "how often it looks", NULL },
@@ -79,7 +79,7 @@ static const struct field trigger_api_fields[] = {
     { "overlap", FIELD_DURATION, false, AT(trigger_api, overlap), 0, 3600000, NULL, "30s", "how far back each look reaches, for rows that come late", NULL },
     { "page_size", FIELD_INT, false, AT(trigger_api, page_size), 1, 100, NULL, "100", "runs per list page: fewer where metadata is large", NULL },
     { "timeout", FIELD_DURATION, false, AT(trigger_api, timeout), 100, 300000, NULL, "30s", "of one request", NULL },
-    { "tls", FIELD_NODE, false, AT(trigger_api, tls), 0, 0, NULL, NULL, "{ca: FILE, insecure: bool}", NULL },
+    { "tls", FIELD_NODE, false, AT(trigger_api, tls), 0, 0, NULL, NULL, "{ca: FILE, insecure: bool}", "{\"$ref\":\"#/$defs/tls\"}" },
     { "proxy", FIELD_TEXT, false, AT(trigger_api, proxy), 0, 0, NULL, NULL, "HTTP proxy; the environment's is never used", NULL },
 };
 static const struct field_table trigger_api_table = { "a trigger-api source", trigger_api_fields, COUNT(trigger_api_fields) };
@@ -238,4 +238,15 @@ void config_read_sources(struct loader *l, const struct yaml_node *sources)
     }
     l->c->sources = ARENA_ARRAY(l->a, struct config_source, sources->count);
     for (const struct yaml_node *n = sources->first; n; n = n->next) read_source(l, n);
+}
+
+const struct field_part *config_source_parts(size_t *n)
+{
+    static const struct field_part parts[] = {
+        { .name = "source.webhook", .about = "`type: webhook`: run objects, posted by anybody who has the token.", .table = &webhook_table },
+        { .name = "source.trigger-webhook", .about = "`type: trigger-webhook`: Trigger.dev's own signed alerts.", .table = &trigger_webhook_table },
+        { .name = "source.trigger-api", .about = "`type: trigger-api`: runs are looked for at Trigger.dev's API.", .table = &trigger_api_table },
+    };
+    *n = COUNT(parts);
+    return parts;
 }

@@ -22,6 +22,13 @@ struct str notify_provider_name(const struct notify_provider *p);
 /* What a rule may set, {to: X, channel: ...}: all texts, for rule_destination.params. Empty = nothing. */
 const struct field_table *notify_provider_settable(const struct notify_provider *p);
 
+/* What a destination of it may have beside the common keys, as fields (into no struct): for schema and reference. */
+const struct field_table *notify_provider_fields(const struct notify_provider *p, struct arena *a);
+struct str notify_provider_type(const struct notify_provider *p);
+struct str notify_provider_about(const struct notify_provider *p);
+/* The k-th parameter that picks it among the providers of its type; STR_NONE at the end. */
+struct str notify_provider_picked_by(const struct notify_provider *p, size_t k);
+
 /* --- a configured place --------------------------------------------------------------------------------- */
 struct notify_param { struct str name; struct secret value; bool is_secret; };
 struct notify_destination {

@@ -1,6 +1,6 @@
 #include "replay/test_event.h"
 
-#include <string.h>
+#include <stddef.h>
 
 static size_t digits(struct str s, size_t at)
 {
@@ -97,73 +97,79 @@ static void take_error(const struct yaml_node *n, struct diags *d, struct run *r
     }
 }
 
-/* Text fields by name; false when it is none of them. */
-static bool take_text(const struct yaml_node *n, struct diags *d, struct run *r)
-{
-    const struct { const char *name; struct str *to; uint32_t has; } texts[] = {
-        { "run", &r->id, 0 }, { "task", &r->task, RUN_HAS_TASK }, { "project", &r->project, 0 }, { "env", &r->env, 0 },
-        { "version", &r->version, RUN_HAS_VERSION }, { "queue", &r->queue, RUN_HAS_QUEUE }, { "root", &r->root, RUN_HAS_ROOT },
-        { "parent", &r->parent, RUN_HAS_PARENT }, { "machine", &r->machine, RUN_HAS_MACHINE }, { "region", &r->region, RUN_HAS_REGION },
-        { "schedule", &r->schedule, RUN_HAS_SCHEDULE }, { "batch", &r->batch, RUN_HAS_BATCH }, { "kind", &r->kind, 0 },
-    };
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-        if (str_eq_c(n->key, texts[k].name)) {
-            yaml_want_text(n, d, texts[k].to);
-            r->present |= texts[k].has;
-            return true;
-        }
-    return false;
-}
+/* --- the fields of an event ----------------------------------------------------------------------------- */
+/* What the table decodes into: the event, and what has a form of its own. */
+struct draft {
+    struct test_event e; /* times count from the start of the test */
+    const struct yaml_node *tags, *error, *metadata, *cost;
+};
+#define AT(member) .offset = offsetof(struct draft, member)
+#define TEXT_FIELD(name_, member_, help_) { .name = (name_), .type = FIELD_TEXT, AT(e.run.member_), .help = (help_) }
+#define TIME_FIELD(name_, member_, help_) { .name = (name_), .type = FIELD_DURATION, AT(e.run.member_), .help = (help_) }
+static const struct field event_fields[] = {
+    { .name = "at", .type = FIELD_DURATION, AT(e.at_ms), .help = "When it arrives, from the start of the test; 0s when left out. Events stand in this order." },
+    { .name = "status", .type = FIELD_TEXT, .required = true, AT(e.run.spelling), .help = "The run's state, in any spelling." },
+    TEXT_FIELD("run", id, "The run's id; without one the event is a run of its own."),
+    TEXT_FIELD("task", task, "The task's identifier."),
+    TEXT_FIELD("project", project, "The project; `default` when left out."),
+    TEXT_FIELD("env", env, "The environment; `default` when left out."),
+    TEXT_FIELD("version", version, "The deployed version."),
+    TEXT_FIELD("queue", queue, "The queue's name."),
+    TEXT_FIELD("root", root, "The id of the run at the root."),
+    TEXT_FIELD("parent", parent, "The id of the parent run."),
+    TEXT_FIELD("machine", machine, "The machine preset."),
+    TEXT_FIELD("region", region, "The region."),
+    TEXT_FIELD("schedule", schedule, "The id of the schedule that started the run."),
+    TEXT_FIELD("batch", batch, "The id of the batch."),
+    TEXT_FIELD("kind", kind, "run, deployment or error; run when left out."),
+    TIME_FIELD("created", created_ms, "When the run was created, from the start of the test."),
+    TIME_FIELD("delayed", delayed_ms, "Until when it was delayed."),
+    TIME_FIELD("started", started_ms, "When it started."),
+    TIME_FIELD("finished", finished_ms, "When it finished; for a final state `at` when left out."),
+    TIME_FIELD("updated", updated_ms, "When it last changed; `at` when left out."),
+    TIME_FIELD("duration", duration_ms, "How long it ran, as the report says."),
+    { .name = "attempt", .type = FIELD_INT, AT(e.run.attempt), .least = 1, .most = 1000000, .help = "The number of the attempt; for REATTEMPTING the one about to run." },
+    { .name = "test", .type = FIELD_BOOL, AT(e.run.test), .help = "Is it a test run?" },
+    { .name = "cost", .type = FIELD_NODE, AT(cost), .schema = "{\"type\":\"number\",\"minimum\":0}", .help = "Cost in cents." },
+    { .name = "tags", .type = FIELD_NODE, AT(tags), .schema = "{\"anyOf\":[{\"type\":[\"string\",\"number\",\"boolean\"]},{\"type\":\"array\",\"items\":{\"type\":[\"string\",\"number\",\"boolean\"]}}]}", .help = "A tag or a list of tags." },
+    { .name = "error", .type = FIELD_NODE, AT(error),
+      .schema = "{\"anyOf\":[{\"type\":[\"string\",\"number\",\"boolean\"]},{\"type\":\"object\",\"properties\":{\"message\":{},\"name\":{},\"code\":{}},"
+                "\"additionalProperties\":false}]}",
+      .help = "The error's message, or {message, name, code}." },
+    { .name = "metadata", .type = FIELD_NODE, AT(metadata), .schema = "{\"type\":\"object\"}", .help = "The run's metadata." },
+};
+const struct field_table test_event_table = { "an event", event_fields, sizeof event_fields / sizeof *event_fields };
 
-static bool take_duration(const struct yaml_node *n, int64_t start_ms, struct diags *d, struct run *r)
+/* What the report carried, by its keys; times become moments. */
+static void mark_present(const struct yaml_node *n, int64_t start_ms, struct run *r)
 {
-    const struct { const char *name; int64_t *to; uint32_t has; } times[] = {
+    static const struct { const char *name; uint32_t has; } marks[] = {
+        { "task", RUN_HAS_TASK }, { "version", RUN_HAS_VERSION }, { "queue", RUN_HAS_QUEUE }, { "root", RUN_HAS_ROOT },
+        { "parent", RUN_HAS_PARENT }, { "machine", RUN_HAS_MACHINE }, { "region", RUN_HAS_REGION }, { "schedule", RUN_HAS_SCHEDULE },
+        { "batch", RUN_HAS_BATCH }, { "attempt", RUN_HAS_ATTEMPT }, { "test", RUN_HAS_TEST }, { "cost", RUN_HAS_COST },
+    };
+    const struct { const char *name; int64_t *at; uint32_t has; } times[] = {
         { "created", &r->created_ms, RUN_HAS_CREATED }, { "started", &r->started_ms, RUN_HAS_STARTED },
         { "finished", &r->finished_ms, RUN_HAS_FINISHED }, { "updated", &r->updated_ms, RUN_HAS_UPDATED },
         { "delayed", &r->delayed_ms, RUN_HAS_DELAYED },
     };
-    int64_t ms;
-    for (size_t k = 0; k < sizeof times / sizeof *times; k++)
-        if (str_eq_c(n->key, times[k].name)) {
-            if (yaml_want_duration(n, d, &ms)) *times[k].to = start_ms + ms;
-            r->present |= times[k].has;
-            return true;
-        }
-    if (!str_eq_c(n->key, "duration")) return false;
-    yaml_want_duration(n, d, &r->duration_ms);
-    return true;
+    for (size_t k = 0; k < sizeof marks / sizeof *marks; k++)
+        if (yaml_get(n, marks[k].name)) r->present |= marks[k].has;
+    for (size_t k = 0; k < sizeof times / sizeof *times; k++) {
+        if (!yaml_get(n, times[k].name)) continue;
+        if (*times[k].at != RUN_TIME_NONE) *times[k].at += start_ms;
+        r->present |= times[k].has;
+    }
 }
 
-static void unknown(const struct yaml_node *n, struct diags *d)
+static bool unknown(void *ctx, const struct yaml_node *n)
 {
+    struct diags *d = ctx;
     struct diag *item = yaml_error_key(d, n, "an event has no field `" STR_FMT "`", STR_ARG(n->key));
     if (str_starts(n->key, STR("metadata."))) item->hint = STR("write metadata: {KEY: value}");
     if (str_starts(n->key, STR("error."))) item->hint = STR("write error: {message: text, name: text, code: text}");
     if (str_eq_c(n->key, "age") || str_eq_c(n->key, "queue_time")) item->hint = STR("it follows from created, delayed and started");
-}
-
-static void take_field(struct arena *a, const struct yaml_node *n, int64_t start_ms, struct diags *d, struct test_event *e)
-{
-    struct run *r = &e->run;
-    if (str_eq_c(n->key, "at")) {
-        yaml_want_duration(n, d, &e->at_ms);
-    } else if (str_eq_c(n->key, "status")) {
-        if (yaml_want_text(n, d, &r->spelling)) r->state = run_state_parse(r->spelling);
-    } else if (str_eq_c(n->key, "attempt")) {
-        if (yaml_want_i64(n, d, 1, 1000000, &r->attempt)) r->present |= RUN_HAS_ATTEMPT;
-    } else if (str_eq_c(n->key, "test")) {
-        if (yaml_want_bool(n, d, &r->test)) r->present |= RUN_HAS_TEST;
-    } else if (str_eq_c(n->key, "cost")) {
-        if (yaml_want_f64(n, d, 0, 1e12, &r->cost_cents)) r->present |= RUN_HAS_COST;
-    } else if (str_eq_c(n->key, "tags")) {
-        take_tags(a, n, d, r);
-    } else if (str_eq_c(n->key, "error")) {
-        take_error(n, d, r);
-    } else if (str_eq_c(n->key, "metadata")) {
-        take_metadata(a, n, d, r);
-    } else if (!take_duration(n, start_ms, d, r) && !take_text(n, d, r)) {
-        unknown(n, d);
-    }
+    return true;
 }
 
 /* What a test leaves out: the times follow from `at`. */
@@ -185,15 +191,22 @@ static void fill(struct arena *a, size_t number, int64_t start_ms, struct test_e
 
 bool test_event_read(struct arena *a, const struct yaml_node *n, size_t number, int64_t start_ms, struct diags *d, struct test_event *out)
 {
+    struct draft draft = { 0 };
+    struct run *r = &draft.e.run;
     size_t errors = d->errors;
-    memset(out, 0, sizeof *out);
-    run_init(&out->run);
+    run_init(r);
     if (n->kind != YAML_MAP) {
         yaml_error(d, n, "an event is a map: {at: 2m, run: run_1, task: sync, status: FAILED}");
         return false;
     }
-    for (const struct yaml_node *m = n->first; m; m = m->next) take_field(a, m, start_ms, d, out);
-    if (!yaml_get(n, "status")) yaml_error(d, n, "the event has no `status`");
+    fields_decode(&test_event_table, a, n, d, &draft, unknown, d);
+    r->state = run_state_parse(r->spelling);
+    if (draft.tags) take_tags(a, draft.tags, d, r);
+    if (draft.error) take_error(draft.error, d, r);
+    if (draft.metadata) take_metadata(a, draft.metadata, d, r);
+    if (draft.cost) yaml_want_f64(draft.cost, d, 0, 1e12, &r->cost_cents);
+    mark_present(n, start_ms, r);
+    *out = draft.e;
     fill(a, number, start_ms, out);
     return d->errors == errors;
 }

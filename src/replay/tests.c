@@ -1,5 +1,6 @@
 #include "replay/tests.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,10 +8,21 @@
 #include "base/timefmt.h"
 #include "replay/replay.h"
 #include "replay/test_event.h"
+#include "replay/timeline.h"
 
-enum { FAILURE_CEILING = 256 * 1024, TIMELINE_MAX = 60 };
+enum { FAILURE_CEILING = 256 * 1024 };
 /* Tests happen on a Monday noon, far from days on which clocks change. */
 static const int64_t test_start_ms = 1767614400000; /* 2026-01-05T12:00:00Z */
+
+struct expectation {
+    const struct yaml_node *n;
+    bool has_at, has_until, has_resolved, has_open, resolved, open;
+    int64_t at_ms, until_ms;
+    struct str rule, key, sent, never, text;
+    /* as judged: */
+    bool missed;
+    const struct replay_fact *fact; /* what met it, or what was not to be; NULL = none */
+};
 
 struct test_case {
     struct arena a;
@@ -18,35 +30,32 @@ struct test_case {
     const struct ruleset *rules;
     struct diags *d;
     VEC(struct test_event) events;
+    VEC(struct expectation) wanted;
+    VEC(struct timeline_row) rows;
     int64_t end_ms;         /* of the longest expectation, since the start */
     struct strbuf failure;
 };
 
 /* --- expectations ---------------------------------------------------------------------------------------------------- */
-struct expectation {
-    const struct yaml_node *n;
-    bool has_at, has_until, has_resolved, has_open, resolved, open;
-    int64_t at_ms, until_ms;
-    struct str rule, key, sent, never, text;
+#define AT(member) .offset = offsetof(struct expectation, member)
+static const struct field expectation_fields[] = {
+    { .name = "at", .type = FIELD_DURATION, AT(at_ms), .help = "It happens at that moment, from the start of the test." },
+    { .name = "until", .type = FIELD_DURATION, AT(until_ms), .help = "It happens by then; with `never`, it does not." },
+    { .name = "rule", .type = FIELD_TEXT, .required = true, AT(rule), .help = "The rule it is about." },
+    { .name = "key", .type = FIELD_TEXT, AT(key), .help = "The incident's key; any when left out." },
+    { .name = "sent", .type = FIELD_TEXT, AT(sent), .help = "A message goes to this destination." },
+    { .name = "never", .type = FIELD_TEXT, AT(never), .help = "No message goes to this destination." },
+    { .name = "text", .type = FIELD_TEXT, AT(text), .help = "What the message says holds this text." },
+    { .name = "resolved", .type = FIELD_BOOL, AT(resolved), .help = "An incident resolves, or does not." },
+    { .name = "open", .type = FIELD_BOOL, AT(open), .help = "An incident is open then, or is not." },
 };
+static const struct field_table expectation_table = { "an expectation", expectation_fields, sizeof expectation_fields / sizeof *expectation_fields };
 
-static void take(struct test_case *t, struct expectation *e, const struct yaml_node *m)
+static bool unknown_expectation(void *ctx, const struct yaml_node *m)
 {
-    const struct { const char *name; struct str *to; } texts[] = {
-        { "rule", &e->rule }, { "key", &e->key }, { "sent", &e->sent }, { "never", &e->never }, { "text", &e->text },
-    };
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-        if (str_eq_c(m->key, texts[k].name)) {
-            yaml_want_text(m, t->d, texts[k].to);
-            return;
-        }
-    if (str_eq_c(m->key, "at")) e->has_at = yaml_want_duration(m, t->d, &e->at_ms);
-    else if (str_eq_c(m->key, "until")) e->has_until = yaml_want_duration(m, t->d, &e->until_ms);
-    else if (str_eq_c(m->key, "resolved")) e->has_resolved = yaml_want_bool(m, t->d, &e->resolved);
-    else if (str_eq_c(m->key, "open")) e->has_open = yaml_want_bool(m, t->d, &e->open);
-    else
-        yaml_error_key(t->d, m, "an expectation has no `" STR_FMT "`", STR_ARG(m->key))->hint =
-            STR("at or until, rule, key, and one of sent, resolved, open, never, text");
+    yaml_error_key(ctx, m, "an expectation has no `" STR_FMT "`", STR_ARG(m->key))->hint =
+        STR("at or until, rule, key, and one of sent, resolved, open, never, text");
+    return true;
 }
 
 /* A mistyped destination would never be told anything: `never` would hold for nothing. In a file of rules alone
@@ -73,12 +82,14 @@ static bool read_expectation(struct test_case *t, const struct yaml_node *n, str
         yaml_error(t->d, n, "an expectation is a map: {at: 4m, rule: NAME, sent: DESTINATION}");
         return false;
     }
-    for (const struct yaml_node *m = n->first; m; m = m->next) take(t, e, m);
+    fields_decode(&expectation_table, &t->a, n, t->d, e, unknown_expectation, t->d);
+    e->has_at = yaml_get(n, "at");
+    e->has_until = yaml_get(n, "until");
+    e->has_resolved = yaml_get(n, "resolved");
+    e->has_open = yaml_get(n, "open");
     if (!e->has_at && !e->has_until && t->d->errors == errors) yaml_error(t->d, n, "the expectation has neither `at` nor `until`");
     if (yaml_get(n, "at") && yaml_get(n, "until")) yaml_error(t->d, n, "an expectation has `at` or `until`, not both");
-    if (!yaml_get(n, "rule"))
-        yaml_error(t->d, n, "the expectation names no `rule`");
-    else if (e->rule.p && !ruleset_find(t->rules, e->rule))
+    if (e->rule.p && !ruleset_find(t->rules, e->rule))
         yaml_error(t->d, yaml_get(n, "rule"), "there is no rule `" STR_FMT "`", STR_ARG(e->rule));
     check_destination(t, yaml_get(n, "sent"), e->sent);
     check_destination(t, yaml_get(n, "never"), e->never);
@@ -113,24 +124,24 @@ static bool says(struct test_case *t, const struct replay_fact *f, struct str te
     return found;
 }
 
-static bool was_sent(struct test_case *t, const struct expectation *e, struct str destination)
+static const struct replay_fact *find_sent(struct test_case *t, const struct expectation *e, struct str destination)
 {
     for (size_t k = 0; k < t->r.facts.n; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
         if (f->kind == REPLAY_SENT && concerns(e, f) && in_time(e, f) && (str_absent(destination) || str_eq(f->destination, destination)) &&
             says(t, f, e->text))
-            return true;
+            return f;
     }
-    return false;
+    return NULL;
 }
 
-static bool was_resolved(struct test_case *t, const struct expectation *e)
+static const struct replay_fact *find_resolved(struct test_case *t, const struct expectation *e)
 {
     for (size_t k = 0; k < t->r.facts.n; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
-        if (f->kind == REPLAY_RESOLVED && concerns(e, f) && in_time(e, f)) return true;
+        if (f->kind == REPLAY_RESOLVED && concerns(e, f) && in_time(e, f)) return f;
     }
-    return false;
+    return NULL;
 }
 
 /* Does fact k end an incident that had opened? A pending one that ends was never open. */
@@ -160,10 +171,11 @@ static bool is_open(struct test_case *t, const struct expectation *e)
     return open > 0;
 }
 
-static void miss(struct test_case *t, const struct expectation *e, const char *fmt, struct str what)
+static void miss(struct test_case *t, struct expectation *e, const char *fmt, struct str what)
 {
     char text[TIMEFMT_SIZE];
     struct str when = duration_format(e->has_at ? e->at_ms : e->until_ms, text);
+    e->missed = true;
     strbuf_printf(&t->failure, "  line %u: %s " STR_FMT ", rule " STR_FMT, e->n->line, e->has_at ? "at" : "until", STR_ARG(when), STR_ARG(e->rule));
     if (!str_absent(e->key)) strbuf_printf(&t->failure, ", key " STR_FMT, STR_ARG(e->key));
     strbuf_printf(&t->failure, ": %s" STR_FMT, fmt, STR_ARG(what));
@@ -171,14 +183,22 @@ static void miss(struct test_case *t, const struct expectation *e, const char *f
     strbuf_char(&t->failure, '\n');
 }
 
-static void judge(struct test_case *t, const struct expectation *e)
+/* One fact that should, or should not, be. */
+static void judge_fact(struct test_case *t, struct expectation *e, const struct replay_fact *f, bool wanted, const char *says, struct str what)
 {
-    if (!str_absent(e->sent) && !was_sent(t, e, e->sent)) miss(t, e, "expected a message to ", e->sent);
-    if (!str_absent(e->never) && was_sent(t, e, e->never)) miss(t, e, "expected no message to ", e->never);
-    if (str_absent(e->sent) && str_absent(e->never) && !str_absent(e->text) && !was_sent(t, e, STR_NONE))
-        miss(t, e, "expected a message", STR(""));
-    if (e->has_resolved && was_resolved(t, e) != e->resolved) miss(t, e, e->resolved ? "expected it to resolve" : "expected it not to resolve", STR(""));
-    if (e->has_open && is_open(t, e) != e->open) miss(t, e, e->open ? "expected it to be open" : "expected it not to be open", STR(""));
+    if (f) e->fact = f;
+    if ((f != NULL) != wanted) miss(t, e, says, what);
+}
+
+static void judge(struct test_case *t, struct expectation *e)
+{
+    const struct str none = STR("");
+    if (!str_absent(e->sent)) judge_fact(t, e, find_sent(t, e, e->sent), true, "expected a message to ", e->sent);
+    if (!str_absent(e->never)) judge_fact(t, e, find_sent(t, e, e->never), false, "expected no message to ", e->never);
+    if (str_absent(e->sent) && str_absent(e->never) && !str_absent(e->text))
+        judge_fact(t, e, find_sent(t, e, STR_NONE), true, "expected a message", none);
+    if (e->has_resolved) judge_fact(t, e, find_resolved(t, e), e->resolved, e->resolved ? "expected it to resolve" : "expected it not to resolve", none);
+    if (e->has_open && is_open(t, e) != e->open) miss(t, e, e->open ? "expected it to be open" : "expected it not to be open", none);
 }
 
 /* The first line of what was said. */
@@ -190,27 +210,72 @@ static struct str said(struct test_case *t, const struct replay_fact *f)
     return json_str(json_get_c(m, "title"));
 }
 
-/* --- the timeline that happened -------------------------------------------------------------------------------------------- */
+/* --- the timeline: what happened beside what was expected ------------------------------------------------------------------ */
+static struct str happened_text(struct test_case *t, const struct replay_fact *f)
+{
+    struct str who = str_printf(&t->a, STR_FMT " [" STR_FMT "]", STR_ARG(f->rule), STR_ARG(f->key));
+    switch (f->kind) {
+    case REPLAY_SENT:
+        return str_printf(&t->a, STR_FMT " %s sent to " STR_FMT ": " STR_FMT, STR_ARG(who), message_kind_name(f->message), STR_ARG(f->destination),
+                          STR_ARG(said(t, f)));
+    case REPLAY_OPENED: return str_printf(&t->a, STR_FMT " opened", STR_ARG(who));
+    case REPLAY_RESOLVED: return str_printf(&t->a, STR_FMT " resolved: " STR_FMT, STR_ARG(who), STR_ARG(f->reason));
+    case REPLAY_NOTE:
+    default: return str_printf(&t->a, STR_FMT " " STR_FMT, STR_ARG(who), STR_ARG(f->content));
+    }
+}
+
+static struct str expected_text(struct test_case *t, const struct expectation *e)
+{
+    struct strbuf b;
+    struct str text;
+    strbuf_init(&b, 4096);
+    strbuf_printf(&b, "line %u: " STR_FMT, e->n->line, STR_ARG(e->rule));
+    if (!str_absent(e->key)) strbuf_printf(&b, " [" STR_FMT "]", STR_ARG(e->key));
+    if (!str_absent(e->sent)) strbuf_printf(&b, " sent to " STR_FMT, STR_ARG(e->sent));
+    if (!str_absent(e->never)) strbuf_printf(&b, " never to " STR_FMT, STR_ARG(e->never));
+    if (e->has_resolved) strbuf_c(&b, e->resolved ? " resolved" : " not resolved");
+    if (e->has_open) strbuf_c(&b, e->open ? " open" : " not open");
+    if (!str_absent(e->text)) strbuf_printf(&b, ", says \"" STR_FMT "\"", STR_ARG(e->text));
+    text = str_dup(&t->a, strbuf_view(&b));
+    strbuf_fini(&b);
+    return text;
+}
+
+/* Behind everything of its time. */
+static void add_row(struct test_case *t, struct timeline_row row)
+{
+    size_t at = t->rows.n;
+    (void)vec_push(&t->rows);
+    for (; at && t->rows.v[at - 1].at_ms > row.at_ms; at--) t->rows.v[at] = t->rows.v[at - 1];
+    t->rows.v[at] = row;
+}
+
+/* In the row of its fact, while that has room for one. */
+static void add_expected(struct test_case *t, const struct expectation *e)
+{
+    struct timeline_row row = { .at_ms = e->has_at ? e->at_ms : e->until_ms, .happened = STR(""), .expected = expected_text(t, e), .missed = e->missed };
+    struct str text = e->fact ? happened_text(t, e->fact) : STR("");
+    for (size_t k = 0; e->fact && k < t->rows.n; k++) {
+        struct timeline_row *r = &t->rows.v[k];
+        if (r->at_ms != e->fact->at_ms - test_start_ms || r->expected.n || !str_eq(r->happened, text)) continue;
+        r->expected = row.expected;
+        r->missed = row.missed;
+        return;
+    }
+    add_row(t, row);
+}
+
 static void show_timeline(struct test_case *t)
 {
-    char text[TIMEFMT_SIZE];
-    strbuf_c(&t->failure, "  what happened:\n");
-    if (t->r.facts.n == 0) strbuf_c(&t->failure, "    nothing: no rule opened an incident\n");
-    for (size_t k = 0; k < t->r.facts.n && k < TIMELINE_MAX; k++) {
+    for (size_t k = 0; k < t->r.facts.n; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
-        struct str at = duration_format(f->at_ms - test_start_ms, text);
-        strbuf_printf(&t->failure, "    %8.*s  " STR_FMT " [" STR_FMT "] ", STR_ARG(at), STR_ARG(f->rule), STR_ARG(f->key));
-        switch (f->kind) {
-        case REPLAY_SENT:
-            strbuf_printf(&t->failure, "%s sent to " STR_FMT ": " STR_FMT "\n", message_kind_name(f->message), STR_ARG(f->destination),
-                          STR_ARG(said(t, f)));
-            break;
-        case REPLAY_OPENED: strbuf_c(&t->failure, "opened\n"); break;
-        case REPLAY_RESOLVED: strbuf_printf(&t->failure, "resolved: " STR_FMT "\n", STR_ARG(f->reason)); break;
-        case REPLAY_NOTE: strbuf_printf(&t->failure, STR_FMT "\n", STR_ARG(f->content)); break;
-        }
+        add_row(t, (struct timeline_row){ .at_ms = f->at_ms - test_start_ms, .happened = happened_text(t, f), .expected = STR("") });
     }
-    if (t->r.facts.n > TIMELINE_MAX) strbuf_printf(&t->failure, "    and %zu more\n", t->r.facts.n - TIMELINE_MAX);
+    if (t->r.facts.n == 0) add_row(t, (struct timeline_row){ .happened = STR("nothing: no rule opened an incident"), .expected = STR("") });
+    for (size_t k = 0; k < t->wanted.n; k++) add_expected(t, &t->wanted.v[k]);
+    timeline_put(t->rows.v, t->rows.n, &t->failure);
+    vec_free(&t->rows);
 }
 
 /* --- one case ------------------------------------------------------------------------------------------------------------------ */
@@ -245,11 +310,38 @@ failed:
     return false;
 }
 
+#define EXPECT_SCHEMA "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/$defs/test.expectation\"}}"
+static const struct field test_fields[] = {
+    { .name = "name", .type = FIELD_TEXT, .required = true, .help = "What it shows, as a sentence." },
+    { .name = "events", .type = FIELD_NODE, .required = true, .schema = "{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/test.event\"}}",
+      .help = "What is reported, in order." },
+    { .name = "expect", .type = FIELD_NODE, .required = true, .schema = EXPECT_SCHEMA, .help = "What must follow from it." },
+};
+static const struct field_table test_table = { "a test", test_fields, sizeof test_fields / sizeof *test_fields };
+
+const struct field_part *test_parts(size_t *n)
+{
+    static const struct field_part parts[] = {
+        { .name = "test", .about = "One story on a virtual clock, without server and network: run it by `runbell test`.", .table = &test_table },
+        { .name = "test.event", .about = "One report of a run.", .table = &test_event_table },
+        { .name = "test.expectation", .about = "`at` or `until`, and one of `sent`, `never`, `text`, `resolved`, `open`.", .table = &expectation_table },
+    };
+    *n = sizeof parts / sizeof *parts;
+    return parts;
+}
+
+static bool is_test_key(struct str key)
+{
+    for (size_t k = 0; k < test_table.n; k++)
+        if (str_eq_c(key, test_fields[k].name)) return true;
+    return false;
+}
+
 static bool keys_known(struct test_case *t, const struct yaml_node *n)
 {
     size_t errors = t->d->errors;
     for (const struct yaml_node *m = n->first; m; m = m->next)
-        if (!str_eq_c(m->key, "name") && !str_eq_c(m->key, "events") && !str_eq_c(m->key, "expect"))
+        if (!is_test_key(m->key))
             yaml_error_key(t->d, m, "a test has no `" STR_FMT "`", STR_ARG(m->key))->hint = STR("name, events and expect");
     return t->d->errors == errors;
 }
@@ -257,7 +349,6 @@ static bool keys_known(struct test_case *t, const struct yaml_node *n)
 static void run_case(struct test_case *t, const struct yaml_node *n)
 {
     const struct yaml_node *expect = yaml_get(n, "expect");
-    VEC(struct expectation) wanted = { 0 };
     bool ok = keys_known(t, n);
     ok &= read_events(t, yaml_get(n, "events"));
     if (!yaml_get(n, "events") || yaml_get(n, "events")->kind != YAML_SEQ || !expect || expect->kind != YAML_SEQ) {
@@ -270,15 +361,14 @@ static void run_case(struct test_case *t, const struct yaml_node *n)
     for (const struct yaml_node *m = ok ? expect->first : NULL; m; m = m->next) {
         struct expectation e;
         ok &= read_expectation(t, m, &e);
-        *vec_push(&wanted) = e;
+        *vec_push(&t->wanted) = e;
         if (e.has_at && e.at_ms > t->end_ms) t->end_ms = e.at_ms;
         if (e.has_until && e.until_ms > t->end_ms) t->end_ms = e.until_ms;
     }
     if (!ok) strbuf_c(&t->failure, "  the test itself has mistakes: the errors name their lines\n");
     if (ok && play(t))
-        for (size_t k = 0; k < wanted.n; k++) judge(t, &wanted.v[k]);
+        for (size_t k = 0; k < t->wanted.n; k++) judge(t, &t->wanted.v[k]);
     if (ok && t->failure.n) show_timeline(t);
-    vec_free(&wanted);
 }
 
 static void one(const struct ruleset *rules, const struct yaml_node *n, struct diags *d, test_report_fn report, void *ctx, struct test_counts *counts)
@@ -298,6 +388,7 @@ static void one(const struct ruleset *rules, const struct yaml_node *n, struct d
     report(ctx, name ? name->text : STR("(no name)"), n, t.failure.n ? t.failure.p : NULL);
     replay_fini(&t.r);
     vec_free(&t.events);
+    vec_free(&t.wanted);
     strbuf_fini(&t.failure);
     arena_fini(&t.a);
 }

@@ -11,4 +11,6 @@ typedef void (*test_report_fn)(void *ctx, struct str name, const struct yaml_nod
 /* Runs one `tests:` section. Mistakes in it are added to d, and its case counts as failed. */
 void tests_run(const struct ruleset *rules, const struct yaml_node *section, struct diags *d, test_report_fn report, void *ctx,
                struct test_counts *counts);
+/* What a test is made of, for schema and reference. */
+const struct field_part *test_parts(size_t *n);
 #endif

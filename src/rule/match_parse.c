@@ -101,6 +101,17 @@ static bool op_fits(const struct op_info *op, enum field_shape shape)
     return op->op != OP_ALL || list;
 }
 
+struct str match_test_name(size_t k, enum field_shape shape, bool *fits, enum match_wants *wants)
+{
+    static const enum match_wants wanted[] = { [VALUES] = MATCH_WANTS_VALUES, [PATTERNS_GLOB] = MATCH_WANTS_TEXTS,
+                                               [PATTERNS_RE] = MATCH_WANTS_TEXTS, [BOUND] = MATCH_WANTS_BOUND,
+                                               [PRESENCE] = MATCH_WANTS_BOOL };
+    if (k >= OPS) return STR_NONE;
+    *fits = op_fits(&ops[k], shape);
+    *wants = wanted[ops[k].values];
+    return str_c(ops[k].name);
+}
+
 static const char *shape_is(enum field_shape shape)
 {
     switch (shape) {

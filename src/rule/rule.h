@@ -212,4 +212,6 @@ void rule_view(const struct rule *r, struct rule_subject *s, struct json_writer 
 bool rule_template_known(void *ctx, struct str name, struct str *suggestion);
 /* Documentation: the field tables of the language (rule, count, defaults). */
 const struct field_table *rule_field_tables(size_t *n);
+/* Every part of a rule: those tables, and what its short forms look like (language.c). */
+const struct field_part *rule_parts(struct arena *a, size_t *n);
 #endif

@@ -56,6 +56,10 @@ struct match {
     size_t value_count;
     double bound;            /* OP_GT.. */
 };
+/* The tests of a map like {gt: 5m}, one by one: STR_NONE at the end. fits: does it fit a field of that shape?
+ * What it wants: a value or several, a text or several, one bound, true or false. */
+enum match_wants { MATCH_WANTS_VALUES, MATCH_WANTS_TEXTS, MATCH_WANTS_BOUND, MATCH_WANTS_BOOL };
+struct str match_test_name(size_t k, enum field_shape shape, bool *fits, enum match_wants *wants);
 bool match_eval(const struct match *m, struct rule_subject *s);
 bool match_value_is(const struct match_value *v, struct str text);
 bool match_states_hit(const struct match *m, const struct rule_subject *s);

@@ -82,23 +82,22 @@ static const struct field resolve_fields[] = {
 
 static const struct field message_fields[] = {
     { .name = "title", .type = FIELD_NODE, .offset = offsetof(struct message_draft, title),
-      .help = "The first line, a template.", .schema = "{\"type\":\"string\"}" },
+      .help = "The first line, a template.", .schema = "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
     { .name = "body", .type = FIELD_NODE, .offset = offsetof(struct message_draft, body),
-      .help = "The text below it, a template.", .schema = "{\"type\":\"string\"}" },
+      .help = "The text below it, a template.", .schema = "{\"type\":[\"string\",\"number\",\"boolean\"]}" },
     { .name = "fields", .type = FIELD_NODE, .offset = offsetof(struct message_draft, fields),
       .help = "Named values, each a template.",
-      .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}" },
+      .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\",\"number\",\"boolean\"]}}" },
 };
 
 /* --- rule, defaults ------------------------------------------------------------------------------------ */
 static const char *const severities[] = { "info", "warning", "error", "critical", NULL };
 
 #define AT(member) .offset = offsetof(struct rule_draft, member)
-#define ONE_OR_LIST "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}"
-#define TARGETS \
-    "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"to\"]},{\"type\":\"array\"}]}"
+/* The part of language.c that says what a value looks like. */
+#define PART(name) "{\"$ref\":\"#/$defs/" name "\"}"
 #define SHARED_FIELDS(wait_, update_, severity_, at_least_) \
-    { .name = "by", .type = FIELD_NODE, AT(by), .schema = ONE_OR_LIST, \
+    { .name = "by", .type = FIELD_NODE, AT(by), .schema = PART("by"), \
       .help = "What makes an incident: a field or a list of fields; project and env always belong to it. " \
               "task by default." }, \
     { .name = "at_least", .type = FIELD_INT, AT(at_least), .least = 1, .most = 100000, \
@@ -108,33 +107,33 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
       .help = "From opening to the first message; what clears meanwhile stays silent." }, \
     { .name = "update", .type = FIELD_DURATION, AT(update_ms), .fallback = update_, \
       .help = "An incident's message is edited at most that often." }, \
-    { .name = "repeat", .type = FIELD_NODE, AT(repeat), \
+    { .name = "repeat", .type = FIELD_NODE, AT(repeat), .schema = PART("repeat"), \
       .help = "Reminders while open and not acknowledged: `4h`, `30m then 2h then 1d`, never. " \
               "4h by default." }, \
     { .name = "linger", .type = FIELD_DURATION, AT(linger_ms), \
       .help = "Resolved only after that long without a relapse; 5m, or 0s with `run` in `by`." }, \
-    { .name = "resolve", .type = FIELD_NODE, AT(resolve), \
+    { .name = "resolve", .type = FIELD_NODE, AT(resolve), .schema = PART("resolve"), \
       .help = "What ends an incident: success, `3 successes`, `24h quiet`, clears, manual, or a list; " \
               "[success, 24h quiet] by default." }, \
-    { .name = "limit", .type = FIELD_NODE, AT(limit), \
+    { .name = "limit", .type = FIELD_NODE, AT(limit), .schema = PART("limit"), \
       .help = "Openings and escalations; above it one digest, never a drop. 20 per 1m by default." }, \
     { .name = "severity", .type = FIELD_ENUM, AT(severity), .names = severities, .fallback = severity_, \
       .help = "How bad it is." }, \
-    { .name = "notify", .type = FIELD_NODE, AT(notify), .schema = TARGETS, \
+    { .name = "notify", .type = FIELD_NODE, AT(notify), .schema = PART("targets"), \
       .help = "Who hears of it: a destination, {to: DESTINATION, channel: ...}, or a list." }, \
-    { .name = "escalate", .type = FIELD_NODE, AT(escalate), .schema = "{\"type\":\"object\"}", \
+    { .name = "escalate", .type = FIELD_NODE, AT(escalate), .schema = PART("escalate"), \
       .help = "Who else hears of it how long after opening, unless acknowledged: {15m: pager}." }, \
-    { .name = "message", .type = FIELD_NODE, AT(message), .schema = "{\"type\":\"object\"}", \
+    { .name = "message", .type = FIELD_NODE, AT(message), .schema = PART("message"), \
       .help = "Own title, body and fields instead of the built-in text." }, \
     { .name = "runbook", .type = FIELD_TEXT, AT(runbook), .help = "A link to what to do." }, \
-    { .name = "labels", .type = FIELD_NODE, AT(labels), .schema = "{\"type\":\"object\"}", \
+    { .name = "labels", .type = FIELD_NODE, AT(labels), .schema = PART("labels"), \
       .help = "Names and values that go with every message." }, \
     { .name = "enabled", .type = FIELD_BOOL, AT(enabled), .help = "false is as if the rule were not there." }
 
 static const struct field rule_fields[] = {
-    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}",
+    { .name = "when", .type = FIELD_NODE, AT(when), .schema = PART("match"),
       .help = "Which run events hit." },
-    { .name = "count", .type = FIELD_NODE, AT(count),
+    { .name = "count", .type = FIELD_NODE, AT(count), .schema = PART("count"),
       .help = "That many hits, runs or distinct values within a sliding window: `3 in 10m`, `10 runs in 5m`, "
               "`5 of metadata.customerId in 15m`." },
     { .name = "first", .type = FIELD_NODE, AT(first), .schema = "{\"type\":\"string\"}",
@@ -149,7 +148,7 @@ static const struct field rule_fields[] = {
 };
 
 static const struct field defaults_fields[] = {
-    { .name = "when", .type = FIELD_NODE, AT(when), .schema = "{\"type\":\"object\"}",
+    { .name = "when", .type = FIELD_NODE, AT(when), .schema = PART("match"),
       .help = "Must hold beside every rule's own `when`." },
     SHARED_FIELDS("0s", "30s", "error", "1"),
 };

@@ -24,6 +24,11 @@ struct diag_sources {
     struct diag scratch; /* what diag_add gives when it keeps nothing */
 };
 
+const char *diags_source_file(const struct diags *d, size_t k)
+{
+    return k < d->sources->items.n ? d->sources->items.v[k].file : NULL;
+}
+
 void diags_init(struct diags *d, struct arena *a)
 {
     *d = (struct diags){ .arena = a, .sources = xcalloc(1, sizeof *d->sources) };

@@ -27,6 +27,8 @@ void diags_init(struct diags *d, struct arena *a);
 void diags_fini(struct diags *d);
 /* Remembers a file's text so that its lines can be shown; text must outlive d. */
 void diags_add_source(struct diags *d, const char *file, struct str text);
+/* The k-th of those files; NULL at the end. */
+const char *diags_source_file(const struct diags *d, size_t k);
 /* Adds one and gives it, so that a caller may set hint or width; never NULL. */
 struct diag *diag_add(struct diags *d, enum diag_level level, const char *file, uint32_t line, uint32_t col,
                       const char *fmt, ...) __attribute__((format(printf, 6, 7)));

@@ -1,3 +1,5 @@
+/* Field tables as JSON Schema. */
+#include <stdio.h>
 #include <string.h>
 
 #include "json/json.h"
@@ -95,68 +97,70 @@ static void put_required(struct json_writer *w, const struct field_table *t)
     json_array_end(w);
 }
 
+/* error.PATH stands for error.code and all its like: the prefix up to the dot; n 0 for a plain name. */
+static struct str prefix_of(const struct field *f)
+{
+    struct str name = str_c(f->name);
+    return str_ends(name, STR(".PATH")) ? str_sub(name, 0, name.n - 5) : STR("");
+}
+
+static void put_field(struct json_writer *w, const struct field *f)
+{
+    json_object_begin(w);
+    put_type(w, f);
+    if (f->help) json_field_str(w, "description", str_c(f->help));
+    put_default(w, f);
+    json_object_end(w);
+}
+
+static void put_patterns(struct json_writer *w, const struct field_table *t)
+{
+    char pattern[128];
+    json_put_key(w, STR("patternProperties"));
+    json_object_begin(w);
+    for (size_t i = 0; i < t->n; i++) {
+        struct str prefix = prefix_of(&t->fields[i]);
+        if (prefix.n == 0) continue;
+        snprintf(pattern, sizeof pattern, "^" STR_FMT "\\.", STR_ARG(prefix));
+        json_put_key(w, str_c(pattern));
+        put_field(w, &t->fields[i]);
+    }
+    json_object_end(w);
+}
+
+void fields_schema_write(const struct field_table *t, struct json_writer *w)
+{
+    bool patterns = false;
+    json_object_begin(w);
+    json_field_str(w, "type", STR("object"));
+    json_put_key(w, STR("properties"));
+    json_object_begin(w);
+    for (size_t i = 0; i < t->n; i++) {
+        bool plain = prefix_of(&t->fields[i]).n == 0;
+        patterns |= !plain;
+        if (!plain) continue;
+        json_put_key(w, str_c(t->fields[i].name));
+        put_field(w, &t->fields[i]);
+    }
+    json_object_end(w);
+    if (patterns) put_patterns(w, t);
+    put_required(w, t);
+    json_field_bool(w, "additionalProperties", false);
+    json_object_end(w);
+}
+
 void fields_schema(const struct field_table *t, struct strbuf *out)
 {
     struct json_writer w;
     json_writer_init(&w, out);
-    json_object_begin(&w);
-    json_field_str(&w, "type", STR("object"));
-    json_put_key(&w, STR("properties"));
-    json_object_begin(&w);
-    for (size_t i = 0; i < t->n; i++) {
-        json_put_key(&w, str_c(t->fields[i].name));
-        json_object_begin(&w);
-        put_type(&w, &t->fields[i]);
-        json_field_opt(&w, "description", str_c(t->fields[i].help));
-        put_default(&w, &t->fields[i]);
-        json_object_end(&w);
-    }
-    json_object_end(&w);
-    put_required(&w, t);
-    json_field_bool(&w, "additionalProperties", false);
-    json_object_end(&w);
+    fields_schema_write(t, &w);
 }
 
-/* A cell of a Markdown table: a bar would end it. */
-static void put_cell(struct strbuf *out, const char *text)
+void field_parts_schema(const struct field_part *parts, size_t n, struct json_writer *w)
 {
-    for (; *text; text++) {
-        if (*text == '|') strbuf_char(out, '\\');
-        strbuf_char(out, *text == '\n' ? ' ' : *text);
-    }
-}
-
-static void put_type_name(struct strbuf *out, const struct field *f)
-{
-    static const char *const names[] = {
-        [FIELD_TEXT] = "text",     [FIELD_BOOL] = "true or false", [FIELD_INT] = "whole number",
-        [FIELD_NUMBER] = "number", [FIELD_DURATION] = "duration",  [FIELD_SIZE] = "size",
-        [FIELD_ENUM] = "",         [FIELD_NODE] = "see below",     [FIELD_TEXTS] = "text or list of texts",
-    };
-    put_cell(out, names[f->type]);
-    for (size_t i = 0; f->type == FIELD_ENUM && f->names[i]; i++) {
-        strbuf_c(out, i ? ", `" : "`");
-        put_cell(out, f->names[i]);
-        strbuf_char(out, '`');
-    }
-}
-
-void fields_docs(const struct field_table *t, struct strbuf *out)
-{
-    strbuf_c(out, "| key | type | default | meaning |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < t->n; i++) {
-        const struct field *f = &t->fields[i];
-        strbuf_printf(out, "| `%s` | ", f->name);
-        put_type_name(out, f);
-        strbuf_c(out, " | ");
-        if (f->required) strbuf_c(out, "required");
-        else if (f->fallback && f->fallback[0]) {
-            strbuf_char(out, '`');
-            put_cell(out, f->fallback);
-            strbuf_char(out, '`');
-        }
-        strbuf_c(out, " | ");
-        put_cell(out, f->help ? f->help : "");
-        strbuf_c(out, " |\n");
+    for (size_t i = 0; i < n; i++) {
+        json_put_key(w, str_c(parts[i].name));
+        if (parts[i].table) fields_schema_write(parts[i].table, w);
+        else json_put_raw(w, str_c(parts[i].schema));
     }
 }

@@ -145,24 +145,20 @@ struct rate {
     int64_t n, per_ms;
 };
 
-static bool rate_map(const struct yaml_node *n, struct diags *d, struct rate *rate)
-{
-    static const struct field fields[] = {
-        { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct rate, n), .least = 1,
-          .most = INT64_MAX, .help = "how many" },
-        { .name = "per", .type = FIELD_DURATION, .required = true, .offset = offsetof(struct rate, per_ms),
-          .least = 1, .most = INT64_MAX, .help = "in how long" },
-    };
-    static const struct field_table table = { "limit", fields, sizeof fields / sizeof *fields };
-    return fields_decode(&table, d->arena, n, d, rate, NULL, NULL);
-}
+static const struct field rate_fields[] = {
+    { .name = "n", .type = FIELD_INT, .required = true, .offset = offsetof(struct rate, n), .least = 1,
+      .most = INT64_MAX, .help = "how many" },
+    { .name = "per", .type = FIELD_DURATION, .required = true, .offset = offsetof(struct rate, per_ms),
+      .least = 1, .most = INT64_MAX, .help = "in how long" },
+};
+const struct field_table yaml_rate_table = { "limit", rate_fields, sizeof rate_fields / sizeof *rate_fields };
 
 bool yaml_want_rate(const struct yaml_node *n, struct diags *d, int64_t *count, int64_t *per_ms)
 {
     struct rate rate = { 0 };
     size_t at;
     if (n->kind == YAML_MAP) {
-        if (!rate_map(n, d, &rate)) return false;
+        if (!fields_decode(&yaml_rate_table, d->arena, n, d, &rate, NULL, NULL)) return false;
     } else {
         at = n->kind == YAML_SCALAR ? str_find_str(n->text, STR(" per ")) : 0;
         if (!is_text(n) || at == n->text.n || !str_to_i64(str_sub(n->text, 0, at), &rate.n) || rate.n < 1 ||

@@ -6,6 +6,7 @@
 #define YAML_YAML_H
 #include "base/err.h"
 #include "base/str.h"
+#include "json/json.h"
 #include "yaml/diag.h"
 
 enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_SEQ };
@@ -94,5 +95,21 @@ bool fields_decode(const struct field_table *t, struct arena *a, const struct ya
 /* "unknown key `chanel` in slack destination" + hint "did you mean `channel`?" */
 void fields_unknown(const struct field_table *t, const struct yaml_node *member, struct diags *d);
 void fields_schema(const struct field_table *t, struct strbuf *out); /* JSON Schema object */
+/* The same into w. A name that ends in .PATH stands for every key that starts so. */
+void fields_schema_write(const struct field_table *t, struct json_writer *w);
 void fields_docs(const struct field_table *t, struct strbuf *out);   /* a Markdown table */
+
+/* The language in parts, for its schema and its reference: each has a name, and `{"$ref":"#/$defs/NAME"}` in some
+ * field's schema means it. */
+struct field_part {
+    const char *name;
+    const char *about;               /* a sentence or two, Markdown */
+    const struct field_table *table; /* a map of these, or: */
+    const char *schema;              /* whatever this JSON Schema text says */
+    size_t own;                      /* the fields behind the first so many are explained elsewhere; 0 = none are */
+};
+void field_parts_schema(const struct field_part *parts, size_t n, struct json_writer *w); /* members of "$defs" */
+void field_parts_docs(const struct field_part *parts, size_t n, struct strbuf *out);      /* a heading and a table each */
+/* A limit, {n: 20, per: 1m}. */
+extern const struct field_table yaml_rate_table;
 #endif

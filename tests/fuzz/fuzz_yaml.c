@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "json/json.h"
+#include "yaml/format.h"
 #include "yaml/yaml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -126,6 +127,37 @@ static void check_again(const struct yaml_node *root)
     arena_fini(&a);
 }
 
+static void reverse_members(struct yaml_node *n)
+{
+    struct yaml_node *last = NULL, *next;
+    for (struct yaml_node *c = n->first; c; c = c->next) reverse_members(c);
+    if (n->kind != YAML_MAP) return;
+    for (struct yaml_node *c = n->first; c; last = c, c = next) {
+        next = c->next;
+        c->next = last;
+    }
+    n->first = last;
+}
+
+/* Laid out anew it says the same, and laid out once more it stays as it is. */
+static void check_format(struct arena *a, const struct yaml_node *root, struct str text)
+{
+    struct diags d;
+    struct strbuf once, twice;
+    const struct yaml_node *again;
+    strbuf_init(&once, 64 << 20);
+    strbuf_init(&twice, 64 << 20);
+    diags_init(&d, a);
+    if (yaml_format(a, root, text, &once)) {
+        again = yaml_read(a, "formatted.yaml", strbuf_view(&once), &d);
+        must(again && d.errors == 0 && yaml_same(root, again));
+        must(yaml_format(a, again, strbuf_view(&once), &twice) && str_eq(strbuf_view(&once), strbuf_view(&twice)));
+    }
+    diags_fini(&d);
+    strbuf_fini(&twice);
+    strbuf_fini(&once);
+}
+
 static void check_printing(struct diags *d, struct arena *a)
 {
     struct strbuf out;
@@ -153,8 +185,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(root || d.errors);
     if (root && d.errors == 0) must(!root->cut);
     if (root && d.errors == 0) check_again(root);
+    if (root && d.errors == 0) check_format(&a, root, (struct str){ (const char *)data, size });
     if (root) check_tree(root, &d, 0);
     check_printing(&d, &a);
+    if (root && d.errors == 0) {
+        reverse_members(root);
+        check_format(&a, root, (struct str){ (const char *)data, size });
+    }
     diags_fini(&d);
     arena_fini(&a);
     return 0;

@@ -11,6 +11,7 @@
 #include "replay/replay.h"
 #include "replay/test_event.h"
 #include "replay/tests.h"
+#include "replay/timeline.h"
 
 /* --- one file of rules and tests ------------------------------------------------------------------------------------ */
 struct bed {
@@ -134,11 +135,12 @@ static void test_a_failure_shows_what_happened(void **state)
                         "FAIL case\n"
                         "  line 12: at 5m, rule fails, key sync: expected a message to hook\n"
                         "  line 13: until 31m, rule fails, key sync: expected it to be open\n"
-                        "  what happened:\n"
+                        "        when  what happened                                        what was expected\n"
                         "          1m  fails [sync] opened\n"
                         "          1m  fails [sync] open sent to chat: sync failed\n"
                         "          2m  fails [mail] opened\n"
                         "          2m  fails [mail] open sent to chat: mail crashed\n"
+                        "          5m                                                       MISS  line 12: fails [sync] sent to hook\n"
                         "         16m  fails [sync] escalated\n"
                         "         16m  fails [sync] escalation sent to pager: sync failed\n"
                         "         17m  fails [mail] escalated\n"
@@ -146,11 +148,45 @@ static void test_a_failure_shows_what_happened(void **state)
                         "         30m  fails [sync] resolved: a run succeeded\n"
                         "         30m  fails [sync] update sent to chat: sync failed\n"
                         "         30m  fails [sync] resolve sent to chat: sync failed\n"
-                        "         30m  fails [sync] resolve sent to pager: sync failed\n");
+                        "         30m  fails [sync] resolve sent to pager: sync failed\n"
+                        "         31m                                                       MISS  line 13: fails [sync] open\n");
     bed_close(&b);
     bed_open(&b, RULES, "tests:\n  - {name: nothing, events: [{at: 0s, status: QUEUED}], expect: [{at: 0s, rule: fails, open: true}]}\n");
-    assert_non_null(strstr(run(&b), "  what happened:\n    nothing: no rule opened an incident\n"));
+    assert_non_null(strstr(run(&b), "          0s  nothing: no rule opened an incident\n          0s                                       MISS  line 6: fails open\n"));
     bed_close(&b);
+}
+
+/* Each expectation stands beside the fact that met it, or that was not to be; two of one fact take two rows. */
+static void test_expected_beside_happened(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_open(&b, RULES, EVENTS "      - {at: 1m, rule: fails, sent: chat, text: disk}\n      - {at: 1m, rule: fails, key: sync, sent: chat}\n"
+                               "      - {until: 20m, rule: fails, never: pager}\n      - {at: 30m, rule: fails, resolved: true}\n");
+    run(&b);
+    assert_non_null(strstr(b.report.p, "      1m  fails [sync] open sent to chat: sync failed          ok    line 12: fails sent to chat, says \"disk\"\n"
+                                       "          1m                                                       ok    line 13: fails [sync] sent to chat\n"));
+    assert_non_null(strstr(b.report.p, "     16m  fails [sync] escalation sent to pager: sync failed   MISS  line 14: fails never to pager\n"));
+    assert_non_null(strstr(b.report.p, "     30m  fails [sync] resolved: a run succeeded               ok    line 15: fails resolved\n"));
+    bed_close(&b);
+}
+
+static void test_a_long_timeline_is_cut(void **state)
+{
+    struct strbuf events, out;
+    struct timeline_row rows[200];
+    (void)state;
+    strbuf_init(&events, 65536);
+    strbuf_init(&out, 65536);
+    for (size_t k = 0; k < 100; k++) strbuf_c(&events, "\xc3\xa9");
+    for (size_t k = 0; k < 200; k++) rows[k] = (struct timeline_row){ .at_ms = (int64_t)k * 1000, .happened = strbuf_view(&events), .expected = STR("") };
+    rows[150].expected = STR("it");
+    timeline_put(rows, 200, &out);
+    assert_non_null(strstr(out.p, "\xc3\xa9\xe2\x80\xa6  ok    it\n    and 139 more that nothing was expected of\n"));
+    assert_non_null(strstr(out.p, "  2m30s  "));
+    assert_null(strstr(out.p, "  1m  "));
+    strbuf_fini(&events);
+    strbuf_fini(&out);
 }
 
 static void test_the_clock_and_defaults_of_events(void **state)
@@ -202,7 +238,7 @@ static void test_mistakes_are_diagnostics(void **state)
         { CASE ONE_EVENT "    expect: []\n", "8:13 a test that expects nothing cannot fail" },
         { CASE ONE_EVENT ONE_EXPECT "    exepct: []\n", "9:5 a test has no `exepct`" },
         { CASE "    events: [7]\n" ONE_EXPECT, "7:14 an event is a map: {at: 2m, run: run_1, task: sync, status: FAILED}" },
-        { CASE "    events: [{at: 0s}]\n" ONE_EXPECT, "7:14 the event has no `status`" },
+        { CASE "    events: [{at: 0s}]\n" ONE_EXPECT, "7:14 missing key `status` in an event" },
         { CASE "    events: [{at: 0s, status: }]\n" ONE_EXPECT, "7:31 wants text, got nothing" },
         { CASE "    events: [{at: 0s, status: [FAILED]}]\n" ONE_EXPECT, "7:31 wants text, got a list" },
         { CASE "    events: [{at: soon, status: FAILED}]\n" ONE_EXPECT, "7:19 wants a duration like 30s or 5m, got `soon`" },
@@ -218,7 +254,7 @@ static void test_mistakes_are_diagnostics(void **state)
         { CASE "    events: [{at: 2m, status: FAILED}, {at: 1m, status: FAILED}]\n" ONE_EXPECT, "7:40 events are told in the order of `at`" },
         { CASE ONE_EVENT "    expect: [7]\n", "8:14 an expectation is a map: {at: 4m, rule: NAME, sent: DESTINATION}" },
         { CASE ONE_EVENT "    expect: [{at: 0s, rule: fials, sent: chat}]\n", "8:29 there is no rule `fials`" },
-        { CASE ONE_EVENT "    expect: [{at: 0s, sent: chat}]\n", "8:14 the expectation names no `rule`" },
+        { CASE ONE_EVENT "    expect: [{at: 0s, sent: chat}]\n", "8:14 missing key `rule` in an expectation" },
         { CASE ONE_EVENT "    expect: [{rule: fails, sent: chat}]\n", "8:14 the expectation has neither `at` nor `until`" },
         { CASE ONE_EVENT "    expect: [{at: 0s, until: 1m, rule: fails, sent: chat}]\n", "8:14 an expectation has `at` or `until`, not both" },
         { CASE ONE_EVENT "    expect: [{at: 0s, rule: fails}]\n", "8:14 nothing is expected" },
@@ -427,6 +463,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind_of_expectation),
         cmocka_unit_test(test_a_failure_shows_what_happened),
+        cmocka_unit_test(test_expected_beside_happened),
+        cmocka_unit_test(test_a_long_timeline_is_cut),
         cmocka_unit_test(test_the_clock_and_defaults_of_events),
         cmocka_unit_test(test_mistakes_are_diagnostics),
         cmocka_unit_test(test_a_mistake_fails_only_its_own_case),
