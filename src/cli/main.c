@@ -12,7 +12,7 @@ const struct command commands[] = {
     { "serve", "", "the server: takes run events, matches rules, sends messages", serve_help, cli_serve },
     { "check", "[FILE]", "validates configuration and rules: all mistakes at once", check_help, cli_check },
     { "test", "[FILE...]", "runs the tests: sections of rule files on a virtual clock", test_help, cli_test },
-    { "explain", "", "why each rule does or does not fire for an event", explain_help, cli_explain },
+    { "explain", "[RUN]", "why each rule does or does not fire for a run or an event", explain_help, cli_explain },
     { "render", "RULE", "the exact request a destination would get", render_help, cli_render },
     { "send", "DEST", "sends a drill message through the running server", NULL, cli_send },
     { "status", "", "how the running server is doing", NULL, cli_status },

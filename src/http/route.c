@@ -18,6 +18,7 @@ static const struct http_route routes[] = {
       NULL, NULL },
     { "POST", "v1/deliveries/{}/retry", HTTP_WRITE, false, "", NULL, api_retry_prepare, api_retry_finish },
     { "GET", "v1/runs/{}", HTTP_READ, false, "project env", api_run, NULL, NULL },
+    { "GET", "v1/runs/{}/explain", HTTP_READ, false, "project env", api_explain, NULL, NULL },
     { "POST", "v1/runs/{}/reread", HTTP_READ, false, "env", api_reread, NULL, NULL },
     { "GET", "v1/rejected", HTTP_READ, false, "after limit", api_rejected, NULL, NULL },
     { "GET", "v1/rules", HTTP_READ, false, "", api_rules, NULL, NULL },

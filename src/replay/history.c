@@ -1,0 +1,261 @@
+#include "replay/history.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+
+enum { COLLECT_EVERY = 256, ROW_CEILING = 8 << 20 };
+
+/* What is known of a run: its text, and room for it to grow. */
+struct memory { uint32_t n, cap; char *text; };
+
+void history_init(struct history *h, const struct config *config, const struct history_ear *ear)
+{
+    struct engine_setup setup = { .rules = config->rules, .limits = engine_default_limits, .public_url = config->server.public_url };
+    *h = (struct history){ .config = config, .ear = *ear };
+    h->engine = engine_new(&setup);
+    h->starts = xcalloc(config->source_count + 1, sizeof *h->starts);
+    engine_output_init(&h->out, &h->scratch);
+    strbuf_init(&h->row, ROW_CEILING);
+}
+
+void history_fini(struct history *h)
+{
+    struct map_entry *m;
+    size_t at = 0;
+    while ((m = map_next(&h->runs, &at))) free(((struct memory *)m->value)->text);
+    map_fini(&h->runs);
+    map_fini(&h->who);
+    engine_output_fini(&h->out);
+    engine_free(&h->engine);
+    strbuf_fini(&h->row);
+    free(h->starts);
+    arena_fini(&h->scratch);
+    arena_fini(&h->names);
+}
+
+int history_learn_sources(struct history *h, struct store_reader *r, struct err *err)
+{
+    for (size_t k = 0; k < h->config->source_count; k++) {
+        struct str text, key = str_printf(&h->scratch, "source_start/" STR_FMT, STR_ARG(h->config->sources[k].name));
+        int found = r->ops->meta(r, &h->scratch, key, &text, err);
+        if (found < 0) return -1;
+        if (found == 1 && !str_to_i64(text, &h->starts[k])) h->starts[k] = 0;
+    }
+    return 0;
+}
+
+/* --- telling what came of a step ------------------------------------------------------------------------------- */
+static struct str id_key(const uint64_t *id)
+{
+    return (struct str){ (const char *)id, sizeof *id };
+}
+
+static const struct history_who *who_is(const struct history *h, uint64_t incident)
+{
+    return incident ? map_get(&h->who, id_key(&incident)) : NULL;
+}
+
+static void meet(struct history *h, const struct engine_incident_row *row)
+{
+    struct history_who *w;
+    if (map_get(&h->who, id_key(&row->id))) return;
+    w = ARENA_NEW(&h->names, struct history_who);
+    *w = (struct history_who){ row->id, str_dup(&h->names, row->project), str_dup(&h->names, row->env),
+                               str_dup(&h->names, row->rule), str_dup(&h->names, row->key) };
+    map_put(&h->who, id_key(&w->id), w);
+}
+
+/* Also what lets the engine forget the incidents that ended. */
+static void collect(struct history *h)
+{
+    struct engine_changes changes = { .arena = &h->scratch };
+    engine_collect(h->engine, &changes);
+    for (size_t k = 0; k < changes.incidents.n; k++) meet(h, &changes.incidents.v[k]);
+    vec_free(&changes.incidents);
+    vec_free(&changes.cells);
+    h->steps = 0;
+}
+
+static bool is_told_elsewhere(const struct engine_note *n)
+{
+    return strcmp(n->what, "hit") == 0 || strcmp(n->what, "told") == 0;
+}
+
+static bool has_opening(const struct engine_output *out)
+{
+    for (size_t k = 0; k < out->notes.n; k++)
+        if (strcmp(out->notes.v[k].what, "opened") == 0) return true;
+    return false;
+}
+
+static void tell(struct history *h)
+{
+    const struct history_ear *ear = &h->ear;
+    if (has_opening(&h->out) || ++h->steps >= COLLECT_EVERY) collect(h);
+    for (size_t k = 0; ear->note && k < h->out.notes.n; k++)
+        if (!is_told_elsewhere(&h->out.notes.v[k])) ear->note(ear->ctx, who_is(h, h->out.notes.v[k].incident), &h->out.notes.v[k]);
+    for (size_t k = 0; ear->message && k < h->out.messages.n; k++)
+        ear->message(ear->ctx, who_is(h, h->out.messages.v[k].incident), &h->out.messages.v[k], h->now_ms);
+    h->hits += h->out.hits;
+    h->out.hits = 0;
+    vec_clear(&h->out.messages);
+    vec_clear(&h->out.notes);
+}
+
+/* One input, and the verdicts of what was said, until nothing more is said. */
+static int step(struct history *h, const struct engine_input *in, struct err *err)
+{
+    if (engine_step(h->engine, in, &h->out, err) < 0) return -1;
+    for (size_t k = 0; k < h->out.messages.n; k++) {
+        const struct engine_message m = h->out.messages.v[k];
+        struct engine_input v = { .kind = ENGINE_VERDICT, .now_ms = h->now_ms };
+        v.u.verdict.delivery = m.delivery;
+        v.u.verdict.incident = m.incident;
+        v.u.verdict.destination = m.destination;
+        v.u.verdict.lane = m.lane;
+        v.u.verdict.delivered = true;
+        if (engine_step(h->engine, &v, &h->out, err) < 0) return -1;
+    }
+    tell(h);
+    return 0;
+}
+
+int history_until(struct history *h, int64_t at_ms, struct err *err)
+{
+    int64_t due;
+    while ((due = engine_next_due(h->engine)) <= at_ms) {
+        struct engine_input tick = { .kind = ENGINE_TICK };
+        if (due > h->now_ms) h->now_ms = due;
+        tick.now_ms = h->now_ms;
+        if (step(h, &tick, err) < 0) return -1;
+        arena_reset(&h->scratch);
+    }
+    if (at_ms > h->now_ms) h->now_ms = at_ms;
+    return 0;
+}
+
+/* --- one event ---------------------------------------------------------------------------------------------------- */
+static struct memory *memory_of(struct history *h, const struct store_event *e)
+{
+    size_t n = e->project.n + e->env.n + e->run.n + 2;
+    char *p = arena_alloc(&h->scratch, n), *at = p;
+    struct str key = { p, n };
+    struct memory *m;
+    memcpy(at, e->project.p, e->project.n);
+    at += e->project.n;
+    *at++ = 1;
+    memcpy(at, e->env.p, e->env.n);
+    at += e->env.n;
+    *at++ = 1;
+    memcpy(at, e->run.p, e->run.n);
+    m = map_get(&h->runs, key);
+    if (m) return m;
+    m = ARENA_NEW(&h->names, struct memory);
+    map_put(&h->runs, str_dup(&h->names, key), m);
+    return m;
+}
+
+static int recall(struct history *h, const struct memory *m, struct run_known *known, struct err *err)
+{
+    struct json root;
+    *known = (struct run_known){ .exists = false };
+    if (!m->text) return 0;
+    if (json_parse(&h->scratch, (struct str){ m->text, m->n }, &json_own_limits, &root, NULL, err) < 0) return -1;
+    return run_known_restore(&h->scratch, root, known, err);
+}
+
+static void remember(struct history *h, struct memory *m, const struct run_known *known)
+{
+    struct json_writer w;
+    strbuf_clear(&h->row);
+    json_writer_init(&w, &h->row);
+    run_known_write(known, &w);
+    if (h->row.n > m->cap) {
+        free(m->text);
+        m->cap = (uint32_t)h->row.n + 32;
+        m->text = xmalloc(m->cap);
+    }
+    memcpy(m->text, h->row.p, h->row.n);
+    m->n = (uint32_t)h->row.n;
+}
+
+static size_t source_of(const struct history *h, struct str name)
+{
+    size_t k = 0;
+    while (k < h->config->source_count && !str_eq(h->config->sources[k].name, name)) k++;
+    return k;
+}
+
+static int evaluate(struct history *h, const struct history_judged *j, const struct run_known *known, struct err *err)
+{
+    const struct config *c = h->config;
+    size_t from = source_of(h, j->event->source);
+    int64_t older_ms = from < c->source_count ? c->sources[from].ignore_older_ms : 0;
+    struct engine_input in = { .kind = ENGINE_EVENT, .now_ms = h->now_ms };
+    if (older_ms > 0 && h->now_ms - j->transition->event_ms > older_ms) return 0; /* recorded, not evaluated */
+    in.u.event.run = j->run;
+    in.u.event.transition = j->transition;
+    in.u.event.event_id = j->event->id;
+    in.u.event.dashboard = from < c->source_count ? c->sources[from].dashboard : STR_NONE;
+    in.u.event.since_succeeded = run_succeeded_since(known, j->transition);
+    if (step(h, &in, err) < 0) return -1;
+    if (h->ear.judged) h->ear.judged(h->ear.ctx, h->engine, j);
+    return 0;
+}
+
+static int judge(struct history *h, const struct store_event *e, struct err *err)
+{
+    struct transition t[TRANSITIONS_MAX];
+    struct memory *m = memory_of(h, e);
+    struct run_known known;
+    struct json root;
+    struct run run;
+    size_t n;
+    if (json_parse(&h->scratch, e->body, &json_own_limits, &root, NULL, err) < 0 ||
+        run_restore(&h->scratch, root, &run, err) < 0 || recall(h, m, &known, err) < 0)
+        return -1;
+    n = run_transitions(&h->scratch, &run, &known, e->arrival_ms, h->starts[source_of(h, e->source)], e->id, t);
+    remember(h, m, &known);
+    for (size_t k = 0; k < n; k++) {
+        struct history_judged j = { e, &run, &t[k] };
+        if (t[k].kind != TRANSITION_DUPLICATE && evaluate(h, &j, &known, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* The id tells when the event was evaluated. What was due until then came before it. */
+int history_event(void *ctx, const struct store_event *e, struct err *err)
+{
+    struct history *h = ctx;
+    int64_t at_ms = id_wall_ms(e->id);
+    int rc;
+    h->last = e->id;
+    if (e->id >= h->until) return 0;
+    if (at_ms > h->now_ms && (history_until(h, at_ms - 1, err) < 0)) return -1;
+    if (at_ms > h->now_ms) h->now_ms = at_ms;
+    h->events++;
+    rc = judge(h, e, err);
+    arena_reset(&h->scratch);
+    return rc;
+}
+
+/* --- a log ---------------------------------------------------------------------------------------------------------- */
+uint64_t history_id_at(int64_t wall_ms)
+{
+    struct id_gen from = { 0 };
+    return id_next(&from, wall_ms);
+}
+
+int history_read(struct history *h, struct store_reader *r, int64_t from_ms, int64_t until_ms, struct err *err)
+{
+    size_t n = 1;
+    h->last = history_id_at(from_ms) - 1;
+    h->until = history_id_at(until_ms);
+    while (n > 0 && h->last < h->until) {
+        if (r->ops->events(r, h->last, STORE_ROWS_MAX, history_event, h, &n, err) < 0) return -1;
+        if (h->ear.page && !h->ear.page(h->ear.ctx, id_wall_ms(h->last))) return 0;
+    }
+    return history_until(h, until_ms, err);
+}
