@@ -13,6 +13,7 @@ const struct command commands[] = {
     { "check", "[FILE]", "validates configuration and rules: all mistakes at once", check_help, cli_check },
     { "test", "[FILE...]", "runs the tests: sections of rule files on a virtual clock", test_help, cli_test },
     { "explain", "[RUN]", "why each rule does or does not fire for a run or an event", explain_help, cli_explain },
+    { "backtest", "[OLD NEW]", "what the rules would have sent over the stored log", backtest_help, cli_backtest },
     { "render", "RULE", "the exact request a destination would get", render_help, cli_render },
     { "send", "DEST", "sends a drill message through the running server", NULL, cli_send },
     { "status", "", "how the running server is doing", NULL, cli_status },

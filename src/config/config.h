@@ -77,6 +77,9 @@ struct config *config_load(const char *path, bool check_only, struct diags *d);
 /* A file of rules alone (no sources, no destinations) is checked against permissive placeholders: every
  * destination named counts as existing. For `check rules/x.yaml` and `test`. */
 struct config *config_load_rules(const char *path, struct diags *d);
+/* The configuration at path, checked only, with the rules of another file instead of its own (rules_path, whose top is that
+ * of an included file): what would these rules do here? */
+struct config *config_load_with_rules(const char *path, const char *rules_path, struct diags *d);
 struct config *config_ref(struct config *c);  /* any thread */
 void config_unref(struct config **c);         /* any thread; frees with the last */
 const struct notify_destination *config_destination(const struct config *c, struct str name);

@@ -84,6 +84,33 @@ static void include_glob(struct loader *l, const struct yaml_node *n)
     globfree(&found);
 }
 
+static bool is_replaced(const struct yaml_node *section)
+{
+    return str_eq_c(section->key, "rules") || str_eq_c(section->key, "include") || str_eq_c(section->key, "tests");
+}
+
+/* The file without its own rules, and the file whose rules take their place. */
+static bool replace_rules(struct loader *l, const struct yaml_node *top)
+{
+    struct yaml_node *bare = ARENA_NEW(l->a, struct yaml_node), **last = &bare->first;
+    const struct yaml_node *rules;
+    *bare = *top;
+    bare->count = 0;
+    for (const struct yaml_node *n = top->first; n; n = n->next) {
+        if (is_replaced(n)) continue;
+        *last = ARENA_NEW(l->a, struct yaml_node);
+        **last = *n;
+        last = &(*last)->next;
+        bare->count++;
+    }
+    *last = NULL;
+    rules = read_one(l, l->rules_path, NULL);
+    if (!rules) return false;
+    add_file(l, bare, false);
+    add_file(l, rules, true);
+    return true;
+}
+
 bool config_read_files(struct loader *l, const char *path)
 {
     const struct yaml_node *top, *include;
@@ -95,6 +122,7 @@ bool config_read_files(struct loader *l, const char *path)
     top = read_one(l, path, NULL);
     if (!top) return false;
     is_new(l, path);
+    if (l->rules_path) return replace_rules(l, top);
     add_file(l, top, false);
     include = yaml_get(top, "include");
     if (!include) return true;

@@ -4,11 +4,9 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "replay/memory.h"
 
-enum { COLLECT_EVERY = 256, ROW_CEILING = 8 << 20 };
-
-/* What is known of a run: its text, and room for it to grow. */
-struct memory { uint32_t n, cap; char *text; };
+enum { COLLECT_EVERY = 256 };
 
 void history_init(struct history *h, const struct config *config, const struct history_ear *ear)
 {
@@ -17,19 +15,17 @@ void history_init(struct history *h, const struct config *config, const struct h
     h->engine = engine_new(&setup);
     h->starts = xcalloc(config->source_count + 1, sizeof *h->starts);
     engine_output_init(&h->out, &h->scratch);
-    strbuf_init(&h->row, ROW_CEILING);
 }
 
 void history_fini(struct history *h)
 {
     struct map_entry *m;
     size_t at = 0;
-    while ((m = map_next(&h->runs, &at))) free(((struct memory *)m->value)->text);
+    while ((m = map_next(&h->runs, &at))) memory_fini(m->value);
     map_fini(&h->runs);
     map_fini(&h->who);
     engine_output_fini(&h->out);
     engine_free(&h->engine);
-    strbuf_fini(&h->row);
     free(h->starts);
     arena_fini(&h->scratch);
     arena_fini(&h->names);
@@ -157,30 +153,6 @@ static struct memory *memory_of(struct history *h, const struct store_event *e)
     return m;
 }
 
-static int recall(struct history *h, const struct memory *m, struct run_known *known, struct err *err)
-{
-    struct json root;
-    *known = (struct run_known){ .exists = false };
-    if (!m->text) return 0;
-    if (json_parse(&h->scratch, (struct str){ m->text, m->n }, &json_own_limits, &root, NULL, err) < 0) return -1;
-    return run_known_restore(&h->scratch, root, known, err);
-}
-
-static void remember(struct history *h, struct memory *m, const struct run_known *known)
-{
-    struct json_writer w;
-    strbuf_clear(&h->row);
-    json_writer_init(&w, &h->row);
-    run_known_write(known, &w);
-    if (h->row.n > m->cap) {
-        free(m->text);
-        m->cap = (uint32_t)h->row.n + 32;
-        m->text = xmalloc(m->cap);
-    }
-    memcpy(m->text, h->row.p, h->row.n);
-    m->n = (uint32_t)h->row.n;
-}
-
 static size_t source_of(const struct history *h, struct str name)
 {
     size_t k = 0;
@@ -214,13 +186,14 @@ static int judge(struct history *h, const struct store_event *e, struct err *err
     struct run run;
     size_t n;
     if (json_parse(&h->scratch, e->body, &json_own_limits, &root, NULL, err) < 0 ||
-        run_restore(&h->scratch, root, &run, err) < 0 || recall(h, m, &known, err) < 0)
+        run_restore(&h->scratch, root, &run, err) < 0)
         return -1;
+    known = memory_recall(m);
     n = run_transitions(&h->scratch, &run, &known, e->arrival_ms, h->starts[source_of(h, e->source)], e->id, t);
-    remember(h, m, &known);
+    memory_keep(m, &known);
     for (size_t k = 0; k < n; k++) {
         struct history_judged j = { e, &run, &t[k] };
-        if (t[k].kind != TRANSITION_DUPLICATE && evaluate(h, &j, &known, err) < 0) return -1;
+        if (t[k].kind != TRANSITION_DUPLICATE && evaluate(h, &j, m->known, err) < 0) return -1;
     }
     return 0;
 }
@@ -233,7 +206,7 @@ int history_event(void *ctx, const struct store_event *e, struct err *err)
     int rc;
     h->last = e->id;
     if (e->id >= h->until) return 0;
-    if (at_ms > h->now_ms && (history_until(h, at_ms - 1, err) < 0)) return -1;
+    if (at_ms > h->now_ms && history_until(h, at_ms - 1, err) < 0) return -1;
     if (at_ms > h->now_ms) h->now_ms = at_ms;
     h->events++;
     rc = judge(h, e, err);

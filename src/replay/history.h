@@ -31,8 +31,7 @@ struct history {
     struct engine *engine;
     struct arena scratch, names; /* of one event; of all of it */
     struct engine_output out;
-    struct strbuf row;
-    struct map runs;   /* project, env and id -> what is known of it, as text */
+    struct map runs;   /* project, env and id -> struct memory: what is known of it */
     struct map who;    /* id of an incident -> struct history_who */
     int64_t *starts;   /* of the configuration's sources */
     uint64_t last, until;

@@ -1,5 +1,8 @@
 """Why and what if: `explain RUN`, and `backtest` over the log of a server."""
 import json
+import time
+from xml.etree import ElementTree
+from collections import Counter
 
 from conftest import a_run, hook, now, wait_for
 
@@ -77,3 +80,136 @@ def test_explain_what_cannot_be(runbell, fakes):
     runbell.stop()
     gone = runbell.run("explain", "run_x", env=token)
     assert gone.returncode == UNREACHED and gone.stderr
+
+
+# --- backtest ---------------------------------------------------------------------------------------------------------
+STORY = {
+    "crashed": {"when": {"status": "CRASHED"}, "notify": "out", "escalate": {"2s": "hooked"}, "repeat": "3s then 1d", "linger": "0s"},
+    "third": {"when": {"status": "failed", "task": "sync"}, "count": "3 runs in 10m", "by": "env", "notify": "hooked", "resolve": "manual"},
+    "per-run": {"when": {"status": "failed"}, "by": "run", "notify": "hooked", "limit": "4 per 1h", "repeat": "never", "resolve": "success"},
+    "batched": {"when": {"status": "TIMED_OUT"}, "wait": "1s", "notify": "out", "linger": "1s", "repeat": "never"},
+    "retried": {"when": {"status": "REATTEMPTING"}, "count": "3 in 10m", "by": "run", "notify": "out", "repeat": "never"},
+}
+
+
+def tell_story(runbell):
+    """Two bursts; what waits for a time comes between them or after them. Duplicates, late and fuller reports included."""
+    def told(kind, rule, n):
+        ids = {one["id"] for one in runbell.incidents("&rule=" + rule)}
+        return lambda: sum(one["kind"] == kind and one.get("incident") in ids for one in everything(runbell)) >= n
+
+    for k in range(6):
+        runbell.accept(a_run(f"run_s{k}", "EXECUTING", "sync", updatedAt=now(-50)))
+        runbell.accept([a_run(f"run_s{k}", "CRASHED" if k % 2 else "FAILED", "sync"), a_run(f"run_t{k}", "TIMED_OUT", f"slow-{k % 2}")])
+    again = a_run("run_d", "CRASHED", "mail")
+    runbell.accept(again)
+    assert runbell.accept(again)["duplicates"] == 1
+    runbell.accept({**again, "metadata": {"customerId": "acme"}, "tags": ["billing"]})
+    for attempt in range(2, 6):
+        runbell.accept(a_run("run_r", "REATTEMPTING", "flaky", updatedAt=now(-60 + attempt), attempts=[{"status": "FAILED"}] * (attempt - 1)))
+    for attempt in range(1, 5): # retries that are only concluded
+        runbell.accept(a_run("run_q", "EXECUTING", "flaky", updatedAt=now(-50 + attempt), attempts=[{"status": "FAILED"}] * attempt))
+    runbell.accept(a_run("run_late", "CRASHED", "old", startedAt=now(-90000), updatedAt=now(-86000), createdAt=now(-90001)))
+    wait_for(told("reminder", "crashed", 3), "the reminders")
+    wait_for(told("open", "batched", 2), "what waited")
+    for k in range(2):
+        runbell.accept(a_run(f"run_ok{k}", "COMPLETED", f"slow-{k}", startedAt=now(1), updatedAt=now(2)))
+    runbell.accept(a_run("run_ok", "COMPLETED", "mail", startedAt=now(1), updatedAt=now(2)))
+    wait_for(told("resolve", "batched", 2), "the end of what lingered")
+    wait_for(lambda: all(one["state"] == "delivered" for one in everything(runbell)), "all deliveries")
+
+
+def everything(runbell):
+    return runbell.api("/v1/deliveries?limit=500")["data"]
+
+
+def backtest(runbell, *more, code=FINE):
+    done = runbell.run("backtest", *more)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def counted(messages):
+    return sorted(Counter((one.get("incident", ""), one["destination"], one["kind"]) for one in messages).items())
+
+
+def test_backtest_of_a_live_log_gives_what_was_decided(runbell, fakes, slack_bot):
+    runbell.start(rules=STORY, destinations={"out": slack_bot, "hooked": hook(fakes)}, defaults={"update": "1s"})
+    tell_story(runbell)
+    found = json.loads(backtest(runbell, "--since", "1h", "--json").stdout)
+    live = everything(runbell)
+    assert len(live) == found["messages_total"] > 20
+    assert counted(found["messages"]) == counted(live)
+    assert {one["kind"] for one in live} == {"open", "update", "reminder", "escalation", "resolve", "digest"}
+    opened = {(one["id"], one["rule"], one["key"], one["opened_at"]) for one in runbell.incidents() if one["state"] != "pending"}
+    assert {(one["incident"], one["rule"], one["key"], one["at"]) for one in found["openings"]} == opened and len(opened) > 10
+    assert found["events"] == runbell.status()["store"]["events"]
+    runbell.stop()
+    assert counted(json.loads(backtest(runbell, "--since", "1h", "--json").stdout)["messages"]) == counted(live), "also without a server"
+
+
+def test_backtest_tries_other_rules(runbell, fakes, slack_bot):
+    runbell.start(rules=STORY, destinations={"out": slack_bot, "hooked": hook(fakes)}, defaults={"update": "1s"})
+    for k in range(4):
+        runbell.accept(a_run(f"run_{k}", "CRASHED", f"task-{k}"))
+    before = runbell.status()["store"]["events"]
+    other = runbell.folder / "given-other.yaml"
+    other.write_text("version: 1\nrules:\n  crashed: {when: {status: CRASHED, task: task-1}, notify: hooked}\n  many: {when: {status: CRASHED}, count: 4 in 1h, by: env, notify: out}\n")
+    text = backtest(runbell, "--since", "1h", "--rules", other).stdout
+    assert "many" in text and "crashed" in text and "per-run" not in text and "2 incidents and 2 messages over 4 events" in text
+    old = runbell.folder / "given-old.yaml"
+    old.write_text("version: 1\nrules:\n  crashed: {when: {status: CRASHED}, notify: out, linger: 0s}\n")
+    found = json.loads(backtest(runbell, "--since", "1h", "--compare", "--json", old, other).stdout)
+    assert [(one["rule"], one["key"]) for one in found["added"]] == [("many", "")]
+    assert sorted(one["key"] for one in found["removed"]) == ["task-0", "task-2", "task-3"]
+    assert (found["old"]["openings_total"], found["new"]["openings_total"]) == (4, 2)
+    text = backtest(runbell, "--since", "1h", "--compare", old, other).stdout
+    assert "added: 1 incidents" in text and "removed: 3 incidents" in text and "- " in text and "task-3 in default" in text
+    assert [line.split()[-3:] for line in text.splitlines() if line.startswith("crashed  incidents")] == [["4", "1", "-3"]]
+    whole = json.loads(backtest(runbell, "--since", "1h", "--compare", "--json", runbell.path, other).stdout)
+    assert whole["old"]["openings_total"] == 8 and len(whole["removed"]) == 7, "a whole configuration is taken as it is"
+    same = json.loads(backtest(runbell, "--since", "1h", "--compare", "--json", other, other).stdout)
+    assert same["added"] == same["removed"] == [] and same["old"] == same["new"]
+    assert runbell.status()["store"]["events"] == before and len(runbell.incidents()) == 8, "nothing is written"
+
+
+def test_backtest_draws(runbell, fakes):
+    runbell.start(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")})
+    runbell.accept(a_run("run_1", "CRASHED", "sync"))
+    backtest(runbell, "--since", "1h", "--svg", "given-plot.svg")
+    picture = ElementTree.fromstring((runbell.folder / "given-plot.svg").read_text())
+    texts = [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert "crashed" in texts and "mail-only" not in texts and "1 messages, 1 incidents, 1 events" in texts
+    assert len([one for one in picture.iter("{http://www.w3.org/2000/svg}rect") if one.get("class") == "o"]) == 1
+    backtest(runbell, "--since", "0s", "--svg", "given-plot.svg")
+    assert "nothing would have been sent" in (runbell.folder / "given-plot.svg").read_text()
+
+
+def test_backtest_counts_only_what_it_was_asked_for(runbell, fakes):
+    runbell.start(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")})
+    for k in range(2):
+        runbell.accept(a_run(f"run_{k}", "CRASHED", "sync"))
+    begun = time.time()
+    wait_for(lambda: time.time() > begun + 1.2, "the clock")
+    runbell.accept(a_run("run_2", "CRASHED", "sync"))
+    found = json.loads(backtest(runbell, "--since", "1s", "--json").stdout)
+    assert [(one["rule"], one["key"]) for one in found["openings"]] == [("third", "")], "the window was full, and the incident open before"
+    cold = json.loads(backtest(runbell, "--since", "1s", "--warm-up", "0s", "--json").stdout)
+    assert [one["rule"] for one in cold["openings"]] == ["crashed"]
+
+
+def test_backtest_what_cannot_be(runbell, fakes):
+    runbell.configure(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")})
+    done = backtest(runbell, "--since", "1h", code=UNREACHED)
+    assert "runbell.db" in done.stderr and "No such file" in done.stderr and not done.stdout
+    assert not (runbell.folder / "runbell.db").exists()
+    assert "nowhere.yaml" in backtest(runbell, "-c", "nowhere.yaml", code=UNREACHED).stderr
+    for wrong in (["--since", "soon"], ["--compare", "a"], ["a", "b"], ["--compare", "a", "b", "--rules", "c"], ["--warm-up", "x"], ["--sinc", "1h"]):
+        assert backtest(runbell, *wrong, code=USAGE).stderr, wrong
+    (runbell.folder / "given-bad.yaml").write_text("version: 1\nrules:\n  a: {when: {status: CRASHED}, notify: nobody}\n")
+    bad = backtest(runbell, "--rules", "given-bad.yaml", code=WRONG)
+    assert "given-bad.yaml:3" in bad.stderr and "nobody" in bad.stderr
+    (runbell.folder / "runbell.db").write_text("this is no database, but some text that is long enough to be looked at\n" * 20)
+    assert "runbell.db" in backtest(runbell, code=UNREACHED).stderr
+    runbell.configure(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")}, store={"url": "memory:"})
+    assert "memory:" in backtest(runbell, code=UNREACHED).stderr
