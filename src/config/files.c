@@ -10,12 +10,22 @@
 
 enum { FILE_CEILING = 16 << 20, FILES_MAX = 1000 };
 
+static const struct yaml_node *read_text(struct loader *l, const char *kept, struct str text)
+{
+    const struct yaml_node *top;
+    diags_add_source(l->d, kept, text);
+    top = yaml_read(l->a, kept, text, l->d);
+    if (!top) return NULL;
+    if (top->kind == YAML_MAP) return top;
+    yaml_error(l->d, top, "a configuration is a map that starts with `version: 1`");
+    return NULL;
+}
+
 static const struct yaml_node *read_one(struct loader *l, const char *path, const struct yaml_node *from)
 {
     struct str text;
     struct err err;
     const char *kept = str_dup_c(l->a, str_c(path));
-    const struct yaml_node *top;
     if (file_read(l->a, kept, FILE_CEILING, &text, &err) < 0) {
         if (from)
             yaml_error(l->d, from, "%s", err.msg);
@@ -23,12 +33,7 @@ static const struct yaml_node *read_one(struct loader *l, const char *path, cons
             diag_add(l->d, DIAG_ERROR, kept, 0, 0, "%s", err.msg)->hint = STR("name the configuration with -c FILE");
         return NULL;
     }
-    diags_add_source(l->d, kept, text);
-    top = yaml_read(l->a, kept, text, l->d);
-    if (!top) return NULL;
-    if (top->kind == YAML_MAP) return top;
-    yaml_error(l->d, top, "a configuration is a map that starts with `version: 1`");
-    return NULL;
+    return read_text(l, kept, text);
 }
 
 /* Is it the first time this file is met? Globs overlap, and one may match the main file. */
@@ -104,7 +109,7 @@ static bool replace_rules(struct loader *l, const struct yaml_node *top)
         bare->count++;
     }
     *last = NULL;
-    rules = read_one(l, l->rules_path, NULL);
+    rules = str_absent(l->rules_text) ? read_one(l, l->rules_path, NULL) : read_text(l, l->rules_path, l->rules_text);
     if (!rules) return false;
     add_file(l, bare, false);
     add_file(l, rules, true);

@@ -21,6 +21,7 @@ static const struct http_route routes[] = {
     { "GET", "v1/runs/{}/explain", HTTP_READ, false, "project env", api_explain, NULL, NULL },
     { "POST", "v1/runs/{}/reread", HTTP_READ, false, "env", api_reread, NULL, NULL },
     { "GET", "v1/rejected", HTTP_READ, false, "after limit", api_rejected, NULL, NULL },
+    { "POST", "v1/backtest", HTTP_READ, false, "", api_backtest, NULL, NULL },
     { "GET", "v1/rules", HTTP_READ, false, "", api_rules, NULL, NULL },
     { "POST", "v1/sources/{}/import", HTTP_READ, false, "since", api_import, NULL, NULL },
     { "GET", "v1/sources", HTTP_READ, false, "", api_sources, NULL, NULL },

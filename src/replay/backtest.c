@@ -71,10 +71,11 @@ static void take_note(void *ctx, const struct history_who *who, const struct eng
     *vec_push(&b->openings) = (struct backtest_opening){ n->at_ms, who };
 }
 
-static bool turn_page(void *ctx, int64_t at_ms)
+static bool turn_page(void *ctx, int64_t at_ms, uint64_t events)
 {
     struct backtest *b = ctx;
-    return !b->page || b->page(b->page_ctx, at_ms, b->history.events);
+    b->cut_short = b->page && !b->page(b->page_ctx, at_ms, events);
+    return !b->cut_short;
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */

@@ -21,8 +21,9 @@ struct backtest {
     VEC(struct str) destinations;
     VEC(struct backtest_opening) openings;
     VEC(struct backtest_message) messages;
-    bool (*page)(void *ctx, int64_t at_ms, uint64_t events);
+    bool (*page)(void *ctx, int64_t at_ms, uint64_t events); /* false: no further */
     void *page_ctx;
+    bool cut_short;                       /* page said so: what stands here is not the whole of it */
 };
 /* config is borrowed until backtest_fini. */
 void backtest_init(struct backtest *b, const struct config *config, int64_t from_ms, int64_t until_ms);

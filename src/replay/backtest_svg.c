@@ -90,8 +90,8 @@ void backtest_svg(const struct backtest *b, struct strbuf *out)
     unsigned height = TOP + (unsigned)(n ? n : 1) * ROW + BOTTOM;
     char from[TIMEFMT_SIZE], until[TIMEFMT_SIZE];
     strbuf_printf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %u\" font-family=\"sans-serif\" font-size=\"13\">\n", LEFT + WIDTH + 80, height);
-    strbuf_c(out, "<style>text{fill:#222}.n{fill:#777;font-size:11px}.l{stroke:#ddd;fill:none}.o{fill:#c0392b}.m{fill:#5b7fa6}"
-                  "@media(prefers-color-scheme:dark){text{fill:#ddd}.n{fill:#999}.l{stroke:#444}}</style>\n");
+    strbuf_c(out, "<style>.b{fill:#fff}text{fill:#222}.n{fill:#777;font-size:11px}.l{stroke:#ddd;fill:none}.o{fill:#c0392b}.m{fill:#5b7fa6}"
+                  "@media(prefers-color-scheme:dark){.b{fill:#1c1c1c}text{fill:#ddd}.n{fill:#999}.l{stroke:#444}}</style>\n<rect width=\"100%\" height=\"100%\" class=\"b\"/>\n");
     strbuf_printf(out, "<text x=\"%d\" y=\"22\" font-size=\"15\">%zu messages, %zu incidents, %llu events</text>\n"
                        "<text x=\"%d\" y=\"40\" class=\"n\">%s to %s; a bar: messages of that time, red where an incident opens</text>\n",
                   LEFT, b->messages.n, b->openings.n, (unsigned long long)b->history.events, LEFT, time_format(b->from_ms, from).p,

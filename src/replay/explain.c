@@ -8,6 +8,7 @@
 
 enum {
     ENVIRONMENTS_MAX = 16, KEYS_MAX = 16, NOTES_MAX = 1000, NOTES_SHOWN = 50, CEILING = 1 << 20,
+    EVENTS_MAX = 200000, /* folded again: what they make known of runs is held in memory */
     SKEW_MS = 300000 /* an event can be that much newer than its arrival */
 };
 
@@ -45,11 +46,11 @@ static void take_windows(void *ctx, struct engine *e, const struct history_judge
     }
 }
 
-static bool has_time(void *ctx, int64_t at_ms)
+static bool has_time(void *ctx, int64_t at_ms, uint64_t events)
 {
     struct explain *x = ctx;
     (void)at_ms;
-    x->cut_short = clock_mono(clock_system()).ms > x->s->deadline_ms;
+    x->cut_short = events > EVENTS_MAX || clock_mono(clock_system()).ms > x->s->deadline_ms;
     return !x->cut_short;
 }
 

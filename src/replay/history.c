@@ -228,7 +228,7 @@ int history_read(struct history *h, struct store_reader *r, int64_t from_ms, int
     h->until = history_id_at(until_ms);
     while (n > 0 && h->last < h->until) {
         if (r->ops->events(r, h->last, STORE_ROWS_MAX, history_event, h, &n, err) < 0) return -1;
-        if (h->ear.page && !h->ear.page(h->ear.ctx, id_wall_ms(h->last))) return 0;
+        if (h->ear.page && !h->ear.page(h->ear.ctx, id_wall_ms(h->last), h->events)) return 0;
     }
     return history_until(h, until_ms, err);
 }

@@ -23,7 +23,7 @@ struct history_ear { /* any function may be NULL */
     void (*message)(void *ctx, const struct history_who *who, const struct engine_message *m, int64_t at_ms);
     void (*note)(void *ctx, const struct history_who *who, const struct engine_note *n); /* but for "hit" and "told" */
     void (*judged)(void *ctx, struct engine *e, const struct history_judged *j);
-    bool (*page)(void *ctx, int64_t at_ms); /* the log has been read up to there; false: that is enough */
+    bool (*page)(void *ctx, int64_t at_ms, uint64_t events); /* the log has been read up to there; false: that is enough */
 };
 struct history {
     const struct config *config; /* borrowed */

@@ -213,3 +213,24 @@ def test_backtest_what_cannot_be(runbell, fakes):
     assert "runbell.db" in backtest(runbell, code=UNREACHED).stderr
     runbell.configure(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")}, store={"url": "memory:"})
     assert "memory:" in backtest(runbell, code=UNREACHED).stderr
+
+
+def test_backtest_by_api(runbell, fakes):
+    runbell.start(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")})
+    for k in range(3):
+        runbell.accept(a_run(f"run_{k}", "CRASHED", "sync"))
+    found = runbell.api("/v1/backtest", {"since": "1h"})
+    assert sorted(one["rule"] for one in found["openings"]) == ["crashed", "third"] and found["events"] == 3
+    assert {one["id"] for one in runbell.incidents()} == {one["incident"] for one in found["openings"]}
+    assert runbell.api("/v1/backtest", {})["messages_total"] == found["messages_total"] == 2
+    rules = "version: 1\nrules:\n  each: {when: {status: CRASHED}, by: run, notify: out}\n"
+    other = runbell.api("/v1/backtest", {"since": "1h", "rules": rules})
+    assert [(one["rule"], one["key"]) for one in other["openings"]] == [("each", f"run_{k}") for k in range(3)]
+    headers = {"Authorization": "Bearer " + runbell.environment["API_TOKEN"], "Content-Type": "application/json"}
+    for body, word in (({"since": "soon"}, "duration"), ({"rules": 7}, "text of a file"), ({"sinc": "1h"}, "both optional"),
+                       ({"rules": rules.replace("out", "nobody")}, "rules:3:")):
+        answer = runbell.request("POST", "/v1/backtest", json.dumps(body), headers)
+        assert answer.status == 400 and word in answer.problem, answer
+    assert runbell.request("POST", "/v1/backtest", "{}").status == 401
+    assert runbell.request("GET", "/v1/backtest", headers=headers).status == 405
+    assert len(runbell.incidents()) == 2
