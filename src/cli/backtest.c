@@ -19,13 +19,14 @@ const char backtest_help[] =
 
 enum { LIST_MAX = 10000, SHOWN_MAX = 20, BAR_WIDTH = 40, DRAW_EVERY_MS = 100, FILE_CEILING = 16 << 20, SVG_CEILING = 16 << 20 };
 
+struct bar { int64_t from_ms, until_ms, next_ms; bool shown; };
 struct options {
+    struct bar *bar;
     const char *config, *since, *rules, *warm_up, *svg;
-    bool json, compare;
+    bool json, compare, by_event_time;
     int64_t since_ms, warm_up_ms; /* warm_up_ms -1: as the rules want it */
     int64_t now_ms;
 };
-struct bar { int64_t from_ms, until_ms, next_ms; bool shown; };
 
 /* --- what is read -------------------------------------------------------------------------------------------------- */
 /* Does the file have destinations of its own? Then it is a whole configuration. */
@@ -93,16 +94,17 @@ static bool draw(void *ctx, int64_t at_ms, uint64_t events)
 static int fold(struct backtest *b, const struct options *o, const struct config *c, struct store_reader *r)
 {
     int64_t warm_up_ms = o->warm_up_ms >= 0 ? o->warm_up_ms : backtest_warm_up(c->rules);
-    struct bar bar = { .from_ms = o->now_ms - o->since_ms - warm_up_ms, .until_ms = o->now_ms };
     struct err err = { 0 };
     int rc;
+    *o->bar = (struct bar){ .from_ms = o->now_ms - o->since_ms - warm_up_ms, .until_ms = o->now_ms };
     backtest_init(b, c, o->now_ms - o->since_ms, o->now_ms);
+    b->as_it_happened = o->by_event_time;
     if (isatty(STDERR_FILENO)) {
         b->page = draw;
-        b->page_ctx = &bar;
+        b->page_ctx = o->bar;
     }
     rc = backtest_read(b, r, warm_up_ms, &err);
-    if (bar.shown) fprintf(stderr, "\r%*s\r", BAR_WIDTH + 40, "");
+    if (o->bar->shown) fprintf(stderr, "\r%*s\r", BAR_WIDTH + 40, "");
     if (rc == 0) return EXIT_FINE;
     fprintf(stderr, "runbell backtest: %s\n", err.msg);
     return EXIT_UNREACHED;
@@ -339,7 +341,8 @@ static bool read_duration(const char *name, const char *text, int64_t *ms)
 
 int cli_backtest(int argc, char **argv)
 {
-    struct options o = { .since = "7d", .warm_up_ms = -1, .now_ms = clock_wall(clock_system()).ms };
+    struct bar bar = { 0 };
+    struct options o = { .bar = &bar, .since = "7d", .warm_up_ms = -1, .now_ms = clock_wall(clock_system()).ms };
     int operands, rc;
     const struct arg_option options[] = {
         { "since", 0, "DUR", "how far back (7d)", &o.since, NULL },
@@ -347,10 +350,11 @@ int cli_backtest(int argc, char **argv)
         { "rules", 0, "FILE", "rules to try instead of the configuration's own", &o.rules, NULL },
         { "compare", 0, NULL, "OLD and NEW: what a change adds and removes", NULL, &o.compare },
         { "warm-up", 0, "DUR", "fold that much of the log before, uncounted (the rules' longest window or quiet)", &o.warm_up, NULL },
+        { "by-event-time", 0, NULL, "each event when it happened, not when it came: for imported history", NULL, &o.by_event_time },
         { "svg", 0, "FILE", "a timeline of what would have been sent", &o.svg, NULL },
         { "json", 0, NULL, "the result as JSON, with every opening and message", NULL, &o.json },
     };
-    rc = args_parse(command_find("backtest"), options, 7, argc, argv, &operands, 0, 2);
+    rc = args_parse(command_find("backtest"), options, 8, argc, argv, &operands, 0, 2);
     if (rc >= 0) return rc;
     if (!read_duration("--since", o.since, &o.since_ms) || !read_duration("--warm-up", o.warm_up, &o.warm_up_ms)) return EXIT_USAGE;
     if (operands != (o.compare ? 2 : 0) || (o.compare && o.rules)) {

@@ -97,6 +97,7 @@ static size_t print_transition(struct arena *a, struct json t)
     if (json_bool(json_get_c(t, "fuller"), false)) printf(", told again with more");
     printf("%s\n", json_bool(json_get_c(t, "last_known"), false) ? " (last known state)" : "");
     if (json_present(json_get_c(t, "gone"))) printf("  %.*s\n", STR_ARG(shown(a, t, "gone")));
+    if (json_present(json_get_c(t, "not_evaluated"))) printf("  not evaluated: %.*s\n", STR_ARG(shown(a, t, "not_evaluated")));
     for (struct json r = json_first(json_get_c(t, "rules")); json_kind(r) != JSON_ABSENT; r = json_next(r)) hits += print_rule(a, r);
     return hits;
 }

@@ -139,7 +139,8 @@ static void sort_lines(struct backtest *b)
 
 int backtest_read(struct backtest *b, struct store_reader *r, int64_t warm_up_ms, struct err *err)
 {
-    if (history_learn_sources(&b->history, r, err) < 0 || history_read(&b->history, r, b->from_ms - warm_up_ms, b->until_ms, err) < 0) return -1;
+    int (*read)(struct history *, struct store_reader *, int64_t, int64_t, struct err *) = b->as_it_happened ? history_read_as_it_happened : history_read;
+    if (history_learn_sources(&b->history, r, err) < 0 || read(&b->history, r, b->from_ms - warm_up_ms, b->until_ms, err) < 0) return -1;
     sort_lines(b);
     return 0;
 }

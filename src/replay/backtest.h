@@ -23,6 +23,7 @@ struct backtest {
     VEC(struct backtest_message) messages;
     bool (*page)(void *ctx, int64_t at_ms, uint64_t events); /* false: no further */
     void *page_ctx;
+    bool as_it_happened;                  /* by event time: set before backtest_read */
     bool cut_short;                       /* page said so: what stands here is not the whole of it */
 };
 /* config is borrowed until backtest_fini. */

@@ -241,10 +241,9 @@ static int put_rule(struct explain *x, const struct rule *r, struct err *err)
 static int put_rules(struct explain *x, struct run *run, const struct transition *t, struct err *err)
 {
     const struct ruleset *rs = x->s->config->rules;
-    struct rule_subject subject;
     int rc = 0;
-    rule_subject_init(&subject, x->s->arena, run, t, x->event->arrival_ms);
-    x->subject = &subject;
+    x->subject = ARENA_NEW(x->s->arena, struct rule_subject);
+    rule_subject_init(x->subject, x->s->arena, run, t, x->event->arrival_ms);
     json_put_key(x->w, STR("rules"));
     json_array_begin(x->w);
     for (size_t k = 0; k < rs->rule_count && rc == 0; k++) rc = put_rule(x, rs->rules[k], err);
@@ -275,14 +274,23 @@ static void put_times(struct explain *x, const struct run_seen *seen, uint64_t e
     json_field_str(x->w, "event", id_format("evt", event, id));
 }
 
+/* Why no rule was asked about it at all. */
+static void put_ignored(struct explain *x, const struct store_event *e, const struct run_seen *seen)
+{
+    const struct config *c = x->s->config;
+    for (size_t k = 0; k < c->source_count; k++)
+        if (str_eq(c->sources[k].name, e->source) && c->sources[k].ignore_older_ms > 0 && id_wall_ms(e->id) - seen->event_ms > c->sources[k].ignore_older_ms)
+            json_field_str(x->w, "not_evaluated", STR("older than its source's ignore_older when it came: recorded only"));
+}
+
 /* fuller: the last report of the run, when it only told more of its last transition. */
 static int put_transition(struct explain *x, const struct run_seen *seen, uint64_t event, bool last, struct err *err)
 {
     struct transition t = { .kind = TRANSITION_NEW, .state = seen->state, .derived = seen->derived, .current = last,
                             .attempt = seen->attempt, .event_ms = seen->event_ms, .event_id = seen->event_id };
-    struct store_event e;
+    struct store_event *e = ARENA_NEW(x->s->arena, struct store_event);
     struct run run;
-    int found = read_event(x, event, &e, &run, err);
+    int found = read_event(x, event, e, &run, err);
     if (found < 0) return -1;
     json_object_begin(x->w);
     put_times(x, seen, event);
@@ -291,10 +299,11 @@ static int put_transition(struct explain *x, const struct run_seen *seen, uint64
     if (found == 0) {
         json_field_str(x->w, "gone", STR("its event is older than store.keep.events"));
     } else {
-        if (t.attempt == 0) t.attempt = e.attempt;
-        json_field_str(x->w, "status", seen->derived ? STR("REATTEMPTING") : e.status);
-        json_field_str(x->w, "source", e.source);
-        json_field_time(x->w, "received_at", e.arrival_ms);
+        if (t.attempt == 0) t.attempt = e->attempt;
+        json_field_str(x->w, "status", seen->derived ? STR("REATTEMPTING") : e->status);
+        json_field_str(x->w, "source", e->source);
+        json_field_time(x->w, "received_at", e->arrival_ms);
+        put_ignored(x, e, seen);
         if (put_rules(x, &run, &t, err) < 0) return -1;
     }
     json_object_end(x->w);

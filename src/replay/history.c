@@ -189,7 +189,7 @@ static int judge(struct history *h, const struct store_event *e, struct err *err
         run_restore(&h->scratch, root, &run, err) < 0)
         return -1;
     known = memory_recall(m);
-    n = run_transitions(&h->scratch, &run, &known, e->arrival_ms, h->starts[source_of(h, e->source)], e->id, t);
+    n = run_transitions(&h->scratch, &run, &known, h->by_event_time ? e->event_ms : e->arrival_ms, h->starts[source_of(h, e->source)], e->id, t);
     memory_keep(m, &known);
     for (size_t k = 0; k < n; k++) {
         struct history_judged j = { e, &run, &t[k] };
@@ -202,10 +202,10 @@ static int judge(struct history *h, const struct store_event *e, struct err *err
 int history_event(void *ctx, const struct store_event *e, struct err *err)
 {
     struct history *h = ctx;
-    int64_t at_ms = id_wall_ms(e->id);
+    int64_t at_ms = h->by_event_time ? e->event_ms : id_wall_ms(e->id);
     int rc;
     h->last = e->id;
-    if (e->id >= h->until) return 0;
+    if (e->id >= h->until && !h->by_event_time) return 0;
     if (at_ms > h->now_ms && history_until(h, at_ms - 1, err) < 0) return -1;
     if (at_ms > h->now_ms) h->now_ms = at_ms;
     h->events++;
@@ -231,4 +231,49 @@ int history_read(struct history *h, struct store_reader *r, int64_t from_ms, int
         if (h->ear.page && !h->ear.page(h->ear.ctx, id_wall_ms(h->last), h->events)) return 0;
     }
     return history_until(h, until_ms, err);
+}
+
+/* --- as it happened --------------------------------------------------------------------------------------------------- */
+struct moment { int64_t event_ms; uint64_t id; };
+struct moments { VEC(struct moment) list; int64_t from_ms, until_ms; uint64_t last; };
+
+static int take_moment(void *ctx, const struct store_event *e, struct err *err)
+{
+    struct moments *m = ctx;
+    (void)err;
+    m->last = e->id;
+    if (e->event_ms >= m->from_ms && e->event_ms < m->until_ms) *vec_push(&m->list) = (struct moment){ e->event_ms, e->id };
+    return 0;
+}
+
+static int by_moment(const void *x, const void *y)
+{
+    const struct moment *a = x, *b = y;
+    if (a->event_ms != b->event_ms) return a->event_ms < b->event_ms ? -1 : 1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int read_moments(struct history *h, struct store_reader *r, const struct moments *m, struct err *err)
+{
+    uint64_t ids[STORE_ROWS_MAX];
+    for (size_t k = 0, n; k < m->list.n; k += n) {
+        for (n = 0; n < STORE_ROWS_MAX && k + n < m->list.n; n++) ids[n] = m->list.v[k + n].id;
+        if (r->ops->events_of(r, ids, n, history_event, h, err) < 0) return -1;
+        if (h->ear.page && !h->ear.page(h->ear.ctx, m->list.v[k + n - 1].event_ms, h->events)) return 0;
+    }
+    return history_until(h, m->until_ms, err);
+}
+
+int history_read_as_it_happened(struct history *h, struct store_reader *r, int64_t from_ms, int64_t until_ms, struct err *err)
+{
+    struct moments m = { .from_ms = from_ms, .until_ms = until_ms };
+    size_t n = 1;
+    int rc = 0;
+    h->by_event_time = true;
+    memset(h->starts, 0, h->config->source_count * sizeof *h->starts); /* it is as if each source had always looked */
+    while (n > 0 && rc == 0) rc = r->ops->events(r, m.last, STORE_ROWS_MAX, take_moment, &m, &n, err);
+    if (m.list.n) qsort(m.list.v, m.list.n, sizeof *m.list.v, by_moment);
+    if (rc == 0) rc = read_moments(h, r, &m, err);
+    vec_free(&m.list);
+    return rc;
 }

@@ -35,6 +35,7 @@ struct history {
     struct map who;    /* id of an incident -> struct history_who */
     int64_t *starts;   /* of the configuration's sources */
     uint64_t last, until;
+    bool by_event_time; /* see history_read_as_it_happened */
     int64_t now_ms;
     size_t steps;      /* since the engine's changes were last collected */
     uint64_t events, hits;
@@ -49,6 +50,9 @@ int history_event(void *h, const struct store_event *e, struct err *err);
 int history_until(struct history *h, int64_t at_ms, struct err *err) WUR;
 /* All of the log that was taken at from_ms or later and before until_ms, page by page; then timers until until_ms. */
 int history_read(struct history *h, struct store_reader *r, int64_t from_ms, int64_t until_ms, struct err *err) WUR;
+/* The same of what happened in that time, in the order in which it happened, each event taken at its own moment: for
+ * history that was imported long after. A list of all of it is held in memory, 16 bytes an event. */
+int history_read_as_it_happened(struct history *h, struct store_reader *r, int64_t from_ms, int64_t until_ms, struct err *err) WUR;
 /* The first id that can be made at that time. */
 uint64_t history_id_at(int64_t wall_ms);
 #endif

@@ -216,6 +216,17 @@ static int mem_events(struct store_reader *r, uint64_t after, size_t max, store_
     return unlock(s, rc < 0 ? -1 : 0);
 }
 
+static int mem_events_of(struct store_reader *r, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    int rc = 0;
+    for (size_t i = 0; i < row_limit(n) && rc == 0; i++) {
+        const struct store_event *e = MEM_FIND(&s->events, ids[i]);
+        if (e) rc = fn(ctx, e, err);
+    }
+    return unlock(s, rc < 0 ? -1 : 0);
+}
+
 static int mem_rejected(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out,
                         size_t max, size_t *n, struct err *err)
 {
@@ -285,6 +296,7 @@ struct store_reader *mem_reader_open(struct store *store, struct err *err)
         .run = mem_run,
         .event = mem_event,
         .events = mem_events,
+        .events_of = mem_events_of,
         .rejected = mem_rejected,
         .counts = mem_counts,
         .meta = mem_meta,

@@ -315,6 +315,33 @@ static int sq_events(struct store_reader *reader, uint64_t after, size_t max, st
     return rc;
 }
 
+static int sq_events_of(struct store_reader *reader, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err)
+{
+    struct sq_reader *r = (struct sq_reader *)reader;
+    struct store_event e;
+    struct select s;
+    sqlite3_stmt *q;
+    int rc = 0;
+    select_init(&s, "SELECT " EVENT_COLUMNS " FROM events WHERE ");
+    add_number(&s, "id = ?", 0);
+    q = start(r, &s, err);
+    if (!q) return -1;
+    for (size_t i = 0; i < row_limit(n) && rc == 0; i++) {
+        int step;
+        sqlite3_reset(q);
+        sq_int(q, 1, ids[i] > INT64_MAX ? 0 : (int64_t)ids[i]);
+        step = sqlite3_step(q);
+        if (step == SQLITE_ROW) {
+            read_event(q, NULL, &e);
+            rc = fn(ctx, &e, err);
+        } else if (step != SQLITE_DONE) {
+            rc = reader_fail(r, err);
+        }
+    }
+    sqlite3_finalize(q);
+    return rc < 0 ? -1 : 0;
+}
+
 static int sq_rejected(struct store_reader *reader, struct arena *a, uint64_t before,
                        struct store_rejected *out, size_t max, size_t *n, struct err *err)
 {
@@ -417,6 +444,7 @@ static const struct store_reader_ops reader_ops = {
     .run = sq_run_find,
     .event = sq_event,
     .events = sq_events,
+    .events_of = sq_events_of,
     .rejected = sq_rejected,
     .counts = sq_counts,
     .meta = sq_meta,

@@ -1,5 +1,6 @@
 """Why and what if: `explain RUN`, and `backtest` over the log of a server."""
 import json
+import threading
 import time
 from xml.etree import ElementTree
 from collections import Counter
@@ -234,3 +235,37 @@ def test_backtest_by_api(runbell, fakes):
     assert runbell.request("POST", "/v1/backtest", "{}").status == 401
     assert runbell.request("GET", "/v1/backtest", headers=headers).status == 405
     assert len(runbell.incidents()) == 2
+
+
+def test_the_server_keeps_writing_while_its_log_is_read(runbell, fakes):
+    runbell.start(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")})
+    sent, done = [], threading.Event()
+
+    def post():
+        while not done.is_set():
+            runbell.accept([a_run(f"run_{len(sent)}_{k}", "CRASHED", "sync") for k in range(20)])
+            sent.append(20)
+
+    writer = threading.Thread(target=post)
+    writer.start()
+    try:
+        wait_for(lambda: sent, "a first batch")
+        seen = [json.loads(backtest(runbell, "--since", "1h", "--json").stdout)["events"] for _ in range(5)]
+    finally:
+        done.set()
+        writer.join()
+    assert seen == sorted(seen) and 0 < seen[0] < seen[-1] <= sum(sent)
+    assert json.loads(backtest(runbell, "--since", "1h", "--json").stdout)["events"] == sum(sent) == runbell.status()["store"]["events"]
+
+
+def test_explain_says_what_was_only_recorded(runbell, fakes):
+    runbell.start(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")},
+                  sources={"push": {"type": "webhook", "token": runbell.token, "ignore_older": "1h"}})
+    old = {"createdAt": now(-9001), "startedAt": now(-9000), "updatedAt": now(-8000)}
+    runbell.accept(a_run("run_old", "CRASHED", "sync", **old))
+    (transition,) = explained(runbell, "run_old")["seen"][0]["transitions"]
+    assert "ignore_older" in transition["not_evaluated"]
+    assert rules_of(transition)["crashed"]["incidents"] == [] and not runbell.incidents()
+    assert json.loads(backtest(runbell, "--since", "1h", "--json").stdout)["openings"] == []
+    happened = json.loads(backtest(runbell, "--since", "3h", "--by-event-time", "--json").stdout)
+    assert [one["rule"] for one in happened["openings"]] == ["crashed"], "as if it had been told then"

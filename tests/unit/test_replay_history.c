@@ -12,7 +12,8 @@
 #include "replay/explain.h"
 #include "replay/memory.h"
 
-enum { MINUTE = 60000, HOUR = 3600000 };
+#define MINUTE INT64_C(60000)
+#define HOUR INT64_C(3600000)
 #define T0 INT64_C(1777800000000)
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -114,7 +115,7 @@ static void bed_close(struct bed *b)
     arena_fini(&b->config.arena);
 }
 
-static void add(struct bed *b, int64_t at_ms, const char *run, enum run_state state)
+static void add_late(struct bed *b, int64_t arrival_ms, int64_t at_ms, const char *run, enum run_state state)
 {
     struct arena *a = &b->config.arena;
     struct json_draft d;
@@ -131,11 +132,16 @@ static void add(struct bed *b, int64_t at_ms, const char *run, enum run_state st
     r.present = RUN_HAS_TASK | RUN_HAS_UPDATED | RUN_HAS_STATE;
     run_write(&r, json_draft_begin(&d, 1 << 16));
     *vec_push(&b->batch.events) = (struct store_event){
-        .id = id_next(&b->ids, T0 + at_ms), .source = STR("hook"), .project = r.project, .env = r.env, .run = r.id, .status = r.spelling,
-        .state = r.spelling, .event_ms = T0 + at_ms, .arrival_ms = T0 + at_ms, .body = json_draft_end(&d, a),
+        .id = id_next(&b->ids, T0 + arrival_ms), .source = STR("hook"), .project = r.project, .env = r.env, .run = r.id, .status = r.spelling,
+        .state = r.spelling, .event_ms = T0 + at_ms, .arrival_ms = T0 + arrival_ms, .body = json_draft_end(&d, a),
     };
     assert_int_equal(b->store->ops->commit(b->store, &b->batch, &err), 0);
     store_batch_clear(&b->batch);
+}
+
+static void add(struct bed *b, int64_t at_ms, const char *run, enum run_state state)
+{
+    add_late(b, at_ms, at_ms, run, state);
 }
 
 static const struct backtest_line *line(const struct backtest *b, const char *rule, const char *destination)
@@ -171,6 +177,31 @@ static void test_timers_fire_at_their_own_moment(void **state)
     assert_int_equal(t.messages.v[1].at_ms, T0 + MINUTE); /* the update with the second hit */
     assert_int_equal(t.messages.v[2].at_ms, T0 + HOUR);
     assert_int_equal(line(&t, "crashed", "chat")->last_ms, T0 + 10 * HOUR);
+    backtest_fini(&t);
+    bed_close(&b);
+}
+
+/* Imported: it came at once, in some order, long after. */
+static void test_history_can_be_told_as_it_happened(void **state)
+{
+    struct bed b;
+    struct backtest t;
+    struct err err;
+    (void)state;
+    bed_open(&b, CRASHES);
+    add_late(&b, 500 * HOUR, 9 * HOUR, "run_3", RUN_CRASHED);
+    add_late(&b, 500 * HOUR, 0, "run_1", RUN_CRASHED);
+    add_late(&b, 500 * HOUR, 10, "run_2", RUN_CRASHED);
+    add_late(&b, 500 * HOUR, 30 * HOUR, "run_4", RUN_CRASHED); /* after what is asked for */
+    backtest_init(&t, &b.config, T0, T0 + 10 * HOUR);
+    t.as_it_happened = true;
+    assert_int_equal(backtest_read(&t, b.reader, HOUR, &err), 0);
+    assert_int_equal(t.history.events, 3);
+    assert_int_equal(t.openings.n, 2);
+    assert_int_equal(t.openings.v[0].at_ms, T0);
+    assert_int_equal(t.openings.v[1].at_ms, T0 + 9 * HOUR);
+    assert_int_equal(line(&t, "crashed", NULL)->resolves, 1);
+    assert_int_equal(t.messages.v[1].at_ms, T0 + MINUTE);
     backtest_fini(&t);
     bed_close(&b);
 }
@@ -241,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_is_what_was_known),
         cmocka_unit_test(test_timers_fire_at_their_own_moment),
+        cmocka_unit_test(test_history_can_be_told_as_it_happened),
         cmocka_unit_test(test_a_comparison_finds_what_is_only_in_one),
         cmocka_unit_test(test_a_damaged_log_is_an_error_and_an_unknown_run_is_none),
     };

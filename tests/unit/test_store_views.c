@@ -107,6 +107,12 @@ static void test_the_log_is_read_in_order_and_in_pages(void **state)
     assert_int_equal(n, 0);
     assert_int_equal(r->ops->events(r, UINT64_MAX, 9, hear, &h, &n, &err), 0);
     assert_int_equal(n, 0);
+    h = (struct heard){ "", 0, 0 };
+    assert_int_equal(r->ops->events_of(r, (const uint64_t[]){ id[3], id[0], 7, UINT64_MAX, id[3] }, 5, hear, &h, &err), 0);
+    assert_string_equal(h.text, "3b 0a 3b ");
+    h = (struct heard){ "", 1, 0 };
+    assert_int_equal(r->ops->events_of(r, id, 5, hear, &h, &err), -1);
+    assert_string_equal(h.text, "0a ");
     h = (struct heard){ "", 2, 0 };
     assert_int_equal(r->ops->events(r, 0, 9, hear, &h, &n, &err), -1);
     assert_string_equal(err.msg, "enough");
