@@ -61,7 +61,7 @@ static void take_note(void *ctx, const struct history_who *who, const struct eng
     struct backtest *b = ctx;
     struct backtest_line *line;
     bool opened = strcmp(n->what, "opened") == 0, resolved = strcmp(n->what, "resolved") == 0, limited = strcmp(n->what, "limited") == 0;
-    if (n->at_ms < b->from_ms || !who || !(opened || resolved || limited)) return;
+    if (n->at_ms < b->from_ms || !who || !who->opened || !(opened || resolved || limited)) return;
     line = line_of(b, who->rule, STR_NONE);
     line->openings += opened;
     line->resolves += resolved;

@@ -6,7 +6,7 @@
 #include "base/id.h"
 #include "replay/memory.h"
 
-enum { COLLECT_EVERY = 256 };
+enum { COLLECT_EVERY = 4096 };
 
 void history_init(struct history *h, const struct config *config, const struct history_ear *ear)
 {
@@ -48,7 +48,7 @@ static struct str id_key(const uint64_t *id)
     return (struct str){ (const char *)id, sizeof *id };
 }
 
-static const struct history_who *who_is(const struct history *h, uint64_t incident)
+static struct history_who *who_is(const struct history *h, uint64_t incident)
 {
     return incident ? map_get(&h->who, id_key(&incident)) : NULL;
 }
@@ -59,7 +59,7 @@ static void meet(struct history *h, const struct engine_incident_row *row)
     if (map_get(&h->who, id_key(&row->id))) return;
     w = ARENA_NEW(&h->names, struct history_who);
     *w = (struct history_who){ row->id, str_dup(&h->names, row->project), str_dup(&h->names, row->env),
-                               str_dup(&h->names, row->rule), str_dup(&h->names, row->key) };
+                               str_dup(&h->names, row->rule), str_dup(&h->names, row->key), false };
     map_put(&h->who, id_key(&w->id), w);
 }
 
@@ -90,8 +90,13 @@ static void tell(struct history *h)
 {
     const struct history_ear *ear = &h->ear;
     if (has_opening(&h->out) || ++h->steps >= COLLECT_EVERY) collect(h);
-    for (size_t k = 0; ear->note && k < h->out.notes.n; k++)
-        if (!is_told_elsewhere(&h->out.notes.v[k])) ear->note(ear->ctx, who_is(h, h->out.notes.v[k].incident), &h->out.notes.v[k]);
+    for (size_t k = 0; ear->note && k < h->out.notes.n; k++) {
+        const struct engine_note *n = &h->out.notes.v[k];
+        struct history_who *who = is_told_elsewhere(n) ? NULL : who_is(h, n->incident);
+        if (is_told_elsewhere(n)) continue;
+        if (who && strcmp(n->what, "opened") == 0) who->opened = true;
+        ear->note(ear->ctx, who, n);
+    }
     for (size_t k = 0; ear->message && k < h->out.messages.n; k++)
         ear->message(ear->ctx, who_is(h, h->out.messages.v[k].incident), &h->out.messages.v[k], h->now_ms);
     h->hits += h->out.hits;

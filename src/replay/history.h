@@ -11,6 +11,7 @@
 struct history_who { /* an incident; lives as long as the history */
     uint64_t id;
     struct str project, env, rule, key;
+    bool opened;
 };
 struct history_judged { /* a transition that was evaluated; borrowed */
     const struct store_event *event;

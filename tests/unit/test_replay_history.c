@@ -181,6 +181,24 @@ static void test_timers_fire_at_their_own_moment(void **state)
     bed_close(&b);
 }
 
+static void test_what_never_opened_does_not_resolve(void **state)
+{
+    struct bed b;
+    struct backtest t;
+    struct err err;
+    (void)state;
+    bed_open(&b, "  two: {when: {status: CRASHED}, at_least: 2, notify: chat, resolve: 1h quiet}\n"
+                 "  each: {when: {status: CRASHED}, by: run, notify: chat, resolve: 1h quiet}\n");
+    add(&b, 0, "run_1", RUN_CRASHED);
+    backtest_init(&t, &b.config, T0, T0 + 10 * HOUR);
+    assert_int_equal(backtest_read(&t, b.reader, HOUR, &err), 0);
+    assert_int_equal(line(&t, "two", NULL)->openings, 0);
+    assert_int_equal(line(&t, "two", NULL)->resolves, 0);
+    assert_int_equal(line(&t, "each", NULL)->resolves, 1);
+    backtest_fini(&t);
+    bed_close(&b);
+}
+
 /* Imported: it came at once, in some order, long after. */
 static void test_history_can_be_told_as_it_happened(void **state)
 {
@@ -272,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_is_what_was_known),
         cmocka_unit_test(test_timers_fire_at_their_own_moment),
+        cmocka_unit_test(test_what_never_opened_does_not_resolve),
         cmocka_unit_test(test_history_can_be_told_as_it_happened),
         cmocka_unit_test(test_a_comparison_finds_what_is_only_in_one),
         cmocka_unit_test(test_a_damaged_log_is_an_error_and_an_unknown_run_is_none),
