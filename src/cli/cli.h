@@ -10,6 +10,7 @@ int cli_serve(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_test(int argc, char **argv);
 int cli_explain(int argc, char **argv);
+int cli_backtest(int argc, char **argv);
 int cli_render(int argc, char **argv);
 int cli_send(int argc, char **argv);
 int cli_status(int argc, char **argv);
@@ -29,7 +30,7 @@ int cli_docs(int argc, char **argv);
 int cli_fmt(int argc, char **argv);
 int cli_completion(int argc, char **argv);
 extern const char serve_help[], check_help[], test_help[], explain_help[], render_help[], demo_help[], import_help[],
-    schema_help[], docs_help[], completion_help[], fmt_help[];
+    schema_help[], docs_help[], completion_help[], fmt_help[], backtest_help[];
 
 /* -c FILE, else RUNBELL_CONFIG, else runbell.yaml. */
 const char *config_path(const char *given);

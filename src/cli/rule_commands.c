@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/timefmt.h"
 #include "cli/cli.h"
+#include "cli/explain.h"
 #include "replay/replay.h"
 #include "source/trigger_webhook.h"
 
@@ -70,24 +71,11 @@ static int64_t moment_of(const struct run *run)
 
 /* --- explain --------------------------------------------------------------------------------------------------------------- */
 const char explain_help[] =
-    "Reads a run event (a run object as posted to /v1/events, or an alert of Trigger.dev's; - is standard input)\n"
-    "and says for every rule which of its clauses held and which did not, with the values seen.\n"
+    "explain RUN asks the running server about a run it has seen: for each of its transitions and each rule what every\n"
+    "clause saw, what the window held, the incident that was joined, what was told or held back, and what comes next.\n"
+    "explain --event FILE needs no server: it reads a run event (a run object as posted to /v1/events, or an alert of\n"
+    "Trigger.dev's; - is standard input) and says for every rule which of its clauses held and which did not.\n"
     "Exit status 0 when some rule is hit, 1 when none is.";
-
-static void print_clause(struct json c, int depth)
-{
-    static const char *const groups[] = { "all", "any", "not" };
-    const char *mark = json_bool(json_get_c(c, "hit"), false) ? "yes" : "NO ";
-    for (size_t k = 0; k < 3; k++) {
-        struct json inner = json_get_c(c, groups[k]);
-        if (json_kind(inner) == JSON_ABSENT) continue;
-        printf("  %*s%s  %s:\n", depth * 2, "", mark, groups[k]);
-        for (struct json i = json_first(inner); json_kind(i) != JSON_ABSENT; i = json_next(i)) print_clause(i, depth + 1);
-        return;
-    }
-    printf("  %*s%s  %.*s: wants %.*s, saw %.*s\n", depth * 2, "", mark, STR_ARG(json_str(json_get_c(c, "field"))),
-           STR_ARG(json_str(json_get_c(c, "test"))), STR_ARG(json_text(json_get_c(c, "value"))));
-}
 
 static void print_explained(struct json e, const struct rule *r, size_t hits)
 {
@@ -171,7 +159,7 @@ static size_t explain_one(const struct config *c, struct arena *a, struct run *r
 
 int cli_explain(int argc, char **argv)
 {
-    const char *path = NULL, *event = NULL;
+    const char *path = NULL, *event = NULL, *url = NULL;
     bool json = false;
     struct config *c;
     struct event_file f = { 0 };
@@ -182,14 +170,16 @@ int cli_explain(int argc, char **argv)
     const struct arg_option options[] = {
         { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
         { "event", 'e', "FILE", "the run event as JSON; - is standard input", &event, NULL },
+        { "url", 0, "URL", "address of the server (or RUNBELL_URL); token from RUNBELL_TOKEN", &url, NULL },
         { "json", 0, NULL, "the result as JSON", NULL, &json },
     };
-    rc = args_parse(command_find("explain"), options, 3, argc, argv, &operands, 0, 0);
+    rc = args_parse(command_find("explain"), options, 4, argc, argv, &operands, 0, 1);
     if (rc >= 0) return rc;
-    if (!event) {
-        fprintf(stderr, "runbell explain: wants --event FILE\nTry: runbell explain --help\n");
+    if ((operands == 1) == (event != NULL)) {
+        fprintf(stderr, "runbell explain: wants RUN, or --event FILE\nTry: runbell explain --help\n");
         return EXIT_USAGE;
     }
+    if (operands == 1) return explain_stored(argv[1], url, path, json);
     c = config_or_explain(config_path(path), true, false, &status);
     if (!c) return status;
     rc = read_events(event, c, &f);

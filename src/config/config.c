@@ -145,6 +145,18 @@ struct config *config_load_rules(const char *path, struct diags *d)
     return load_with(&l, path);
 }
 
+struct config *config_load_with_rules(const char *path, const char *rules_path, struct diags *d)
+{
+    struct loader l = { .d = d, .check_only = true, .rules_path = rules_path };
+    return load_with(&l, path);
+}
+
+struct config *config_load_with_rules_text(const char *path, struct str rules, struct diags *d)
+{
+    struct loader l = { .d = d, .check_only = true, .rules_path = "rules", .rules_text = rules };
+    return load_with(&l, path);
+}
+
 const struct notify_destination *config_destination(const struct config *c, struct str name)
 {
     for (size_t k = 0; k < c->destination_count; k++)

@@ -80,6 +80,11 @@ struct config *config_load_rules(const char *path, struct diags *d);
 /* Every part of a configuration but the rules' and the tests' (rule_parts, test_parts), which they refer to: "file" is
  * the whole, "included" a file that another includes. */
 const struct field_part *config_parts(struct arena *a, const struct notify_providers *p, size_t *n);
+/* The configuration at path, checked only, with the rules of another file instead of its own (rules_path, whose top is that
+ * of an included file): what would these rules do here? */
+struct config *config_load_with_rules(const char *path, const char *rules_path, struct diags *d);
+/* The same with the rules as text, called `rules` in diagnostics. It must outlive d and the configuration. */
+struct config *config_load_with_rules_text(const char *path, struct str rules, struct diags *d);
 struct config *config_ref(struct config *c);  /* any thread */
 void config_unref(struct config **c);         /* any thread; frees with the last */
 const struct notify_destination *config_destination(const struct config *c, struct str name);

@@ -13,6 +13,8 @@ struct loader {
     struct diags *d;
     bool check_only;      /* secrets that cannot be resolved are warnings */
     bool rules_only;      /* a file of rules alone: destinations are placeholders */
+    const char *rules_path; /* rules of this file instead of the configuration's own; NULL = its own */
+    struct str rules_text;  /* or these */
     struct file_id *file_ids; /* files met so far */
     size_t file_id_count;
     bool too_many;        /* files: said once */

@@ -10,12 +10,22 @@
 
 enum { FILE_CEILING = 16 << 20, FILES_MAX = 1000 };
 
+static const struct yaml_node *read_text(struct loader *l, const char *kept, struct str text)
+{
+    const struct yaml_node *top;
+    diags_add_source(l->d, kept, text);
+    top = yaml_read(l->a, kept, text, l->d);
+    if (!top) return NULL;
+    if (top->kind == YAML_MAP) return top;
+    yaml_error(l->d, top, "a configuration is a map that starts with `version: 1`");
+    return NULL;
+}
+
 static const struct yaml_node *read_one(struct loader *l, const char *path, const struct yaml_node *from)
 {
     struct str text;
     struct err err;
     const char *kept = str_dup_c(l->a, str_c(path));
-    const struct yaml_node *top;
     if (file_read(l->a, kept, FILE_CEILING, &text, &err) < 0) {
         if (from)
             yaml_error(l->d, from, "%s", err.msg);
@@ -23,12 +33,7 @@ static const struct yaml_node *read_one(struct loader *l, const char *path, cons
             diag_add(l->d, DIAG_ERROR, kept, 0, 0, "%s", err.msg)->hint = STR("name the configuration with -c FILE");
         return NULL;
     }
-    diags_add_source(l->d, kept, text);
-    top = yaml_read(l->a, kept, text, l->d);
-    if (!top) return NULL;
-    if (top->kind == YAML_MAP) return top;
-    yaml_error(l->d, top, "a configuration is a map that starts with `version: 1`");
-    return NULL;
+    return read_text(l, kept, text);
 }
 
 /* Is it the first time this file is met? Globs overlap, and one may match the main file. */
@@ -84,6 +89,33 @@ static void include_glob(struct loader *l, const struct yaml_node *n)
     globfree(&found);
 }
 
+static bool is_replaced(const struct yaml_node *section)
+{
+    return str_eq_c(section->key, "rules") || str_eq_c(section->key, "include") || str_eq_c(section->key, "tests");
+}
+
+/* The file without its own rules, and the file whose rules take their place. */
+static bool replace_rules(struct loader *l, const struct yaml_node *top)
+{
+    struct yaml_node *bare = ARENA_NEW(l->a, struct yaml_node), **last = &bare->first;
+    const struct yaml_node *rules;
+    *bare = *top;
+    bare->count = 0;
+    for (const struct yaml_node *n = top->first; n; n = n->next) {
+        if (is_replaced(n)) continue;
+        *last = ARENA_NEW(l->a, struct yaml_node);
+        **last = *n;
+        last = &(*last)->next;
+        bare->count++;
+    }
+    *last = NULL;
+    rules = str_absent(l->rules_text) ? read_one(l, l->rules_path, NULL) : read_text(l, l->rules_path, l->rules_text);
+    if (!rules) return false;
+    add_file(l, bare, false);
+    add_file(l, rules, true);
+    return true;
+}
+
 bool config_read_files(struct loader *l, const char *given)
 {
     const struct yaml_node *top, *include;
@@ -96,6 +128,7 @@ bool config_read_files(struct loader *l, const char *given)
     top = read_one(l, path, NULL);
     if (!top) return false;
     is_new(l, path);
+    if (l->rules_path) return replace_rules(l, top);
     add_file(l, top, false);
     include = yaml_get(top, "include");
     if (!include) return true;

@@ -124,6 +124,10 @@ struct engine_stats {
 struct engine_stats engine_stats(const struct engine *e);
 /* For test, explain and the API: the incident as JSON (state, timers, told destinations). 1 found, 0 absent. */
 int engine_describe(const struct engine *e, uint64_t incident, struct json_writer *w);
+/* The window of a rule's key as an event at event_ms sees it: {"key","count","of","what","in","oldest","newest"}. 1, or 0 when
+ * the rule counts nothing: then nothing is written. */
+struct engine_window_name { struct str rule, project, env, key; };
+int engine_describe_window(struct engine *e, const struct engine_window_name *name, int64_t event_ms, struct json_writer *w);
 /* Ids of open, pending and acknowledged incidents of a rule (rule empty: all), at most max. */
 size_t engine_incidents(const struct engine *e, struct str rule, uint64_t *out, size_t max);
 #endif

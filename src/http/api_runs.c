@@ -1,8 +1,9 @@
 /* What was seen of a run, and what could not be read at all. */
 #include "base/id.h"
 #include "http/internal.h"
+#include "replay/explain.h"
 
-enum { ENVIRONMENTS_MAX = 16 };
+enum { ENVIRONMENTS_MAX = 16, EXPLAIN_MS = 5000 };
 
 static void put_state(struct json_writer *w, struct str state, struct str status)
 {
@@ -124,6 +125,20 @@ void api_run(struct http_request *r, struct store_reader *s)
     json_array_end(&w);
     json_object_end(&w);
     if (rc < 0) http_store_failed(r, &err);
+}
+
+void api_explain(struct http_request *r, struct store_reader *s)
+{
+    struct explain_setup setup = {
+        .config = r->config, .reader = s, .arena = &r->arena, .run = r->target.segments[2],
+        .project = target_query(&r->target, "project"), .env = target_query(&r->target, "env"),
+        .deadline_ms = clock_mono(clock_system()).ms + EXPLAIN_MS,
+    };
+    struct json_writer w = http_json(r, MHD_HTTP_OK);
+    struct err err = { 0 };
+    int found = explain_run(&setup, &w, &err);
+    if (found < 0) http_store_failed(r, &err);
+    if (found == 0) http_problem(r, MHD_HTTP_NOT_FOUND, "run `" STR_FMT "` was never seen", STR_ARG(setup.run));
 }
 
 void api_reread(struct http_request *r, struct store_reader *s)

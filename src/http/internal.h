@@ -226,6 +226,8 @@ void api_delivery_write(struct json_writer *w, const struct store_delivery *d); 
 int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t delivery,
                        struct json_writer *w, struct err *err);
 void api_run(struct http_request *r, struct store_reader *s);
+void api_explain(struct http_request *r, struct store_reader *s);
+void api_backtest(struct http_request *r, struct store_reader *s);
 void api_reread(struct http_request *r, struct store_reader *s);
 void api_rejected(struct http_request *r, struct store_reader *s);
 void api_rules(struct http_request *r, struct store_reader *s);

@@ -52,7 +52,7 @@ static bool incident_fits(const struct store_incident_filter *f, const struct en
 {
     return (f->before == 0 || i->id < f->before) && state_fits(f->state, i->state) &&
            fits(f->rule, i->rule) && fits(f->task, i->task) && fits(f->env, i->env) &&
-           fits(f->project, i->project) &&
+           fits(f->project, i->project) && fits(f->key, i->key) &&
            (contains(i->title, f->q) || contains(i->key, f->q) || contains(i->last_run, f->q));
 }
 
@@ -203,6 +203,30 @@ static int mem_event(struct store_reader *r, struct arena *a, uint64_t id, struc
     return unlock(s, 1);
 }
 
+static int mem_events(struct store_reader *r, uint64_t after, size_t max, store_event_fn fn, void *ctx, size_t *n, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    int rc = 0;
+    *n = 0;
+    for (size_t i = 0; i < s->events.n && *n < row_limit(max) && rc == 0; i++) {
+        if (s->events.v[i].id <= after) continue;
+        rc = fn(ctx, &s->events.v[i], err);
+        ++*n;
+    }
+    return unlock(s, rc < 0 ? -1 : 0);
+}
+
+static int mem_events_of(struct store_reader *r, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    int rc = 0;
+    for (size_t i = 0; i < row_limit(n) && rc == 0; i++) {
+        const struct store_event *e = MEM_FIND(&s->events, ids[i]);
+        if (e) rc = fn(ctx, e, err);
+    }
+    return unlock(s, rc < 0 ? -1 : 0);
+}
+
 static int mem_rejected(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out,
                         size_t max, size_t *n, struct err *err)
 {
@@ -271,6 +295,8 @@ struct store_reader *mem_reader_open(struct store *store, struct err *err)
         .attempts = mem_attempts,
         .run = mem_run,
         .event = mem_event,
+        .events = mem_events,
+        .events_of = mem_events_of,
         .rejected = mem_rejected,
         .counts = mem_counts,
         .meta = mem_meta,

@@ -49,6 +49,8 @@ struct sq_store {
 /* --- sqlite_schema.c --- */
 /* Checks that the file is ours and of a version we know; migrates. */
 int sq_schema_ready(struct sq_store *s, struct err *err) WUR;
+/* For who only reads: is it ours, and of exactly the version we know? */
+int sq_schema_known(sqlite3 *db, const char *path, struct err *err) WUR;
 
 /* --- sqlite_query.c --- */
 /* Fills err from the connection's last error. what: "open", "write to", ... (the path follows). Always -1. */

@@ -1,4 +1,7 @@
 /* Reading for the API: a read-only connection of its own per thread, bounded in rows and time. */
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "store/sqlite_internal.h"
@@ -134,6 +137,7 @@ static int sq_incidents(struct store_reader *reader, struct arena *a, const stru
     add_text(&s, " AND i.task = ?", f->task);
     add_text(&s, " AND i.env = ?", f->env);
     add_text(&s, " AND i.project = ?", f->project);
+    add_text(&s, " AND i.key = ?", f->key);
     add_search(&s, f->q);
     add_number(&s, " ORDER BY i.id DESC LIMIT ?", (int64_t)row_limit(f->limit));
     q = start(r, &s, err);
@@ -255,6 +259,19 @@ static int sq_run_find(struct store_reader *reader, struct arena *a, struct str 
     return rc;
 }
 
+#define EVENT_COLUMNS "id, arrival_ms, event_ms, attempt, source, project, env, run, status, state, body"
+
+/* Texts are copied into a, or with a NULL borrowed until the next step. */
+static void read_event(sqlite3_stmt *q, struct arena *a, struct store_event *out)
+{
+    struct str *const texts[] = { &out->source, &out->project, &out->env, &out->run, &out->status, &out->state, &out->body };
+    out->id = sq_col_id(q, 0);
+    out->arrival_ms = sq_col_int(q, 1);
+    out->event_ms = sq_col_int(q, 2);
+    out->attempt = sq_col_int(q, 3);
+    for (int i = 0; i < 7; i++) *texts[i] = a ? sq_col_dup(a, q, 4 + i) : sq_col(q, 4 + i);
+}
+
 static int sq_event(struct store_reader *reader, struct arena *a, uint64_t id, struct store_event *out,
                     struct err *err)
 {
@@ -262,26 +279,67 @@ static int sq_event(struct store_reader *reader, struct arena *a, uint64_t id, s
     struct select s;
     sqlite3_stmt *q;
     int rc;
-    select_init(&s, "SELECT arrival_ms, event_ms, attempt, source, project, env, run, status, state, body "
-                    "FROM events WHERE ");
+    select_init(&s, "SELECT " EVENT_COLUMNS " FROM events WHERE ");
     add_number(&s, "id = ?", (int64_t)id);
     q = start(r, &s, err);
     if (!q) return -1;
     rc = next(r, q, err);
     if (rc != 1) return rc;
-    *out = (struct store_event){ .id = id,
-                                 .arrival_ms = sq_col_int(q, 0),
-                                 .event_ms = sq_col_int(q, 1),
-                                 .attempt = sq_col_int(q, 2),
-                                 .source = sq_col_dup(a, q, 3),
-                                 .project = sq_col_dup(a, q, 4),
-                                 .env = sq_col_dup(a, q, 5),
-                                 .run = sq_col_dup(a, q, 6),
-                                 .status = sq_col_dup(a, q, 7),
-                                 .state = sq_col_dup(a, q, 8),
-                                 .body = sq_col_dup(a, q, 9) };
+    read_event(q, a, out);
     sqlite3_finalize(q);
     return 1;
+}
+
+static int sq_events(struct store_reader *reader, uint64_t after, size_t max, store_event_fn fn, void *ctx, size_t *n,
+                     struct err *err)
+{
+    struct sq_reader *r = (struct sq_reader *)reader;
+    struct store_event e;
+    struct select s;
+    sqlite3_stmt *q;
+    int rc;
+    *n = 0;
+    if (after > INT64_MAX) return 0;
+    select_init(&s, "SELECT " EVENT_COLUMNS " FROM events WHERE ");
+    add_number(&s, "id > ?", (int64_t)after);
+    add_number(&s, " ORDER BY id LIMIT ?", (int64_t)row_limit(max));
+    q = start(r, &s, err);
+    if (!q) return -1;
+    while ((rc = next(r, q, err)) == 1) {
+        read_event(q, NULL, &e);
+        ++*n;
+        if (fn(ctx, &e, err) == 0) continue;
+        sqlite3_finalize(q);
+        return -1;
+    }
+    return rc;
+}
+
+static int sq_events_of(struct store_reader *reader, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err)
+{
+    struct sq_reader *r = (struct sq_reader *)reader;
+    struct store_event e;
+    struct select s;
+    sqlite3_stmt *q;
+    int rc = 0;
+    select_init(&s, "SELECT " EVENT_COLUMNS " FROM events WHERE ");
+    add_number(&s, "id = ?", 0);
+    q = start(r, &s, err);
+    if (!q) return -1;
+    for (size_t i = 0; i < row_limit(n) && rc == 0; i++) {
+        int step;
+        sqlite3_reset(q);
+        sq_int(q, 1, ids[i] > INT64_MAX ? 0 : (int64_t)ids[i]);
+        step = sqlite3_step(q);
+        if (step == SQLITE_ROW) {
+            read_event(q, NULL, &e);
+            rc = fn(ctx, &e, err);
+        } else if (step != SQLITE_DONE) {
+            rc = reader_fail(r, err);
+        }
+    }
+    sqlite3_finalize(q);
+    return rc < 0 ? -1 : 0;
 }
 
 static int sq_rejected(struct store_reader *reader, struct arena *a, uint64_t before,
@@ -385,19 +443,20 @@ static const struct store_reader_ops reader_ops = {
     .attempts = sq_attempts,
     .run = sq_run_find,
     .event = sq_event,
+    .events = sq_events,
+    .events_of = sq_events_of,
     .rejected = sq_rejected,
     .counts = sq_counts,
     .meta = sq_meta,
 };
 
-struct store_reader *sq_reader_open(struct store *store, struct err *err)
+static struct store_reader *open_reader(const char *path, struct err *err)
 {
-    const struct sq_store *s = (const struct sq_store *)store;
     struct sq_reader *r = xcalloc(1, sizeof *r);
     struct store_reader *reader = &r->reader;
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     r->reader.ops = &reader_ops;
-    r->path = xstrdup(s->path);
+    r->path = xstrdup(path);
     if (sqlite3_open_v2(r->path, &r->db, flags, NULL) == SQLITE_OK &&
         sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) == SQLITE_OK &&
         sqlite3_exec(r->db,
@@ -411,4 +470,22 @@ struct store_reader *sq_reader_open(struct store *store, struct err *err)
     reader_fail(r, err);
     sq_reader_close(&reader);
     return NULL;
+}
+
+struct store_reader *sq_reader_open(struct store *store, struct err *err)
+{
+    return open_reader(((const struct sq_store *)store)->path, err);
+}
+
+struct store_reader *store_sqlite_reader_open(const char *path, struct err *err)
+{
+    struct store_reader *reader;
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open store %s: %m", path);
+        return NULL;
+    }
+    reader = open_reader(path, err);
+    if (reader && sq_schema_known(((struct sq_reader *)reader)->db, path, err) < 0) sq_reader_close(&reader);
+    return reader;
 }

@@ -166,36 +166,36 @@ const char *const sq_sql[SQ_QUERIES] = {
         " pragma_freelist_count f, pragma_page_size s",
 };
 
-static int read_number(struct sq_store *s, const char *sql, int64_t *out, struct err *err)
+static int read_number(sqlite3 *db, const char *path, const char *sql, int64_t *out, struct err *err)
 {
     sqlite3_stmt *q = NULL;
-    int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
+    int rc = sqlite3_prepare_v2(db, sql, -1, &q, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) *out = sqlite3_column_int64(q, 0);
     sqlite3_finalize(q);
-    return rc == SQLITE_ROW ? 0 : sq_error(s->db, s->path, "read", err);
+    return rc == SQLITE_ROW ? 0 : sq_error(db, path, "read", err);
 }
 
 /* A file that is a database of somebody else must not be written to. */
-static int check_ours(struct sq_store *s, int64_t *version, struct err *err)
+static int check_ours(sqlite3 *db, const char *path, int64_t *version, struct err *err)
 {
     int64_t application = 0, objects = 0;
-    if (read_number(s, "PRAGMA application_id", &application, err) ||
-        read_number(s, "PRAGMA user_version", version, err) ||
-        read_number(s, "SELECT count(*) FROM sqlite_schema", &objects, err))
+    if (read_number(db, path, "PRAGMA application_id", &application, err) ||
+        read_number(db, path, "PRAGMA user_version", version, err) ||
+        read_number(db, path, "SELECT count(*) FROM sqlite_schema", &objects, err))
         return -1;
     if (application != APPLICATION_ID && (objects > 0 || application != 0 || *version != 0))
         return err_set(err, ERR_TYPE,
-                       "%s is a database, but not a runbell store: set store.url to another path", s->path);
+                       "%s is a database, but not a runbell store: set store.url to another path", path);
     if (*version < 0 || (application == APPLICATION_ID && *version == 0))
         return err_set(err, ERR_IO, "store %s is damaged: it holds no schema version; restore a backup",
-                       s->path);
+                       path);
     if (*version > SCHEMA_VERSION)
         return err_set(
             err, ERR_TYPE,
             "store %s was written by a newer runbell (schema %lld, this one knows %d): install the "
             "newer version, or restore a backup made before it",
-            s->path, (long long)*version, SCHEMA_VERSION);
+            path, (long long)*version, SCHEMA_VERSION);
     return 0;
 }
 
@@ -215,8 +215,18 @@ static int migrate(struct sq_store *s, int64_t version, struct err *err)
 int sq_schema_ready(struct sq_store *s, struct err *err)
 {
     int64_t version = 0;
-    if (check_ours(s, &version, err)) return -1;
+    if (check_ours(s->db, s->path, &version, err)) return -1;
     for (; version < SCHEMA_VERSION; version++)
         if (migrate(s, version, err)) return -1;
     return 0;
+}
+
+int sq_schema_known(sqlite3 *db, const char *path, struct err *err)
+{
+    int64_t version = 0;
+    if (check_ours(db, path, &version, err)) return -1;
+    if (version == SCHEMA_VERSION) return 0;
+    if (version == 0) return err_set(err, ERR_NOT_FOUND, "store %s holds nothing yet: no server has run with it", path);
+    return err_set(err, ERR_TYPE, "store %s was written by an older runbell (schema %lld, this one knows %d): start this version's "
+                   "server once, which brings it up to date", path, (long long)version, SCHEMA_VERSION);
 }

@@ -56,28 +56,56 @@ void store_batch_fini(struct store_batch *b)
     vec_free(&b->redeliver);
 }
 
-static struct store *open_sqlite_url(struct str path, const char *dir, struct err *err)
+/* The path that a sqlite: url names, in a; NULL with err. */
+static const char *sqlite_path(struct str path, const char *dir, struct arena *a, struct err *err)
 {
-    struct arena a = { 0 };
-    struct store *s = NULL;
-    if (path.n == 0 || memchr(path.p, '\0', path.n))
+    if (path.n == 0 || memchr(path.p, '\0', path.n)) {
         err_set(err, ERR_SYNTAX, "store url: a path must follow \"sqlite:\"");
-    else if (path.p[0] == '/' || !dir || !*dir)
-        s = store_sqlite_open(str_dup_c(&a, path), err);
+        return NULL;
+    }
+    if (path.p[0] == '/' || !dir || !*dir) return str_dup_c(a, path);
+    return str_printf(a, "%s/" STR_FMT, dir, STR_ARG(path)).p;
+}
+
+static void refuse_url(struct str u, struct err *err)
+{
+    if (str_starts(u, STR("postgres")))
+        err_set(err, ERR_TYPE, "store url: this build has no PostgreSQL store; use sqlite:PATH");
     else
-        s = store_sqlite_open(str_printf(&a, "%s/" STR_FMT, dir, STR_ARG(path)).p, err);
-    arena_fini(&a);
-    return s;
+        err_set(err, ERR_SYNTAX, "store url \"" STR_FMT "\": expected sqlite:PATH", STR_ARG(u));
 }
 
 struct store *store_open(const char *url, const char *dir, struct err *err)
 {
     struct str u = str_c(url);
+    struct arena a = { 0 };
+    struct store *s = NULL;
+    const char *path;
     if (str_eq_c(u, "memory:")) return store_memory_open();
-    if (str_starts(u, STR("sqlite:"))) return open_sqlite_url(str_sub(u, 7, u.n), dir, err);
-    if (str_starts(u, STR("postgres")))
-        err_set(err, ERR_TYPE, "store url: this build has no PostgreSQL store; use sqlite:PATH");
-    else
-        err_set(err, ERR_SYNTAX, "store url \"" STR_FMT "\": expected sqlite:PATH", STR_ARG(u));
-    return NULL;
+    if (str_starts(u, STR("sqlite:"))) {
+        path = sqlite_path(str_sub(u, 7, u.n), dir, &a, err);
+        if (path) s = store_sqlite_open(path, err);
+    } else {
+        refuse_url(u, err);
+    }
+    arena_fini(&a);
+    return s;
+}
+
+struct store_reader *store_reader_open(const char *url, const char *dir, struct err *err)
+{
+    struct str u = str_c(url);
+    struct arena a = { 0 };
+    struct store_reader *r = NULL;
+    const char *path;
+    if (str_eq_c(u, "memory:")) {
+        err_set(err, ERR_TYPE, "store url: a memory: store is the server's alone; only sqlite:PATH can be read beside it");
+    } else if (str_starts(u, STR("sqlite:"))) {
+        path = sqlite_path(str_sub(u, 7, u.n), dir, &a, err);
+        if (path) r = store_sqlite_reader_open(path, err);
+    } else {
+        refuse_url(u, err);
+    }
+    arena_fini(&a);
+    return r;
 }

@@ -126,6 +126,7 @@ struct store *store_sqlite_open(const char *path, struct err *err);
 enum { STORE_ROWS_MAX = 1000, STORE_QUERY_MS = 5000 };
 struct store_incident_filter {
     struct str state, rule, task, env, project, q; /* STR_NONE = any; state: "open" etc., or "unresolved" */
+    struct str key;                                 /* exactly this one; STR_NONE = any */
     uint64_t before;                                /* cursor: ids below it; 0 = from the newest */
     size_t limit;
 };
@@ -138,6 +139,8 @@ struct store_counts {
     uint64_t newest_event;         /* the greatest id of an event or of a rejected body; 0 = none */
     int64_t size_bytes;            /* in use: what purge compares with keep.size_bytes */
 };
+/* One event of the log; its texts are borrowed. -1 with err stops the reading. It must not use the reader. */
+typedef int (*store_event_fn)(void *ctx, const struct store_event *e, struct err *err);
 struct store_reader_ops {
     void (*close)(struct store_reader **r);
     /* Newest first. Texts live in a. Lists leave state_blob and detail out. */
@@ -150,9 +153,18 @@ struct store_reader_ops {
     int (*attempts)(struct store_reader *r, struct arena *a, uint64_t delivery, struct store_attempt *out, size_t max, size_t *n, struct err *err);
     int (*run)(struct store_reader *r, struct arena *a, struct str project, struct str env, struct str run, struct store_run *out, size_t max, size_t *n, struct err *err); /* project/env STR_NONE: any */
     int (*event)(struct store_reader *r, struct arena *a, uint64_t id, struct store_event *out, struct err *err); /* 1/0/-1 */
+    /* The log in the order in which it was evaluated: up to max events with ids above after; *n tells how many. A page is
+     * one short look: whoever reads a long log page by page never keeps the writer from reusing its own. */
+    int (*events)(struct store_reader *r, uint64_t after, size_t max, store_event_fn fn, void *ctx, size_t *n, struct err *err);
+    /* These events in this order, at most STORE_ROWS_MAX; those that retention took are left out. */
+    int (*events_of)(struct store_reader *r, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err);
     int (*rejected)(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out, size_t max, size_t *n, struct err *err);
     int (*counts)(struct store_reader *r, struct store_counts *out, struct err *err);
     int (*meta)(struct store_reader *r, struct arena *a, struct str key, struct str *value, struct err *err); /* 1/0/-1 */
 };
 struct store_reader { const struct store_reader_ops *ops; };
+/* A reader beside a server that may be running: read-only, takes no lock, changes nothing. url as in store_open; memory:
+ * cannot be read from outside. NULL with err: ERR_NOT_FOUND when there is no such file. */
+struct store_reader *store_reader_open(const char *url, const char *dir, struct err *err);
+struct store_reader *store_sqlite_reader_open(const char *path, struct err *err);
 #endif

@@ -40,6 +40,9 @@ static void test_incident_filters(void **state)
         { { .limit = 9, .q = { "TASK=", 5 } }, "5 4 3 2 1 " },
         { { .limit = 9, .q = { "", 0 } }, "5 4 3 2 1 " },
         { { .limit = 9, .q = { "%", 1 } }, "4 " },
+        { { .limit = 9, .key = { "task=k2/run_1", 13 } }, "4 " },
+        { { .limit = 9, .key = { "task=k2", 7 } }, "" },
+        { { .limit = 9, .key = { "task=k2/run_1", 13 }, .rule = { "r1", 2 } }, "" },
     };
     struct fixture *f = *state;
     struct store_reader *r = fixture_reader(f);
@@ -49,6 +52,7 @@ static void test_incident_filters(void **state)
     add_listed(f, 2, INCIDENT_OPEN, "r1", "t2", "prod", "Slow");
     add_listed(f, 3, INCIDENT_RESOLVED, "r1", "t1", "prod", "");
     add_listed(f, 4, INCIDENT_OPEN, "r2", "t1", "prod", "Failed 10% of runs");
+    f->batch.incidents.v[3].key = STR("task=k2/run_1");
     add_listed(f, 5, INCIDENT_ACKNOWLEDGED, "r2", "t2", "dev", "Queue");
     commit(f);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -60,6 +64,59 @@ static void test_incident_filters(void **state)
         if (strcmp(ids, cases[i].ids) != 0)
             fail_msg("case %zu: got \"%s\", wanted \"%s\"", i, ids, cases[i].ids);
     }
+    r->ops->close(&r);
+}
+
+/* --- the log ---------------------------------------------------------------------------------------------- */
+struct heard { char text[200]; size_t stop_after, n; };
+
+static int hear(void *ctx, const struct store_event *e, struct err *err)
+{
+    struct heard *h = ctx;
+    size_t at = strlen(h->text);
+    assert_str(e->source, "hook");
+    assert_str(e->project, "p");
+    assert_str(e->env, "prod");
+    assert_str(e->status, "CRASHED");
+    assert_str(e->state, "crashed");
+    assert_str(e->body, "{\"id\":1}");
+    assert_int_equal(e->attempt, 2);
+    assert_int_equal(e->event_ms, e->arrival_ms - 5);
+    snprintf(h->text + at, sizeof h->text - at, "%lld" STR_FMT " ", (long long)(e->arrival_ms - AT(0)), STR_ARG(e->run));
+    return ++h->n == h->stop_after ? err_set(err, ERR_TYPE, "enough") : 0;
+}
+
+static void test_the_log_is_read_in_order_and_in_pages(void **state)
+{
+    struct fixture *f = *state;
+    struct store_reader *r = fixture_reader(f);
+    struct heard h = { "", 0, 0 };
+    struct err err;
+    uint64_t id[5];
+    size_t n = 9;
+    assert_int_equal(r->ops->events(r, 0, 9, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 0);
+    for (int k = 0; k < 5; k++) add_event(f, id[k] = new_id(f, AT(k)), k % 2 ? "b" : "a");
+    commit(f);
+    assert_int_equal(r->ops->events(r, 0, 2, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(r->ops->events(r, id[1], 9, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 3);
+    assert_string_equal(h.text, "0a 1b 2a 3b 4a ");
+    assert_int_equal(r->ops->events(r, id[4], 9, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(r->ops->events(r, UINT64_MAX, 9, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 0);
+    h = (struct heard){ "", 0, 0 };
+    assert_int_equal(r->ops->events_of(r, (const uint64_t[]){ id[3], id[0], 7, UINT64_MAX, id[3] }, 5, hear, &h, &err), 0);
+    assert_string_equal(h.text, "3b 0a 3b ");
+    h = (struct heard){ "", 1, 0 };
+    assert_int_equal(r->ops->events_of(r, id, 5, hear, &h, &err), -1);
+    assert_string_equal(h.text, "0a ");
+    h = (struct heard){ "", 2, 0 };
+    assert_int_equal(r->ops->events(r, 0, 9, hear, &h, &n, &err), -1);
+    assert_string_equal(err.msg, "enough");
+    assert_string_equal(h.text, "0a 1b ");
     r->ops->close(&r);
 }
 
@@ -325,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(test_incident_filters),
+        BOTH(test_the_log_is_read_in_order_and_in_pages),
         BOTH(test_delivery_filters),
         BOTH(test_long_timelines_show_their_end),
         BOTH(test_rejected_list),

@@ -1,0 +1,10 @@
+/* explain: what is common to `explain RUN` and `explain --event FILE`. */
+#ifndef CLI_EXPLAIN_H
+#define CLI_EXPLAIN_H
+#include "json/json.h"
+
+/* A clause of rule_explain's JSON, and those inside it. */
+void print_clause(struct json c, int depth);
+/* Asks the running server about a run; gives the exit status. */
+int explain_stored(const char *run, const char *url, const char *config, bool json);
+#endif

@@ -1,0 +1,299 @@
+/* replay: what is known of runs in memory; the fold of a log; what a comparison finds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/id.h"
+#include "base/rng.h"
+#include "replay/backtest.h"
+#include "replay/explain.h"
+#include "replay/memory.h"
+
+#define MINUTE INT64_C(60000)
+#define HOUR INT64_C(3600000)
+#define T0 INT64_C(1777800000000)
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+static struct str written(struct arena *a, const struct run_known *k)
+{
+    struct json_draft d;
+    run_known_write(k, json_draft_begin(&d, 1 << 20));
+    return json_draft_end(&d, a);
+}
+
+/* Kept, recalled, judged and kept again: the same as never having left the arena. */
+static void test_memory_is_what_was_known(void **state)
+{
+    static const enum run_state states[] = { RUN_EXECUTING, RUN_REATTEMPTING, RUN_WAITING, RUN_UNKNOWN, RUN_CRASHED };
+    struct arena a = { 0 }, kept = { 0 };
+    struct rng rng;
+    (void)state;
+    rng_seed(&rng, 7);
+    for (int round = 0; round < 50; round++) {
+        struct memory m = { NULL };
+        struct run_known known = { .exists = false };
+        assert_false(memory_recall(&m).exists);
+        for (int k = 0; k < 90; k++) {
+            struct transition t[TRANSITIONS_MAX];
+            struct run one, two;
+            struct str tags[] = { STR("a"), STR("") };
+            struct run_known recalled = memory_recall(&m);
+            run_init(&one);
+            one.id = STR("run_1");
+            one.project = one.env = STR("default");
+            one.state = states[rng_below(&rng, k < 80 ? 4 : 5)];
+            one.spelling = str_printf(&kept, "state-%d", (int)rng_below(&rng, 3));
+            one.updated_ms = T0 + (int64_t)rng_below(&rng, 100) * MINUTE;
+            one.present = RUN_HAS_UPDATED | RUN_HAS_STATE;
+            if (rng_below(&rng, 2)) {
+                one.task = STR("sync");
+                one.queue = STR("");
+                one.tags = tags;
+                one.tag_count = 2;
+                one.present |= RUN_HAS_TASK | RUN_HAS_TAGS | RUN_HAS_QUEUE;
+            }
+            two = one;
+            assert_int_equal(run_transitions(&kept, &one, &known, T0 + k, 0, (uint64_t)k + 1, t),
+                             run_transitions(&a, &two, &recalled, T0 + k, 0, (uint64_t)k + 1, t));
+            memory_keep(&m, &recalled);
+            arena_reset(&a);
+            recalled = memory_recall(&m);
+            {
+                struct str wanted = written(&kept, &known), got = written(&kept, &recalled);
+                if (!str_eq(wanted, got)) fail_msg("round %d, report %d:\n" STR_FMT "\n" STR_FMT, round, k, STR_ARG(wanted), STR_ARG(got));
+            }
+        }
+        memory_fini(&m);
+    }
+    arena_fini(&a);
+    arena_fini(&kept);
+}
+
+/* --- a log ---------------------------------------------------------------------------------------------------------- */
+static struct rule_destination places[] = { { .name = { "chat", 4 }, .type = { "slack", 5 }, .edits = true } };
+
+struct bed {
+    struct config config;
+    struct diags d;
+    struct store *store;
+    struct store_batch batch;
+    struct id_gen ids;
+    struct store_reader *reader;
+};
+
+static struct ruleset *rules_of(struct bed *b, const char *rules)
+{
+    struct rule_file file;
+    struct rule_world w = { &file, 1, places, 1, STR_NONE };
+    struct ruleset *rs;
+    file = (struct rule_file){ yaml_read(&b->config.arena, "t.yaml", str_printf(&b->config.arena, "version: 1\nrules:\n%s", rules), &b->d), false };
+    rs = ruleset_compile(&b->config.arena, &w, &b->d);
+    assert_non_null(rs);
+    return rs;
+}
+
+static void bed_open(struct bed *b, const char *rules)
+{
+    struct err err;
+    *b = (struct bed){ .store = store_memory_open() };
+    diags_init(&b->d, &b->config.arena);
+    store_batch_init(&b->batch);
+    b->config.rules = rules_of(b, rules);
+    b->reader = b->store->ops->reader_open(b->store, &err);
+}
+
+static void bed_close(struct bed *b)
+{
+    b->reader->ops->close(&b->reader);
+    b->store->ops->close(&b->store);
+    store_batch_fini(&b->batch);
+    ruleset_fini(b->config.rules);
+    diags_fini(&b->d);
+    arena_fini(&b->config.arena);
+}
+
+static void add_late(struct bed *b, int64_t arrival_ms, int64_t at_ms, const char *run, enum run_state state)
+{
+    struct arena *a = &b->config.arena;
+    struct json_draft d;
+    struct run r;
+    struct err err;
+    run_init(&r);
+    r.id = str_c(run);
+    r.project = r.env = STR("default");
+    r.task = STR("sync");
+    r.kind = STR("run");
+    r.state = state;
+    r.spelling = str_c(run_state_name(state));
+    r.updated_ms = T0 + at_ms;
+    r.present = RUN_HAS_TASK | RUN_HAS_UPDATED | RUN_HAS_STATE;
+    run_write(&r, json_draft_begin(&d, 1 << 16));
+    *vec_push(&b->batch.events) = (struct store_event){
+        .id = id_next(&b->ids, T0 + arrival_ms), .source = STR("hook"), .project = r.project, .env = r.env, .run = r.id, .status = r.spelling,
+        .state = r.spelling, .event_ms = T0 + at_ms, .arrival_ms = T0 + arrival_ms, .body = json_draft_end(&d, a),
+    };
+    assert_int_equal(b->store->ops->commit(b->store, &b->batch, &err), 0);
+    store_batch_clear(&b->batch);
+}
+
+static void add(struct bed *b, int64_t at_ms, const char *run, enum run_state state)
+{
+    add_late(b, at_ms, at_ms, run, state);
+}
+
+static const struct backtest_line *line(const struct backtest *b, const char *rule, const char *destination)
+{
+    for (size_t k = 0; k < b->list.n; k++)
+        if (str_eq_c(b->list.v[k]->rule, rule) && (destination ? str_eq_c(b->list.v[k]->destination, destination) : str_absent(b->list.v[k]->destination)))
+            return b->list.v[k];
+    fail_msg("no line of %s", rule);
+    return NULL;
+}
+
+#define CRASHES "  crashed: {when: {status: CRASHED}, notify: chat, update: 1m, repeat: 1h then 1d, resolve: 3h quiet}\n"
+
+static void test_timers_fire_at_their_own_moment(void **state)
+{
+    struct bed b;
+    struct backtest t;
+    struct err err;
+    (void)state;
+    bed_open(&b, CRASHES);
+    add(&b, 0, "run_1", RUN_CRASHED);
+    add(&b, 10, "run_2", RUN_CRASHED);
+    add(&b, 20, "run_2", RUN_CRASHED); /* nothing new */
+    add(&b, 9 * HOUR, "run_3", RUN_CRASHED);
+    backtest_init(&t, &b.config, T0, T0 + 10 * HOUR);
+    assert_int_equal(backtest_read(&t, b.reader, HOUR, &err), 0);
+    assert_int_equal(t.history.events, 4);
+    assert_int_equal(line(&t, "crashed", NULL)->openings, 2);
+    assert_int_equal(line(&t, "crashed", NULL)->resolves, 1);
+    assert_int_equal(line(&t, "crashed", "chat")->sent[MESSAGE_REMINDER], 2);
+    assert_int_equal(line(&t, "crashed", "chat")->sent[MESSAGE_RESOLVE], 1);
+    assert_int_equal(t.messages.v[0].at_ms, T0);
+    assert_int_equal(t.messages.v[1].at_ms, T0 + MINUTE); /* the update with the second hit */
+    assert_int_equal(t.messages.v[2].at_ms, T0 + HOUR);
+    assert_int_equal(line(&t, "crashed", "chat")->last_ms, T0 + 10 * HOUR);
+    backtest_fini(&t);
+    bed_close(&b);
+}
+
+static void test_what_never_opened_does_not_resolve(void **state)
+{
+    struct bed b;
+    struct backtest t;
+    struct err err;
+    (void)state;
+    bed_open(&b, "  two: {when: {status: CRASHED}, at_least: 2, notify: chat, resolve: 1h quiet}\n"
+                 "  each: {when: {status: CRASHED}, by: run, notify: chat, resolve: 1h quiet}\n");
+    add(&b, 0, "run_1", RUN_CRASHED);
+    backtest_init(&t, &b.config, T0, T0 + 10 * HOUR);
+    assert_int_equal(backtest_read(&t, b.reader, HOUR, &err), 0);
+    assert_int_equal(line(&t, "two", NULL)->openings, 0);
+    assert_int_equal(line(&t, "two", NULL)->resolves, 0);
+    assert_int_equal(line(&t, "each", NULL)->resolves, 1);
+    backtest_fini(&t);
+    bed_close(&b);
+}
+
+/* Imported: it came at once, in some order, long after. */
+static void test_history_can_be_told_as_it_happened(void **state)
+{
+    struct bed b;
+    struct backtest t;
+    struct err err;
+    (void)state;
+    bed_open(&b, CRASHES);
+    add_late(&b, 500 * HOUR, 9 * HOUR, "run_3", RUN_CRASHED);
+    add_late(&b, 500 * HOUR, 0, "run_1", RUN_CRASHED);
+    add_late(&b, 500 * HOUR, 10, "run_2", RUN_CRASHED);
+    add_late(&b, 500 * HOUR, 30 * HOUR, "run_4", RUN_CRASHED); /* after what is asked for */
+    backtest_init(&t, &b.config, T0, T0 + 10 * HOUR);
+    t.as_it_happened = true;
+    assert_int_equal(backtest_read(&t, b.reader, HOUR, &err), 0);
+    assert_int_equal(t.history.events, 3);
+    assert_int_equal(t.openings.n, 2);
+    assert_int_equal(t.openings.v[0].at_ms, T0);
+    assert_int_equal(t.openings.v[1].at_ms, T0 + 9 * HOUR);
+    assert_int_equal(line(&t, "crashed", NULL)->resolves, 1);
+    assert_int_equal(t.messages.v[1].at_ms, T0 + MINUTE);
+    backtest_fini(&t);
+    bed_close(&b);
+}
+
+static void count_it(void *ctx, const struct backtest_opening *o)
+{
+    (void)o;
+    ++*(size_t *)ctx;
+}
+
+static void test_a_comparison_finds_what_is_only_in_one(void **state)
+{
+    struct bed b;
+    struct backtest one, two;
+    struct config other;
+    struct err err;
+    size_t told = 0;
+    (void)state;
+    bed_open(&b, "  runs: {when: {status: failed}, by: run, notify: chat}\n");
+    other = b.config;
+    other.rules = rules_of(&b, "  runs: {when: {status: CRASHED}, by: run, notify: chat}\n");
+    for (int k = 0; k < 2500; k++) add(&b, k * 10, str_printf(&b.config.arena, "run_%d", k).p, k % 5 ? RUN_FAILED : RUN_CRASHED); /* some pages */
+    backtest_init(&one, &b.config, T0, T0 + HOUR);
+    backtest_init(&two, &other, T0, T0 + HOUR);
+    assert_int_equal(backtest_read(&one, b.reader, 0, &err), 0);
+    assert_int_equal(backtest_read(&two, b.reader, 0, &err), 0);
+    assert_int_equal(one.openings.n, 2500);
+    assert_int_equal(two.openings.n, 500);
+    assert_int_equal(backtest_missing(&one, &two, count_it, &told), 2000);
+    assert_int_equal(told, 2000);
+    assert_int_equal(backtest_missing(&two, &one, NULL, NULL), 0);
+    assert_int_equal(backtest_missing(&one, &one, NULL, NULL), 0);
+    backtest_fini(&one);
+    backtest_fini(&two);
+    ruleset_fini(other.rules);
+    bed_close(&b);
+}
+
+/* --- explain ---------------------------------------------------------------------------------------------------------- */
+static void test_a_damaged_log_is_an_error_and_an_unknown_run_is_none(void **state)
+{
+    struct bed b;
+    struct backtest t;
+    struct err err = { 0 };
+    struct json_draft d;
+    struct explain_setup setup = { .run = STR("run_1"), .project = STR_NONE, .env = STR_NONE };
+    (void)state;
+    bed_open(&b, CRASHES);
+    setup.config = &b.config;
+    setup.reader = b.reader;
+    setup.arena = &b.config.arena;
+    assert_int_equal(explain_run(&setup, json_draft_begin(&d, 1 << 20), &err), 0);
+    assert_int_equal(json_draft_end(&d, &b.config.arena).n, 0);
+    add(&b, 0, "run_1", RUN_CRASHED);
+    *vec_push(&b.batch.events) = (struct store_event){ .id = id_next(&b.ids, T0 + 1), .source = STR(""), .project = STR(""), .env = STR(""),
+                                                        .run = STR("run_2"), .status = STR(""), .state = STR(""), .body = STR("{\"id\":7") };
+    assert_int_equal(b.store->ops->commit(b.store, &b.batch, &err), 0);
+    store_batch_clear(&b.batch);
+    backtest_init(&t, &b.config, T0, T0 + HOUR);
+    assert_int_equal(backtest_read(&t, b.reader, 0, &err), -1);
+    assert_true(err.msg[0] != '\0');
+    backtest_fini(&t);
+    bed_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_is_what_was_known),
+        cmocka_unit_test(test_timers_fire_at_their_own_moment),
+        cmocka_unit_test(test_what_never_opened_does_not_resolve),
+        cmocka_unit_test(test_history_can_be_told_as_it_happened),
+        cmocka_unit_test(test_a_comparison_finds_what_is_only_in_one),
+        cmocka_unit_test(test_a_damaged_log_is_an_error_and_an_unknown_run_is_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
