@@ -181,9 +181,10 @@ crash: ## the long crash test: a thousand SIGKILLs under load (CRASH_KILLS), two
 	@SEEDS=$(or $(SEEDS),2000) $(BUILD)/tests/test_store_powercut
 	@RUNBELL_BIN=$(BUILD)/runbell $(PYTHON) tests/crash/crash.py --kills $(or $(CRASH_KILLS),1000)
 
-property: ## the long property test: ten thousand random timelines of runs (RUNS) for each way of polling, with faults and kills
+property: ## the long property tests: a million reports (CONDITION_EVENTS) for each condition against a naive model, then ten thousand random timelines of runs (RUNS) for each way of polling, with faults and kills
 	$(AGAIN) test-deps
-	$(AGAIN) all
+	$(AGAIN) all $(BUILD)/tests/test_engine_conditions
+	@CONDITION_EVENTS=$(or $(CONDITION_EVENTS),1000000) $(BUILD)/tests/test_engine_conditions
 	@RUNBELL_BIN=$(BUILD)/runbell $(PYTHON) tests/trigger/property.py --runs $(or $(RUNS),10000)
 
 bench: ## the benchmarks, interleaved with peers; text and SVG under build/bench

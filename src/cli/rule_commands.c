@@ -198,7 +198,7 @@ int cli_explain(int argc, char **argv)
 /* --- render ------------------------------------------------------------------------------------------------------------------ */
 const char render_help[] =
     "Prints the exact request each destination of the rule would get if this event opened an incident of it:\n"
-    "method, address, headers and body. Secrets are shown as ***. Conditions such as `count` and `wait` are passed\n"
+    "method, address, headers and body. Secrets are shown as ***. Conditions such as `count` and `rate`, and `wait`, are passed\n"
     "over: one hit is enough here.";
 
 /* This process renders one rule: its own copy of the configuration may be bent. */
@@ -208,7 +208,7 @@ static struct rule *only_matching(struct config *c, struct str name)
     for (size_t k = 0; k < c->rules->rule_count; k++)
         if (str_eq(c->rules->rules[k]->name, name)) found = c->rules->rules[k];
     if (!found) return NULL;
-    found->condition.kind = RULE_EVERY_HIT;
+    found->condition = (struct rule_condition){ .kind = RULE_EVERY_HIT };
     found->at_least = 1;
     found->wait_ms = 0;
     found->limit.n = 0;

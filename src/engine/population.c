@@ -156,6 +156,7 @@ void population_event(struct step_context *c, const struct engine_input *in, str
         enum part_of_row before = NO_PART, now = part_in_row(h.rule->now, s);
         struct thinner thin;
         struct rule_key counted[KEYS_PER_HIT];
+        if (!rule_on_population(&h.rule->now->condition)) continue; /* bent since the index was built: `render` */
         if (now == NO_PART || (h.fuller && !(h.rule->now->reads & t->gained))) continue;
         if (h.fuller) {
             hit_thinner(s, &thin);

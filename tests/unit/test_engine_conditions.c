@@ -1,5 +1,5 @@
 /* engine: every condition against a naive model. Random reports, late, repeated and completed afterwards, under random
- * rules; the model keeps every run it ever heard of and computes everything anew each time. CONDITION_EVENTS (20000) is
+ * rules; the model keeps every run it ever heard of and computes everything anew each time. CONDITION_EVENTS (5000) is
  * how many reports each condition gets, SEED where the rounds begin: a failure prints the seed of its round. */
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ static uint64_t below(uint64_t *state, uint64_t n)
 static size_t events_wanted(void)
 {
     const char *text = getenv("CONDITION_EVENTS");
-    return text ? strtoul(text, NULL, 10) : 20000;
+    return text ? strtoul(text, NULL, 10) : 5000;
 }
 
 static uint64_t first_seed(void)
@@ -695,7 +695,7 @@ static void test_first_over_the_bound_of_keys(void **state)
 {
     struct bench b;
     struct engine_limits limits = engine_default_limits;
-    char text[8];
+    char text[16];
     (void)state;
     limits.keys_per_rule = 4;
     bench_open_within(&b, FIRST_IN_7D(""), limits);
