@@ -120,13 +120,14 @@ static void put_all(const struct junit *j, FILE *to)
 int junit_write(const struct junit *j, const char *path, struct err *err)
 {
     struct arena a = { 0 };
-    const char *part = str_printf(&a, "%s.part", path).p;
+    const char *part;
     bool ok;
     FILE *to;
     if (str_eq_c(str_c(path), "-")) {
         put_all(j, stdout);
         return 0;
     }
+    part = str_printf(&a, "%s.part", path).p;
     to = fopen(part, "w");
     if (to) put_all(j, to);
     ok = to && !ferror(to);

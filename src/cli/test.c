@@ -35,6 +35,12 @@ struct testing {
     int64_t case_began_ms;
 };
 
+/* Standard output holds one thing: with --junit - that is the XML. */
+static bool xml_alone(const struct testing *t)
+{
+    return t->junit_path && strcmp(t->junit_path, "-") == 0;
+}
+
 static void case_done(void *ctx, struct str name, const struct yaml_node *at, const char *failure)
 {
     struct testing *t = ctx;
@@ -49,9 +55,9 @@ static void case_done(void *ctx, struct str name, const struct yaml_node *at, co
         json_field_bool(&t->w, "passed", failure == NULL);
         json_field_opt(&t->w, "failure", str_c(failure));
         json_object_end(&t->w);
-    } else if (failure) {
+    } else if (failure && !xml_alone(t)) {
         printf("FAIL  %.*s (%s:%u)\n%s", STR_ARG(name), at->file, at->line, failure);
-    } else if (!t->quiet) {
+    } else if (!failure && !t->quiet && !xml_alone(t)) {
         printf("ok    %.*s\n", STR_ARG(name));
     }
 }
@@ -116,7 +122,7 @@ static int run_files(struct testing *t)
 static void print_counts(const struct testing *t)
 {
     if (t->json) printf("{\"passed\":%zu,\"failed\":%zu,\"tests\":%s}\n", t->counts.passed, t->counts.failed, t->out.p);
-    else printf("%zu passed, %zu failed\n", t->counts.passed, t->counts.failed);
+    else fprintf(xml_alone(t) ? stderr : stdout, "%zu passed, %zu failed\n", t->counts.passed, t->counts.failed);
 }
 
 /* All files once. */
@@ -164,7 +170,7 @@ static int run_watching(struct testing *t)
         clock_gettime(CLOCK_REALTIME_COARSE, &began); /* the one that files are stamped by */
         if (isatty(STDOUT_FILENO)) printf("\033[H\033[2J");
         last_status = run_once(t);
-        if (!t->json) printf("watching %zu file%s; Ctrl-C ends it\n", t->changes.files.n, t->changes.files.n == 1 ? "" : "s");
+        if (!t->json && !xml_alone(t)) printf("watching %zu file%s; Ctrl-C ends it\n", t->changes.files.n, t->changes.files.n == 1 ? "" : "s");
         fflush(stdout);
         /* What changed in a folder between its being read and its being watched would never be told. */
         if (t->changes.folders.n == folders || !watch_changed_since(&t->changes, &began)) watch_wait(&t->changes);
@@ -184,5 +190,9 @@ int cli_test(int argc, char **argv)
     };
     rc = args_parse(command_find("test"), options, 5, argc, argv, &t.file_count, 0, OPERANDS_MAX);
     if (rc >= 0) return rc;
+    if (t.json && xml_alone(&t)) {
+        fprintf(stderr, "runbell test: --json and --junit - both want standard output; name a file for one\nTry: runbell test --help\n");
+        return EXIT_USAGE;
+    }
     return t.watch ? run_watching(&t) : run_once(&t);
 }

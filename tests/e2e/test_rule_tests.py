@@ -53,8 +53,15 @@ def test_junit_tells_of_a_file_that_cannot_be_tested(tmp_path):
     (tmp_path / "broken.yaml").write_text("version: 1\nruls: {}\n")
     done = runbell_test(tmp_path, "-q", "--junit", "-", "broken.yaml", "good.yaml")
     assert done.returncode == 1 and b"did you mean `rules`?" in done.stderr
-    root = ElementTree.fromstring(done.stdout[done.stdout.index(b"<?xml"):])
+    assert b"2 passed, 0 failed" in done.stderr
+    root = ElementTree.fromstring(done.stdout)  # and nothing else
     assert counts(root) == [3, 0, 1] and root[0].get("name") == "broken.yaml" and root[0][0].find("error") is not None
+
+
+def test_two_results_on_standard_output_are_wrong_use(tmp_path):
+    (tmp_path / "good.yaml").write_text(GOOD)
+    assert runbell_test(tmp_path, "--json", "--junit", "-", "good.yaml").returncode == 2
+    assert runbell_test(tmp_path, "--json", "--junit", "out.xml", "good.yaml").returncode == 0
 
 
 def test_junit_that_cannot_be_written(tmp_path):
