@@ -15,6 +15,12 @@ static const struct field_part forms[] = {
     { .name = "count",
       .about = "`3 in 10m` counts hits, `10 runs in 5m` distinct runs, in an exact sliding window by event time; or the map below.",
       .schema = "{\"anyOf\":[" TEXT("[0-9]+ +((runs|of +[^ ]+) +)?in +" DURATION) "," PART("count.map") "]}" },
+    { .name = "flaps",
+      .about = "`4 in 1h` counts changes between hit and success in an exact sliding window by event time; or the map below.",
+      .schema = "{\"anyOf\":[" TEXT("[0-9]+ +in +" DURATION) "," PART("flaps.map") "]}" },
+    { .name = "rate",
+      .about = "`over 20% of last 50 runs` or `under 90% in 1h, min 50`: the share of hits among the finished runs; or the map below.",
+      .schema = "{\"anyOf\":[" TEXT("(over|under) +[0-9.]+ *% +(of +last +[0-9]+ +runs|in +" DURATION ")( *, *min +[0-9]+)?") "," PART("rate.map") "]}" },
     { .name = "by",
       .about = "The field, or the list of fields, that make one incident; `[]` is one for the whole environment. `project` and `env` always "
                "belong to it.",
