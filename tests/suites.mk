@@ -18,6 +18,9 @@ FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_room_rules ?= rule
 fuzz_room_ingest ?= source
 fuzz_room_alert ?= source
+fuzz_room_rows ?= source
+fuzz_room_items ?= source
+fuzz_room_feed ?= source
 fuzz_objs_of = $(filter-out $(MAIN),$(call closure_of,$(or $(fuzz_room_$(1)),$(1))))
 
 # build/fuzz/NAME: clang's libFuzzer with sanitizers over objects of its own.

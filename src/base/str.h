@@ -38,7 +38,7 @@ size_t str_find_str(struct str s, struct str needle);
 /* Takes the part before the next sep off *rest. False when *rest was used up before. */
 bool str_split(struct str *rest, char sep, struct str *part);
 struct str str_dup(struct arena *a, struct str s);        /* NUL-terminated copy */
-const char *str_dup_c(struct arena *a, struct str s);     /* the same, as a C string; s must hold no NUL */
+const char *str_dup_c(struct arena *a, struct str s) __attribute__((returns_nonnull)); /* the same, as a C string; s must hold no NUL */
 struct str str_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Whole of s as a decimal integer; false on anything else or overflow. */
 bool str_to_i64(struct str s, int64_t *out);

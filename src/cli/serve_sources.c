@@ -51,12 +51,14 @@ static int hand_over(struct pipeline *p, struct handed *h, struct err *err)
 
 static int submit(void *ctx, const struct poller_batch *b, struct err *err)
 {
-    struct handed h = { .r = { .kind = PIPELINE_REPORTS, .source = b->source, .config = b->config, .position = b->position, .history = b->history } };
+    struct handed h = { .r = { .kind = PIPELINE_REPORTS, .source = b->source, .config = b->config, .start_ms = b->start_ms, .position = b->position,
+                               .history = b->history } };
     int rc;
     h.r.item.weight_bytes = sizeof h + b->bytes;
     h.r.reports = xcalloc(b->run_count + 1, sizeof *h.r.reports);
     h.r.report_count = b->run_count;
-    for (size_t k = 0; k < b->run_count; k++) h.r.reports[k] = (struct pipeline_report){ .run = b->runs[k], .index = k };
+    for (size_t k = 0; k < b->run_count; k++)
+        h.r.reports[k] = (struct pipeline_report){ .run = b->runs[k], .index = k, .attempts_followed = b->attempts_followed };
     rc = hand_over(ctx, &h, err);
     free(h.r.reports);
     return rc;

@@ -116,11 +116,12 @@ static bool replace_rules(struct loader *l, const struct yaml_node *top)
     return true;
 }
 
-bool config_read_files(struct loader *l, const char *path)
+bool config_read_files(struct loader *l, const char *given)
 {
     const struct yaml_node *top, *include;
     struct config *c = l->c;
-    c->path = str_dup(l->a, str_c(path));
+    const char *path = str_dup_c(l->a, str_c(given));
+    c->path = str_c(path);
     c->dir = str_dup(l->a, file_dir(l->a, path));
     c->files = ARENA_ARRAY(l->a, struct rule_file, FILES_MAX);
     l->file_ids = ARENA_ARRAY(l->a, struct file_id, FILES_MAX);

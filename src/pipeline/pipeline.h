@@ -13,6 +13,7 @@ struct batch_run;
 struct pipeline_report { /* one run report in a request */
     struct run run;          /* project and env already settled by the source */
     size_t index;            /* in the request, for the answer */
+    bool attempts_followed;  /* of a run older than its source, too, attempts not known yet are news */
     /* filled in by the pipeline: */
     uint64_t event_id;       /* of a duplicate: its first event's */
     bool duplicate;
@@ -29,6 +30,7 @@ struct pipeline_request {
     struct config *config;   /* a reference held for source; RELOAD: the new configuration (taken over) */
     struct pipeline_report *reports;
     size_t report_count;
+    int64_t start_ms;        /* REPORTS: when the source began, by the clock that its runs were created by; 0 = ours */
     struct str position;     /* REPORTS of a polling source: where it now is, stored with them; STR_NONE = unchanged */
     struct str history;      /* REPORTS of an import: recorded, not evaluated; where it is, stored with them unless "" */
     struct { struct str reason, body; } rejected;

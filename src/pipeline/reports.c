@@ -88,9 +88,12 @@ int reports_note_sources(struct pipeline *p, const struct config *c, struct err 
     return 0;
 }
 
-static int64_t source_start(struct pipeline *p, const struct config_source *s)
+/* Runs older than their source yield no derived transitions at first sight. */
+static int64_t source_start(struct pipeline *p, const struct pipeline_request *r)
 {
-    const int64_t *at = map_get(&p->source_starts, s->name);
+    const int64_t *at;
+    if (!r->source || r->start_ms) return r->start_ms;
+    at = map_get(&p->source_starts, r->source->name);
     return at ? *at : p->now_ms;
 }
 
@@ -172,7 +175,7 @@ static int judge(struct pipeline *p, struct pipeline_request *r, struct pipeline
     size_t n;
     report->event_id = id_next(&p->event_ids, p->now_ms);
     n = run_transitions(&p->batch_arena, &report->run, &b->known, r->arrival_ms,
-                        r->source ? source_start(p, r->source) : 0, report->event_id, t);
+                        report->attempts_followed ? 0 : source_start(p, r), report->event_id, t);
     report->duplicate = true;
     for (size_t k = 0; k < n; k++)
         if (t[k].kind != TRANSITION_DUPLICATE) report->duplicate = false;

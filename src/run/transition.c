@@ -139,6 +139,8 @@ static int64_t requeued_attempt(const struct judge *j)
     if (r->state == RUN_QUEUED) {
         if (!(r->present & RUN_HAS_STARTED) || !before || before->state != RUN_EXECUTING) return 0;
         if (after && after->state == RUN_REATTEMPTING) return 0; /* told by its own name */
+        /* Told late, and without a number: the attempt that followed may have been counted already. */
+        if (counted && !(r->present & RUN_HAS_ATTEMPT) && place < j->known->seen_count) return 0;
     } else {
         if (r->state != RUN_EXECUTING || (before && before->state == RUN_EXECUTING)) return 0;
         if (!after || after->state != RUN_QUEUED || !(after->present & RUN_HAS_STARTED)) return 0;

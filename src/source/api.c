@@ -6,6 +6,7 @@ enum {
     TRIES = 4, BACKOFF_MS = 500, BACKOFF_MOST_MS = 60000, RESET_MOST_MS = 120000, JITTER_MS = 1000,
     ANSWER_MOST = 32 << 20 /* a list page can be 25 MB (trigger-dev-api.md section 7) */
 };
+#define NUMBER_MOST 1000000000000000LL
 static const struct json_limits limits = { ANSWER_MOST, 4 << 20, 128 };
 
 int api_init(struct api *a, const struct config_trigger_api *settings, struct clock *clock, struct err *err)
@@ -41,13 +42,21 @@ void api_encode(struct strbuf *out, struct str text)
     }
 }
 
+/* A wake is for who rests between looks, not for who was told to wait. False: interrupted. */
+static bool wait_out(struct api *a, int64_t ms)
+{
+    int64_t due = clock_mono(a->clock).ms + ms;
+    while (ms > 0 && fetch_sleep(a->fetch, ms)) ms = due - clock_mono(a->clock).ms;
+    return ms <= 0;
+}
+
 /* --- the budget ---------------------------------------------------------------------------------------- */
 static bool wait_turn(struct api *a)
 {
     int64_t ms;
     while ((ms = budget_take(&a->budget, clock_mono(a->clock).ms)) > 0) {
         a->usage.waited_ms += ms;
-        if (!fetch_sleep(a->fetch, ms)) return false;
+        if (!wait_out(a, ms)) return false;
     }
     return true;
 }
@@ -56,7 +65,7 @@ static int64_t number_in(const struct fetch_answer *f, const char *name)
 {
     int64_t n;
     struct str text = fetch_header(f, name);
-    return text.n && str_to_i64(text, &n) ? n : -1;
+    return text.n && str_to_i64(text, &n) && n >= 0 && n <= NUMBER_MOST ? n : -1; /* so that reckoning with it is safe */
 }
 
 /* Milliseconds until the limiter's bucket is filled again, by the server's own clock. */
@@ -75,15 +84,16 @@ static void hear_limits(struct api *a, const struct fetch_answer *f)
 }
 
 /* --- what an answer means ------------------------------------------------------------------------------ */
-/* The server's own words; some of its errors are texts, some objects. */
+/* The server's own words: `error`, and of a "Query Error" what was wrong with the query. */
 static struct str words_of(struct arena *arena, const struct fetch_answer *f)
 {
     struct json root;
     struct err err;
-    struct str text;
+    struct str text, detail;
     if (json_parse(arena, f->body, &limits, &root, NULL, &err) < 0) return STR("");
     text = json_str(json_get_c(root, "error"));
-    return str_sub(text, 0, 150);
+    detail = json_str(json_get_c(json_first(json_get_c(root, "details")), "message"));
+    return detail.n ? str_printf(arena, STR_FMT ": " STR_FMT, STR_ARG(text), STR_ARG(detail)) : text;
 }
 
 /* Query concurrency is told by 429, in some versions by 400 (trigger-dev-api.md 2.5). */
@@ -101,11 +111,15 @@ static enum api_outcome outcome_of(int status, bool busy)
     return API_BAD_REQUEST;
 }
 
-static enum api_outcome refused(struct arena *arena, const struct fetch_answer *f, bool *busy, struct err *err)
+static enum api_outcome refused(const struct api *a, struct arena *arena, const struct fetch_answer *f, bool *busy, struct err *err)
 {
-    struct str words = words_of(arena, f);
+    struct str words = words_of(arena, f), key = secret_reveal(&a->settings->key);
+    if (key.n && str_find_str(words, key) < words.n) words = STR("(its words hold the key)"); /* a gateway that echoes */
     *busy = is_busy(f->status, words);
-    err_set(err, ERR_IO, "HTTP %d%s" STR_FMT, f->status, words.n ? ": " : "", STR_ARG(words));
+    if (f->status >= 300 && f->status <= 399)
+        err_set(err, ERR_IO, "HTTP %d: it sends elsewhere - set `url` to the server's own address (https?)", f->status);
+    else
+        err_set(err, ERR_IO, "HTTP %d%s" STR_FMT, f->status, words.n ? ": " : "", STR_ARG(str_sub(words, 0, 150)));
     return outcome_of(f->status, *busy);
 }
 
@@ -135,7 +149,7 @@ static enum api_outcome try_once(struct api *a, struct arena *arena, const struc
         err_set(err, ERR_IO, "the answer is no JSON");
         return API_FAILED;
     }
-    outcome = refused(arena, &f, &busy, err);
+    outcome = refused(a, arena, &f, &busy, err);
     again = fetch_header(&f, "x-should-retry");
     if (busy) {
         int64_t reset = f.status == 429 ? reset_in(a, &f) : -1;
@@ -161,14 +175,18 @@ enum api_outcome api_call(struct api *a, struct arena *arena, struct str path, s
     struct fetch_request r = { .url = str_printf(arena, STR_FMT STR_FMT, STR_ARG(s->url), STR_ARG(path)), .body = body, .timeout_ms = s->timeout_ms,
                                .bytes_most = ANSWER_MOST };
     int64_t wait_ms;
+    bool told = false;
     for (int tries = 0;; tries++) {
         if (!wait_turn(a)) return out->outcome = API_INTERRUPTED;
         out->outcome = try_once(a, arena, &r, out, &wait_ms, err);
         if (out->outcome == API_OK || out->outcome == API_INTERRUPTED || wait_ms < 0 || tries == TRIES - 1) break;
         if (wait_ms == 0) wait_ms = backoff(a, tries);
         log_debug("source.again", LOG_S("path", str_sub(path, 0, 80)), LOG_E(err), LOG_I("wait_ms", wait_ms));
-        if (!fetch_sleep(a->fetch, wait_ms)) return out->outcome = API_INTERRUPTED;
+        if (a->on_again) a->on_again(a->ctx, err);
+        told = true;
+        if (!wait_out(a, wait_ms)) return out->outcome = API_INTERRUPTED;
     }
+    if (told && a->on_again) a->on_again(a->ctx, NULL);
     if (out->outcome != API_OK && out->outcome != API_INTERRUPTED) a->usage.failed++;
     return out->outcome;
 }

@@ -31,6 +31,8 @@ struct api {
     struct budget budget;
     struct rng rng;
     struct api_usage usage;
+    void (*on_again)(void *ctx, const struct err *err); /* a request is made again because of err; NULL: it is over. May be NULL */
+    void *ctx;
     int64_t server_ahead_ms; /* of our wall clock, by its Date headers: whole seconds, rounded down */
 };
 int api_init(struct api *a, const struct config_trigger_api *settings, struct clock *clock, struct err *err);

@@ -79,9 +79,12 @@ void pollers_describe(struct pollers *all, struct str source, struct json_writer
     lag = lag_of(all, &s);
     json_field_str(w, "state", !s.tried ? STR("starting") : s.ok ? STR("ok") : STR("failing"));
     if (!s.ok && s.trouble[0]) json_field_str(w, "trouble", str_c(s.trouble));
+    else if (s.again[0]) json_field_str(w, "trouble", str_c(s.again)); /* not given up yet */
     if (s.failing_since_ms) json_field_time(w, "failing_since", s.failing_since_ms);
     json_field_str(w, "method", s.method == METHOD_AUTO ? STR("not settled yet") : str_c(source_method_name(s.method)));
     if (s.why_method[0]) json_field_str(w, "why", str_c(s.why_method));
+    if (s.blind[0]) json_field_str(w, "blind", str_c(s.blind));
+    if (s.env[0]) json_field_str(w, "environment", str_c(s.env));
     if (lag >= 0) json_field_i64(w, "lag_ms", lag);
     json_field_i64(w, "look_ms", s.look_ms);
     if (s.last_ok_ms) json_field_time(w, "last_look_at", s.last_ok_ms);

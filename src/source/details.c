@@ -10,7 +10,8 @@ enum {
     /* What a retrieve can add (trigger-dev-api.md section 3). */
     DETAILS = RUN_HAS_METADATA | RUN_HAS_ERROR | RUN_HAS_ATTEMPT | RUN_HAS_ROOT | RUN_HAS_PARENT | RUN_HAS_SCHEDULE | RUN_HAS_BATCH,
     KNOWN_ALWAYS = RULE_KNOWS_KIND | RULE_KNOWS_RUN | RULE_KNOWS_PROJECT | RULE_KNOWS_ENV,
-    PORTION = 50, ROOM_KEPT = 4 /* requests for the next look's pages */
+    ROOM_KEPT = 4, /* requests for the next look's pages */
+    LEAST_MS = 5000, PORTION_MS = 1000, LATE_PAUSE_MS = 1000, LATE_PAUSE_MOST_MS = 60000
 };
 
 void details_prepare(struct poll *p)
@@ -99,7 +100,7 @@ static void fill(struct run *full, const struct run *thin)
 }
 
 /* A retrieve brings payload and output: only the run itself is kept. */
-static int keep(struct poll *p, struct arena *scratch, struct json root, struct str id, struct run *out, struct err *err)
+static int keep(struct arena *a, struct arena *scratch, struct json root, struct str id, struct run *out, struct err *err)
 {
     struct json_draft d;
     struct json copy;
@@ -108,31 +109,33 @@ static int keep(struct poll *p, struct arena *scratch, struct json root, struct 
     if (run_decode(scratch, root, &run, err) < 0) return -1;
     if (!str_eq(run.id, id)) return err_set(err, ERR_IO, "it answered with another run");
     run_write(&run, json_draft_begin(&d, 4 << 20));
-    text = json_draft_end(&d, &p->arena);
-    if (json_parse(&p->arena, text, &json_own_limits, &copy, NULL, err) < 0) return -1;
-    return run_restore(&p->arena, copy, out, err);
+    text = json_draft_end(&d, a);
+    if (json_parse(a, text, &json_own_limits, &copy, NULL, err) < 0) return -1;
+    return run_restore(a, copy, out, err);
 }
 
-enum api_outcome details_get(struct poll *p, struct str id, const struct run *thin, struct run *out, struct err *err)
+enum api_outcome details_get(struct poll *p, struct arena *a, struct str id, const struct run *thin, struct run *out, struct err *err)
 {
     struct api_answer answer;
     struct arena scratch = { 0 };
     struct strbuf path;
     enum api_outcome outcome;
+    run_init(out);
     strbuf_init(&path, 4096);
     strbuf_c(&path, "/api/v3/runs/");
     api_encode(&path, id);
     outcome = api_call(&p->api, &scratch, strbuf_view(&path), STR_NONE, &answer, err);
-    if (outcome == API_OK && keep(p, &scratch, answer.root, id, out, err) < 0) outcome = API_FAILED;
+    if (outcome == API_OK && keep(a, &scratch, answer.root, id, out, err) < 0) outcome = API_FAILED;
     strbuf_fini(&path);
     arena_fini(&scratch);
-    if (outcome == API_OK && thin) fill(out, thin);
+    if (outcome == API_OK) fill(out, thin);
     return outcome;
 }
 
-static void put_off(struct poll *p, struct str id)
+void details_put_off(struct poll *p, struct str id)
 {
-    p->thin++;
+    for (size_t k = 0; k < p->late.n; k++) /* told again after a look that failed */
+        if (str_eq(p->late.v[k], id)) return;
     if (p->late.n >= LATE_MOST) return;
     *vec_push(&p->late) = (struct str){ strndup(id.p, id.n), id.n };
 }
@@ -144,51 +147,96 @@ void details_take(struct poll *p, struct run *run)
     else poll_found(p, run);
 }
 
-/* The row's own state is told, too, where the run has moved on since: both were seen. */
-static void take_full(struct poll *p, const struct run *thin, const struct run *full)
+static void go_without(struct poll *p, const struct run *thin)
 {
-    bool over = run_state_class(thin->state) & RUN_CLASS_FINISHED;
-    if (thin->state == full->state) {
-        poll_found(p, full);
-        return;
-    }
+    p->thin++;
     poll_found(p, thin);
-    if (!over) poll_found(p, full);
+    details_put_off(p, thin->id);
 }
 
+/* The row's own state is told, too, where the run has moved on since: both were seen. */
+static void take_full(struct poll *p, const struct run *thin, struct run *full)
+{
+    bool over = run_state_class(thin->state) & RUN_CLASS_FINISHED, full_over = run_state_class(full->state) & RUN_CLASS_FINISHED;
+    if (over && !full_over) { /* from a copy of the database that lags: its details are those of before */
+        go_without(p, thin);
+        return;
+    }
+    if (over) { /* two spellings of one end */
+        full->state = thin->state;
+        full->spelling = thin->spelling;
+    } else if (thin->state != full->state) {
+        poll_found(p, thin);
+    }
+    poll_found(p, full);
+}
+
+/* -1: interrupted. */
+static int settle_one(struct poll *p, const struct run *thin, bool in_time, struct err *err)
+{
+    struct run full;
+    enum api_outcome outcome = in_time ? details_get(p, &p->details_arena, thin->id, thin, &full, err) : API_FAILED;
+    if (outcome == API_INTERRUPTED) return -1;
+    if (outcome == API_OK) take_full(p, thin, &full);
+    else if (outcome == API_FAILED) go_without(p, thin);
+    else poll_found(p, thin);
+    return 0;
+}
+
+void details_begin(struct poll *p)
+{
+    p->details_left_ms = p->source->api.every_ms > LEAST_MS ? p->source->api.every_ms : LEAST_MS;
+}
+
+/* What has its details does not wait for the rest, and does not fill the memory. */
 int details_settle(struct poll *p, struct err *err)
 {
+    int64_t began = poll_mono(p), handed = began, now = began;
     for (size_t k = 0; k < p->needy.n; k++) {
-        const struct run *thin = &p->needy.v[k];
-        struct run full;
-        enum api_outcome outcome = API_FAILED;
-        if (p->found.n >= PORTION && poll_hand_over(p, false, err) < 0) return -1; /* those that are complete do not wait for the rest */
-        if (api_room(&p->api) > ROOM_KEPT || poll_mono(p) < p->details_until_ms) outcome = details_get(p, thin->id, thin, &full, err);
-        if (outcome == API_INTERRUPTED) return -1;
-        if (outcome == API_OK) {
-            take_full(p, thin, &full);
-            continue;
-        }
-        poll_found(p, thin);
-        if (outcome == API_FAILED) put_off(p, thin->id);
+        if (settle_one(p, &p->needy.v[k], now - began < p->details_left_ms, err) < 0) return -1;
+        now = poll_mono(p);
+        if (now - handed < PORTION_MS && p->found_bytes < SUBMIT_BYTES) continue;
+        handed = now;
+        if (poll_hand_over(p, false, err) < 0) return -1;
+        arena_reset(&p->details_arena);
     }
+    p->details_left_ms -= now - began;
     vec_clear(&p->needy);
+    return 0;
+}
+
+/* Its turn comes again behind all others, and not soon: a server that fails is not to be beaten. */
+static int wait_for_late(struct poll *p, struct str id)
+{
+    (void)vec_push(&p->late);
+    memmove(p->late.v + 1, p->late.v, (p->late.n - 1) * sizeof *p->late.v);
+    p->late.v[0] = id;
+    p->late_backoff_ms = p->late_backoff_ms ? p->late_backoff_ms * 2 : LATE_PAUSE_MS;
+    if (p->late_backoff_ms > LATE_PAUSE_MOST_MS) p->late_backoff_ms = LATE_PAUSE_MOST_MS;
+    p->late_pause_ms = poll_mono(p) + p->late_backoff_ms;
+    log_info("source.details_later", LOG_S("source", p->name), LOG_S("run", id), LOG_I("waiting", (int64_t)p->late.n));
     return 0;
 }
 
 int details_late(struct poll *p, int64_t until_mono_ms, struct err *err)
 {
+    if (poll_mono(p) < p->late_pause_ms) return 0;
     while (p->late.n && poll_mono(p) < until_mono_ms && api_room(&p->api) > ROOM_KEPT) {
         struct str id = p->late.v[--p->late.n];
         const struct recalled *k = recall_get(&p->recall, id);
         struct run full, thin;
         enum api_outcome outcome;
         run_init(&thin);
-        if (k) thin.env = k->env;
-        outcome = details_get(p, id, &thin, &full, err);
-        if (outcome == API_OK) poll_found(p, &full);
+        thin.env = k && k->env.n ? k->env : poll_env(p);
+        outcome = thin.env.n ? details_get(p, &p->arena, id, &thin, &full, err) : API_NOT_FOUND;
+        if (outcome == API_OK) {
+            p->late_backoff_ms = 0;
+            poll_found(p, &full);
+        }
+        if (outcome == API_FAILED) return wait_for_late(p, id);
         free((char *)id.p);
         if (outcome == API_INTERRUPTED || (p->found.n && poll_hand_over(p, false, err) < 0)) return -1;
+        arena_reset(&p->arena);
     }
     return 0;
 }
@@ -198,6 +246,7 @@ void details_fini(struct poll *p)
     for (size_t k = 0; k < p->late.n; k++) free((char *)p->late.v[k].p);
     vec_free(&p->late);
     vec_free(&p->needy);
+    arena_fini(&p->details_arena);
     vec_free(&p->detail_rules);
     vec_free(&p->attempt_rules);
 }

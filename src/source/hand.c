@@ -5,11 +5,16 @@
 
 enum { RUN_BYTES = 512, TRY_AGAIN_MS = 500 };
 
+static size_t bytes_of(const struct run *run)
+{
+    return RUN_BYTES + json_text(run->metadata).n + run->error.stack.n + run->error.message.n;
+}
+
 void poll_found(struct poll *p, const struct run *run)
 {
     *vec_push(&p->found) = *run;
     source_settle(p->source, &p->found.v[p->found.n - 1]);
-    p->found_bytes += RUN_BYTES + json_text(run->metadata).n + run->error.stack.n + run->error.message.n;
+    p->found_bytes += bytes_of(run);
 }
 
 static int64_t time_of(const struct run *r)
@@ -44,18 +49,25 @@ static void note_newest(struct poll *p, const struct run *r)
     if (t != INT64_MAX && t > p->newest_ms) p->newest_ms = t;
 }
 
+/* As many of them as are handed over at once. */
+static void fill_portion(struct poller_batch *b, const struct run *v, size_t n)
+{
+    b->runs = v;
+    b->run_count = b->bytes = 0;
+    while (b->run_count < n && b->run_count < SUBMIT_RUNS && b->bytes < SUBMIT_BYTES) b->bytes += bytes_of(&v[b->run_count++]);
+}
+
 int poll_hand_over(struct poll *p, bool with_position, struct err *err)
 {
-    size_t n = p->found.n, bytes = n ? p->found_bytes / n : 0;
-    struct poller_batch b = { .config = p->settings, .source = p->source, .position = STR_NONE };
+    size_t n = p->found.n;
+    struct poller_batch b = { .config = p->settings, .source = p->source, .start_ms = p->start_ms, .position = STR_NONE, .attempts_followed = p->position.attempts };
     if (n > 1) qsort(p->found.v, n, sizeof *p->found.v, by_time);
-    for (size_t at = 0; at < n || (at == 0 && with_position); at += SUBMIT_RUNS) {
-        b.runs = p->found.v + at;
-        b.run_count = n - at < SUBMIT_RUNS ? n - at : SUBMIT_RUNS;
-        b.bytes = b.run_count * bytes;
-        if (with_position && at + b.run_count == n) b.position = position_text(&p->position, &p->arena);
+    for (size_t at = 0; at < n || with_position; at += b.run_count) {
+        fill_portion(&b, p->found.v + at, n - at);
+        if (with_position && at + b.run_count == n) b.position = position_text(p, &p->arena);
         if (submit(p, &b, err) < 0) return -1;
         for (size_t k = 0; k < b.run_count; k++) note_newest(p, &b.runs[k]);
+        if (at + b.run_count >= n) break;
     }
     if (with_position) p->position_stored_ms = poll_mono(p);
     p->transitions += n;

@@ -64,7 +64,7 @@ int history_load(struct poll *p, struct err *err)
 /* Everything that ended before this has been told by looks, if any rule asked for it. */
 static int64_t told_until(const struct poll *p)
 {
-    return p->position.from_ms - p->source->api.overlap_ms;
+    return p->position.told_ms - p->source->api.overlap_ms;
 }
 
 static void take_wish(struct poll *p)
@@ -94,7 +94,7 @@ static int store(struct poll *p, struct err *err)
 {
     const struct poller_sink *sink = &p->all->sink;
     size_t n = p->found.n;
-    struct poller_batch b = { .config = p->settings, .source = p->source, .position = STR_NONE };
+    struct poller_batch b = { .config = p->settings, .source = p->source, .start_ms = p->start_ms, .position = STR_NONE };
     for (size_t at = 0; at < n || at == 0; at += SUBMIT_RUNS) {
         b.runs = p->found.v + at;
         b.run_count = n - at < SUBMIT_RUNS ? n - at : SUBMIT_RUNS;

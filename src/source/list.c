@@ -7,7 +7,7 @@
 #include "source/list_page.h"
 
 enum {
-    CLOCK_SLACK_MS = 2000, FOLLOW_OLDER_MS = 600000, DETAILS_LEAST_MS = 5000,
+    CLOCK_SLACK_MS = 2000, FOLLOW_OLDER_MS = 600000, ASK_LEAST = 5, FAILURES_MOST = 2,
     PENDING_MOST = 2000, ARENA_MOST = 16 << 20,          /* then what was found is handed over before the slice ends */
     SLICE_MS = 3600000, SLICE_LEAST_MS = 60000, SLICE_MOST_MS = 16 * 86400000, SLICE_FEW = 100, SLICE_MANY = 2000
 };
@@ -19,6 +19,7 @@ struct look {
     struct err *err;
     struct ids changed, fresh; /* active runs whose number of attempts may have grown; those never asked about */
     size_t active;
+    unsigned failures;         /* to read a run by id */
 };
 
 /* --- items --------------------------------------------------------------------------------------------- */
@@ -82,6 +83,22 @@ static void take_active(struct look *l, struct run *run)
     if (changed && (attempts || state_wanted(p, run->state))) details_take(p, run);
 }
 
+/* A new source starts now. Rules that are new to it start at its position: the window shows much that ended before. */
+static void begin(struct poll *p, int64_t asked_ms)
+{
+    struct position *at = &p->position;
+    int64_t told_ms;
+    if (!at->known) {
+        at->told_ms = at->from_ms = at->start_ms = asked_ms;
+        at->known = true;
+        poll_learn_start(p);
+    }
+    position_rewind(p, asked_ms);
+    if (p->floor_ms != RUN_TIME_NONE) return;
+    told_ms = at->told_ms - p->source->api.overlap_ms - CLOCK_SLACK_MS;
+    p->floor_ms = told_ms > at->start_ms ? told_ms : at->start_ms;
+}
+
 static enum api_outcome list_active(struct look *l, int64_t *asked_ms)
 {
     struct list_query q = { RUN_CLASS_ACTIVE, ~(uint32_t)0, FIRST_RUN_MS, RUN_TIME_NONE, false };
@@ -97,20 +114,22 @@ static enum api_outcome list_active(struct look *l, int64_t *asked_ms)
             take_active(l, &run);
         }
         *asked_ms = at.asked_ms;
+        begin(l->p, at.asked_ms);
         if (page_done(l) < 0) return API_INTERRUPTED;
     }
     return API_OK;
 }
 
 /* --- finished runs ------------------------------------------------------------------------------------- */
-static void take_final(struct look *l, struct run *run)
+static void take_final(struct look *l, struct run *run, bool whole)
 {
     struct poll *p = l->p;
     struct recalled *k = recall_get(&p->recall, run->id);
     if (k && recalled_is_final(k)) return;
-    if (!k && run->finished_ms != RUN_TIME_NONE && run->finished_ms < p->position.start_ms) return; /* before our time */
+    if (!k && run->finished_ms != RUN_TIME_NONE && run->finished_ms < p->floor_ms) return; /* before our time, or that of the rules */
     still_there(p, recall_note(&p->recall, run));
-    details_take(p, run);
+    if (whole) poll_found(p, run);
+    else details_take(p, run);
 }
 
 static uint32_t final_states(const struct poll *p)
@@ -128,7 +147,7 @@ static enum api_outcome list_slice(struct look *l, int64_t from_ms, int64_t to_m
         enum api_outcome outcome = list_page(l->p, &q, &at, &items, l->err);
         if (outcome != API_OK) return outcome;
         for (struct json v = json_first(items); json_kind(v) != JSON_ABSENT; v = json_next(v), ++*n)
-            if (item_decode(l, v, &run) && run_state_class(run.state) & RUN_CLASS_FINISHED) take_final(l, &run);
+            if (item_decode(l, v, &run) && run_state_class(run.state) & RUN_CLASS_FINISHED) take_final(l, &run, false);
         if (page_done(l) < 0) return API_INTERRUPTED;
     }
     return API_OK;
@@ -154,6 +173,14 @@ static enum api_outcome list_finished(struct look *l, int64_t until_ms)
 }
 
 /* --- by id --------------------------------------------------------------------------------------------- */
+static enum api_outcome not_read(struct look *l, struct str id)
+{
+    static struct log_once once;
+    l->failures++;
+    log_write_limited(&once, 60000, LOG_WARN, "source.run_not_read", LOG_FIELDS(LOG_S("source", l->p->name), LOG_S("run", id), LOG_E(l->err)));
+    return API_OK;
+}
+
 /* It was older than the window and is not listed as active any more: only its id leads to what became of it. */
 static enum api_outcome follow(struct look *l, struct recalled *k)
 {
@@ -161,14 +188,18 @@ static enum api_outcome follow(struct look *l, struct recalled *k)
     struct run thin, run;
     enum api_outcome outcome;
     run_init(&thin);
-    thin.env = k->env;
-    outcome = details_get(p, k->id, &thin, &run, l->err);
+    thin.env = k->env.n ? k->env : poll_env(p);
+    outcome = details_get(p, &p->arena, k->id, &thin, &run, l->err);
     if (outcome == API_NOT_FOUND || outcome == API_BAD_REQUEST) { /* deleted, or no id of a run */
         recall_forget(&p->recall, k);
         return API_OK;
     }
+    if (outcome == API_FAILED) { /* asked again next time; the others are not to suffer */
+        still_there(p, k);
+        return not_read(l, k->id);
+    }
     if (outcome != API_OK) return outcome;
-    if (run_state_class(run.state) & RUN_CLASS_FINISHED) take_final(l, &run);
+    if (run_state_class(run.state) & RUN_CLASS_FINISHED) take_final(l, &run, true);
     else still_there(p, k);
     return API_OK;
 }
@@ -185,7 +216,8 @@ static enum api_outcome follow_vanished(struct look *l)
         if (!recalled_is_final(k) && k->round < p->round && k->created_ms < p->position.from_ms - p->source->api.overlap_ms) *vec_push(&gone) = k;
     }
     for (size_t i = 0; i < gone.n && outcome == API_OK; i++) {
-        outcome = follow(l, gone.v[i]);
+        if (l->failures >= FAILURES_MOST) still_there(p, gone.v[i]);
+        else outcome = follow(l, gone.v[i]);
         if (outcome == API_OK && page_done(l) < 0) outcome = API_INTERRUPTED;
     }
     vec_free(&gone);
@@ -198,31 +230,37 @@ static enum api_outcome ask_one(struct look *l, struct recalled *k)
     struct run thin, run;
     enum api_outcome outcome;
     run_init(&thin);
-    thin.env = k->env;
-    outcome = details_get(p, k->id, &thin, &run, l->err);
-    if (outcome != API_OK) return outcome == API_INTERRUPTED || outcome == API_DENIED ? outcome : API_OK; /* asked again next time */
+    thin.env = k->env.n ? k->env : poll_env(p);
+    outcome = details_get(p, &p->arena, k->id, &thin, &run, l->err);
+    if (outcome == API_FAILED) return not_read(l, k->id); /* asked again next time */
+    if (outcome != API_OK) return outcome == API_INTERRUPTED || outcome == API_DENIED ? outcome : API_OK;
     if (run_state_class(run.state) & RUN_CLASS_FINISHED) {
-        take_final(l, &run);
+        take_final(l, &run, true);
         return API_OK;
     }
-    if (run.attempt_count > k->attempt || run.state != k->state) details_take(p, &run);
+    if (run.attempt_count > k->attempt || run.state != k->state) poll_found(p, &run); /* there is no more to be had */
     still_there(p, recall_note(&p->recall, &run));
     k->asked_ms = run.updated_ms;
     return API_OK;
 }
 
-/* How often were they tried? What the budget has no room for comes with the next look. */
+/* How often were they tried? What there is no time for comes with the next look: finished runs must not wait for it. */
 static enum api_outcome ask_attempts(struct look *l, const struct ids *ids)
 {
     struct poll *p = l->p;
     enum api_outcome outcome = API_OK;
-    for (size_t i = 0; i < ids->n && outcome == API_OK; i++) {
+    int64_t began = poll_mono(p);
+    for (size_t i = 0, asked = 0; i < ids->n && outcome == API_OK && l->failures < FAILURES_MOST; i++) {
         struct recalled *k = recall_get(&p->recall, ids->v[i]);
         if (!k || recalled_is_final(k)) continue;
-        if (poll_mono(p) >= p->details_until_ms && api_room(&p->api) <= 0) break;
+        if (asked++ >= ASK_LEAST && poll_mono(p) - began >= p->details_left_ms) {
+            p->unasked += ids->n - i;
+            break;
+        }
         outcome = ask_one(l, k);
         if (outcome == API_OK && page_done(l) < 0) outcome = API_INTERRUPTED;
     }
+    p->details_left_ms -= poll_mono(p) - began;
     return outcome;
 }
 
@@ -266,6 +304,7 @@ static void sweep(struct look *l, int64_t asked_ms)
         if (k->round < p->round && k->seen_ms < p->server_ms - overlap_ms - CLOCK_SLACK_MS - p->source->api.every_ms) recall_forget(&p->recall, k);
         else *vec_push(&active) = k;
     }
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
     if (active.n > 1) qsort(active.v, active.n, sizeof *active.v, by_creation);
     position_clear_follow(&p->position);
     while (by_id && followed < active.n && followed < FOLLOW_MOST && active.v[followed]->created_ms < asked_ms - FOLLOW_OLDER_MS)
@@ -302,10 +341,6 @@ static enum api_outcome look(struct look *l)
     if (p->recall.runs.n == 0) remember_followed(p);
     outcome = list_active(l, &asked_ms);
     if (outcome != API_OK) return outcome;
-    if (!p->position.known) { /* a new source starts now */
-        p->position.from_ms = p->position.start_ms = asked_ms;
-        p->position.known = true;
-    }
     if (p->windows.n == 0) p->base_from_ms = p->position.from_ms;
     if (hand_over(l, false) < 0) return API_INTERRUPTED;
     outcome = list_finished(l, asked_ms);
@@ -314,6 +349,7 @@ static enum api_outcome look(struct look *l)
     if (outcome == API_OK) outcome = ask_attempts(l, &l->fresh);
     if (outcome != API_OK) return outcome;
     sweep(l, asked_ms);
+    p->position.told_ms = asked_ms - CLOCK_SLACK_MS;
     return hand_over(l, true) < 0 ? API_INTERRUPTED : API_OK;
 }
 
@@ -321,8 +357,8 @@ enum api_outcome list_look(struct poll *p, struct err *err)
 {
     struct look l = { .p = p, .err = err };
     enum api_outcome outcome;
-    int64_t wait_ms = p->source->api.every_ms > DETAILS_LEAST_MS ? p->source->api.every_ms : DETAILS_LEAST_MS;
-    p->details_until_ms = poll_mono(p) + wait_ms;
+    details_begin(p);
+    p->unasked = 0;
     position_is_of(&p->position, METHOD_LIST);
     outcome = look(&l);
     p->active = l.active;

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 
-enum { PATH_MOST = 1 << 20, PAGES_SHRINK = 4 };
+enum { NAMES_BYTES = 2000 /* three bytes each when encoded, and servers take 16 KB of head */, PATH_MOST = 1 << 20, PAGES_SHRINK = 4 };
 
 /* Every name that filter[status] takes (2.1), and the state it stands for. A server that does not know one says so; it
  * is left out then. */
@@ -35,7 +35,7 @@ static void add_param(struct strbuf *b, const char *name, struct str value)
 static void add_names(struct strbuf *b, struct arena *a, const char *name, const struct rule_names *names)
 {
     struct strbuf list;
-    if (names->all || names->n == 0) return;
+    if (names->all || names->n == 0 || names_bytes(names) > NAMES_BYTES) return;
     strbuf_init(&list, PATH_MOST);
     for (size_t k = 0; k < names->n; k++) {
         if (str_find(names->v[k], ',', 0) < names->v[k].n) { /* a comma parts names: such a one cannot be asked for */
@@ -124,6 +124,14 @@ static int cursor_read(struct list_cursor *at, struct json root, struct err *err
     return 0;
 }
 
+enum api_outcome list_answer(struct json root, struct list_cursor *at, struct json *items, struct err *err)
+{
+    *items = json_get_c(root, "data");
+    if (json_kind(*items) == JSON_ARRAY) return cursor_read(at, root, err) < 0 ? API_FAILED : API_OK;
+    err_set(err, ERR_IO, "the list's answer has no `data`");
+    return API_FAILED;
+}
+
 enum api_outcome list_page(struct poll *p, const struct list_query *q, struct list_cursor *at, struct json *items, struct err *err)
 {
     struct api_answer answer;
@@ -145,10 +153,7 @@ enum api_outcome list_page(struct poll *p, const struct list_query *q, struct li
     if (outcome != API_OK) return outcome;
     if (at->n == 0) at->asked_ms = answer.server_ms;
     p->server_ms = answer.server_ms;
-    *items = json_get_c(answer.root, "data");
-    if (json_kind(*items) != JSON_ARRAY) {
-        err_set(err, ERR_IO, "the list's answer has no `data`");
-        return API_FAILED;
-    }
-    return cursor_read(at, answer.root, err) < 0 ? API_FAILED : API_OK;
+    outcome = list_answer(answer.root, at, items, err);
+    if (outcome != API_OK) p->api.usage.failed++;
+    return outcome;
 }

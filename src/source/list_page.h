@@ -17,4 +17,6 @@ struct list_cursor {
 };
 /* The next page into *items. On API_OK with nothing that could be asked for, the cursor is over at once. */
 enum api_outcome list_page(struct poll *p, const struct list_query *q, struct list_cursor *at, struct json *items, struct err *err);
+/* What a page says: its items, and where the next one is. */
+enum api_outcome list_answer(struct json root, struct list_cursor *at, struct json *items, struct err *err);
 #endif

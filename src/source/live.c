@@ -1,5 +1,6 @@
 /* The realtime feed of a source: hears of changes at once. An accelerator only: what it misses or cannot tell, looking
  * finds; so it keeps no position, and says nothing of runs whose rules read what the feed does not have. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -10,6 +11,7 @@
 enum {
     HOLD_MS = 60000, /* a live request is held for about 20 s */
     BYTES_MOST = 32 << 20, BACKOFF_MS = 500, BACKOFF_MOST_MS = 30000, ENV_WAIT_MS = 200,
+    QUICK_MS = 1000, QUICK_FEW = 4, QUICK_WAIT_MS = 100, QUICK_WAIT_MOST_MS = 5000,
     FEED_TELLS = RUN_HAS_STATE | RUN_HAS_TASK | RUN_HAS_TAGS | RUN_HAS_TEST | RUN_HAS_CREATED | RUN_HAS_UPDATED | RUN_HAS_STARTED |
                  RUN_HAS_FINISHED | RUN_HAS_DELAYED | RUN_HAS_COST | RUN_HAS_ERROR | RUN_HAS_METADATA,
     RETRIEVE_LACKS = RUN_HAS_QUEUE | RUN_HAS_MACHINE
@@ -23,10 +25,13 @@ struct live {
     struct config *rules;
     struct rule_demand demand;
     char env[128];           /* slug; "" = not known yet */
+    int64_t start_ms;        /* of the source; RUN_TIME_NONE = not known yet */
     size_t window;
     int64_t started_ms;      /* by the server's clock; 0 = not known yet */
     VEC(struct run) found;
     uint64_t reports;
+    unsigned quick;          /* answers in a row that came at once and told nothing */
+    bool metadata;           /* the subscription has that column */
 };
 
 static void say(struct live *l, bool ok, const char *trouble)
@@ -51,6 +56,8 @@ static void take_rules(struct live *l)
     l->rules = next;
     arena_reset(&l->demand_arena);
     ruleset_demand(l->rules->rules, &l->demand_arena, l->p->source->project.n ? l->p->source->project : STR("default"), l->p->source->env, &l->demand);
+    if (l->metadata != ((l->demand.reads & RUN_HAS_METADATA) != 0)) shape_restart(&l->shape); /* other columns: another feed */
+    l->metadata = (l->demand.reads & RUN_HAS_METADATA) != 0;
 }
 
 /* --- changes ------------------------------------------------------------------------------------------- */
@@ -70,9 +77,16 @@ static enum how how_to_tell(struct live *l, const struct run *run)
     return lacks ? BY_ID : AS_IT_IS;
 }
 
+static int by_text(const void *x, const void *y)
+{
+    return str_cmp(*(const struct str *)x, *(const struct str *)y);
+}
+
 static bool is_wanted(const struct live *l, const struct run *run)
 {
+    const struct rule_names *tasks = &l->demand.tasks;
     bool retry = l->demand.attempts && (run->state == RUN_EXECUTING || run->state == RUN_QUEUED) && run->started_ms != RUN_TIME_NONE;
+    if (!tasks->all && !bsearch(&run->task, tasks->v, tasks->n, sizeof *tasks->v, by_text)) return false;
     return l->demand.states >> run->state & 1 || retry;
 }
 
@@ -102,7 +116,7 @@ static void on_change(void *ctx, struct str object, struct str before, bool know
 static void hand_over(struct live *l)
 {
     const struct poller_sink *sink = &l->p->all->sink;
-    struct poller_batch b = { .config = l->p->settings, .source = l->p->source, .position = STR_NONE };
+    struct poller_batch b = { .config = l->p->settings, .source = l->p->source, .start_ms = l->start_ms, .position = STR_NONE };
     struct err err;
     for (size_t at = 0; at < l->found.n; at += SUBMIT_RUNS) {
         b.runs = l->found.v + at;
@@ -117,7 +131,7 @@ static void hand_over(struct live *l)
 /* --- the feed ------------------------------------------------------------------------------------------ */
 static struct str columns_to_skip(const struct live *l)
 {
-    return l->demand.reads & RUN_HAS_METADATA
+    return l->metadata
                ? STR("payload,payloadType,output,outputType,number,realtimeStreams,usageDurationMs,baseCostInCents,ttl,queuedAt,expiredAt")
                : STR("payload,payloadType,output,outputType,number,realtimeStreams,usageDurationMs,baseCostInCents,ttl,queuedAt,expiredAt,metadata,metadataType");
 }
@@ -158,6 +172,15 @@ static bool learn_env(struct live *l)
     return l->env[0] != '\0';
 }
 
+/* Which runs are older than the source, looking knows first. */
+static bool learn_start(struct live *l)
+{
+    pthread_mutex_lock(&l->p->lock);
+    l->start_ms = l->p->start_ms;
+    pthread_mutex_unlock(&l->p->lock);
+    return l->start_ms != RUN_TIME_NONE;
+}
+
 static void close_live(struct live *l)
 {
     if (l->rules) config_unref(&l->rules);
@@ -167,19 +190,37 @@ static void close_live(struct live *l)
     arena_fini(&l->demand_arena);
 }
 
+/* A server (or what stands before it) that does not hold requests, or sends back to the start each time, is not to be
+ * asked as fast as it answers. */
+static int64_t pause_after(struct live *l, int64_t took_ms)
+{
+    unsigned over;
+    int64_t wait_ms;
+    if (took_ms >= QUICK_MS || l->shape.changed) {
+        l->quick = 0;
+        return 0;
+    }
+    if (++l->quick <= QUICK_FEW) return 0;
+    over = l->quick - QUICK_FEW - 1;
+    wait_ms = (int64_t)QUICK_WAIT_MS << (over < 6 ? over : 6);
+    return wait_ms < QUICK_WAIT_MOST_MS ? wait_ms : QUICK_WAIT_MOST_MS;
+}
+
 static int64_t one_turn(struct live *l, int64_t *backoff_ms)
 {
     static struct log_once once;
     struct err err = { 0 };
+    int64_t began = poll_mono(l->p);
     arena_reset(&l->arena);
     take_rules(l);
-    if (!l->env[0] && !learn_env(l)) return ENV_WAIT_MS;
+    l->shape.changed = false;
+    if (!learn_start(l) || (!l->env[0] && !learn_env(l))) return ENV_WAIT_MS;
     if (ask(l, &err) == 0) {
         hand_over(l);
         fetch_wake(l->p->api.fetch); /* for hints */
         say(l, true, "");
         *backoff_ms = BACKOFF_MS;
-        return 0;
+        return pause_after(l, poll_mono(l->p) - began);
     }
     vec_clear(&l->found);
     say(l, false, err.msg);

@@ -7,7 +7,7 @@
 
 enum {
     BACKOFF_MS = 1000, BACKOFF_MOST_MS = 60000, BACKOFF_LOOKS = 4, FAULT_AFTER_MS = 60000, /* failing that long: the operator hears */
-    SLOW_LEAST_MS = 60000, SLOW_LOOKS = 3
+    SLOW_LEAST_MS = 60000, SLOW_LOOKS = 3, LATE_LEAST_MS = 1000
 };
 
 int64_t poll_mono(const struct poll *p)
@@ -20,14 +20,34 @@ int64_t poll_wall(const struct poll *p)
     return clock_wall(p->all->clock).ms;
 }
 
-/* --- what rules ask for -------------------------------------------------------------------------------- */
-static const struct config_source *source_in(const struct config *c, struct str name)
+/* --- what people are told ------------------------------------------------------------------------------ */
+static void fault(struct poll *p, const char *what, struct str title, const char *body)
 {
-    for (size_t k = 0; k < c->source_count; k++)
-        if (str_eq(c->sources[k].name, name)) return &c->sources[k];
-    return NULL;
+    const struct poller_sink *sink = &p->all->sink;
+    sink->fault(sink->ctx, str_printf(&p->arena, "source/" STR_FMT "/%s", STR_ARG(p->name), what), title, str_c(body));
 }
 
+void poll_say_blind(struct poll *p, struct str text)
+{
+    pthread_mutex_lock(&p->lock);
+    snprintf(p->status.blind, sizeof p->status.blind, STR_FMT, STR_ARG(text));
+    pthread_mutex_unlock(&p->lock);
+    if (str_absent(text)) return;
+    log_warn("source.blind", LOG_S("source", p->name), LOG_S("rules", text));
+    fault(p, "blind", str_printf(&p->arena, "Source " STR_FMT " cannot see what some rules ask for", STR_ARG(p->name)), p->status.blind);
+}
+
+/* A request may be tried for minutes: what is wrong is shown meanwhile. */
+void poll_say_again(void *ctx, const struct err *err)
+{
+    struct poll *p = ctx;
+    pthread_mutex_lock(&p->lock);
+    snprintf(p->status.again, sizeof p->status.again, "%.150s", err ? err->msg : "");
+    p->status.usage = p->api.usage;
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* --- what rules ask for -------------------------------------------------------------------------------- */
 static uint32_t tells(enum source_method m)
 {
     uint32_t both = RUN_HAS_STATE | RUN_HAS_TASK | RUN_HAS_TAGS | RUN_HAS_VERSION | RUN_HAS_REGION | RUN_HAS_TEST | RUN_HAS_CREATED |
@@ -51,8 +71,10 @@ static void take_rules(struct poll *p)
     arena_reset(&p->demand_arena);
     ruleset_demand(p->rules->rules, &p->demand_arena, p->source->project.n ? p->source->project : STR("default"), p->source->env, &p->demand);
     details_prepare(p);
+    blind_check(p);
     recall_fini(&p->recall); /* what was passed over may be asked for now */
     p->recall = (struct recall){ 0 };
+    p->floor_ms = RUN_TIME_NONE;
 }
 
 /* --- the method ---------------------------------------------------------------------------------------- */
@@ -69,24 +91,53 @@ static void settle_on(struct poll *p, enum source_method m, const char *why)
     p->status.method = m;
     snprintf(p->status.why_method, sizeof p->status.why_method, "%s", why);
     pthread_mutex_unlock(&p->lock);
+    blind_check(p);
+}
+
+/* Is that an answer of a server that takes no queries of ours, and never will? */
+static bool takes_no_queries(enum api_outcome outcome, const struct err *err)
+{
+    return outcome == API_NOT_FOUND || outcome == API_BAD_REQUEST || outcome == API_TOO_LARGE ||
+           (outcome == API_DENIED && str_starts(str_c(err->msg), STR("HTTP 403")));
+}
+
+static void do_without_queries(struct poll *p, const struct err *err)
+{
+    char why[160];
+    snprintf(why, sizeof why, "the server does not answer queries (%.100s)", err->msg);
+    p->probe_ms = poll_mono(p) + PROBE_EVERY_MS;
+    settle_on(p, METHOD_LIST, why);
+}
+
+/* Finds out what the server can do. Where it lists already that costs nothing of what is remembered. */
+static enum api_outcome settle_by_itself(struct poll *p, struct err *err)
+{
+    enum api_outcome outcome;
+    if (p->method == METHOD_QUERY || (p->method == METHOD_LIST && poll_mono(p) < p->probe_ms)) return API_OK;
+    outcome = query_probe(p, err);
+    if (outcome == API_OK) settle_on(p, METHOD_QUERY, "auto: the server answers queries");
+    else if (takes_no_queries(outcome, err)) do_without_queries(p, err);
+    else if (p->method == METHOD_AUTO || outcome == API_INTERRUPTED) return outcome;
+    return API_OK;
+}
+
+static enum api_outcome settle(struct poll *p, struct err *err)
+{
+    enum source_method asked = p->source->api.method;
+    if (!str_absent(p->source->api.project_ref)) settle_on(p, METHOD_LIST, "a personal token can only list");
+    else if (asked == METHOD_AUTO) return settle_by_itself(p, err);
+    else settle_on(p, asked, "configured");
+    return API_OK;
 }
 
 static enum api_outcome look(struct poll *p, struct err *err)
 {
-    enum source_method asked = p->source->api.method;
-    enum api_outcome outcome;
-    char why[160];
-    if (asked == METHOD_LIST) settle_on(p, METHOD_LIST, "configured");
-    else if (!str_absent(p->source->api.project_ref)) settle_on(p, METHOD_LIST, "a personal token can only list");
-    else if (asked == METHOD_QUERY) settle_on(p, METHOD_QUERY, "configured");
-    else if (p->method == METHOD_AUTO || (p->method == METHOD_LIST && poll_mono(p) >= p->probe_ms)) settle_on(p, METHOD_QUERY, "auto: queries first");
+    enum api_outcome outcome = settle(p, err);
+    if (outcome != API_OK) return outcome;
     if (p->method == METHOD_LIST) return list_look(p, err);
     outcome = query_look(p, err);
-    if (asked != METHOD_AUTO || (outcome != API_NOT_FOUND && outcome != API_BAD_REQUEST && !(outcome == API_DENIED && str_find_str(str_c(err->msg), STR("HTTP 403")) == 0)))
-        return outcome;
-    snprintf(why, sizeof why, "the server does not answer queries (%.100s)", err->msg);
-    p->probe_ms = poll_mono(p) + PROBE_EVERY_MS;
-    settle_on(p, METHOD_LIST, why);
+    if (p->source->api.method != METHOD_AUTO || !takes_no_queries(outcome, err)) return outcome;
+    do_without_queries(p, err);
     return list_look(p, err);
 }
 
@@ -104,14 +155,8 @@ void poll_say(struct poll *p)
     s->thin = p->thin;
     s->newest_ms = p->newest_ms;
     s->active = p->active;
-    s->late = p->late.n;
+    s->late = p->late.n + p->unasked;
     pthread_mutex_unlock(&p->lock);
-}
-
-static void fault(struct poll *p, const char *what, struct str title, const char *body)
-{
-    const struct poller_sink *sink = &p->all->sink;
-    sink->fault(sink->ctx, str_printf(&p->arena, "source/" STR_FMT "/%s", STR_ARG(p->name), what), title, str_c(body));
 }
 
 static const char *remedy(enum api_outcome outcome)
@@ -134,7 +179,10 @@ static void failed(struct poll *p, enum api_outcome outcome, const struct err *e
     char text[240];
     int64_t now = poll_wall(p);
     snprintf(text, sizeof text, "%.150s%s", err->msg, remedy(outcome));
-    if (p->failing_since_ms == 0) p->failing_since_ms = now;
+    if (p->failing_since_ms == 0) {
+        p->failing_since_ms = now;
+        p->failing_mono_ms = poll_mono(p);
+    }
     log_write_limited(&once, 10000, LOG_WARN, "source.failed", LOG_FIELDS(LOG_S("source", p->name), LOG_C("err", text)));
     pthread_mutex_lock(&p->lock);
     p->status.ok = false;
@@ -142,22 +190,35 @@ static void failed(struct poll *p, enum api_outcome outcome, const struct err *e
     p->status.failing_since_ms = p->failing_since_ms;
     memcpy(p->status.trouble, text, sizeof text);
     pthread_mutex_unlock(&p->lock);
-    if (p->faulted || (outcome != API_DENIED && now - p->failing_since_ms < FAULT_AFTER_MS)) return;
+    if (p->faulted || (outcome != API_DENIED && poll_mono(p) - p->failing_mono_ms < FAULT_AFTER_MS)) return;
     p->faulted = true;
     fault(p, "down", str_printf(&p->arena, "Source " STR_FMT " cannot read runs: what fails there is not noticed", STR_ARG(p->name)), text);
 }
 
-/* A look that takes longer than its interval is late for the next. */
-static void say_slow(struct poll *p, int64_t took_ms)
+static void say_slow(struct poll *p, const char *text)
 {
-    int64_t most = p->source->api.every_ms * SLOW_LOOKS > SLOW_LEAST_MS ? p->source->api.every_ms * SLOW_LOOKS : SLOW_LEAST_MS;
-    char text[300], took[TIMEFMT_SIZE];
-    if (took_ms < most) return;
-    snprintf(text, sizeof text,
-             "One look took %s (%zu active runs, %.0f requests a minute allowed). Raise `budget`, name tasks in the rules, or use a server that answers queries.",
-             duration_human(took_ms, took).p, p->active, budget_per_minute(&p->api.budget));
-    log_warn("source.slow", LOG_S("source", p->name), LOG_I("took_ms", took_ms), LOG_I("active", (int64_t)p->active));
-    fault(p, "slow", str_printf(&p->arena, "Source " STR_FMT " cannot keep up: transitions are seen late", STR_ARG(p->name)), text);
+    char whole[400];
+    snprintf(whole, sizeof whole, "%s (%.0f requests a minute allowed). Raise `budget`, name tasks in the rules, or use a server that answers queries.", text,
+             budget_per_minute(&p->api.budget));
+    log_warn("source.slow", LOG_S("source", p->name), LOG_C("why", text));
+    fault(p, "slow", str_printf(&p->arena, "Source " STR_FMT " cannot keep up: transitions are seen late", STR_ARG(p->name)), whole);
+}
+
+/* A look that takes longer than its interval is late for the next, and details that are put off again and again come late. */
+static void judge_pace(struct poll *p, int64_t took_ms)
+{
+    int64_t most = p->source->api.every_ms * SLOW_LOOKS > SLOW_LEAST_MS ? p->source->api.every_ms * SLOW_LOOKS : SLOW_LEAST_MS, now = poll_mono(p);
+    size_t waiting = p->late.n + p->unasked;
+    char text[200], took[TIMEFMT_SIZE];
+    if (waiting == 0) p->behind_ms = 0;
+    else if (p->behind_ms == 0) p->behind_ms = now;
+    if (took_ms >= most) {
+        snprintf(text, sizeof text, "One look at %zu active runs took %s", p->active, duration_human(took_ms, took).p);
+        say_slow(p, text);
+    } else if (p->behind_ms && now - p->behind_ms >= most) {
+        snprintf(text, sizeof text, "%zu runs have been waiting for their details for %s", waiting, duration_human(now - p->behind_ms, took).p);
+        say_slow(p, text);
+    }
 }
 
 static void succeeded(struct poll *p, int64_t took_ms)
@@ -174,7 +235,7 @@ static void succeeded(struct poll *p, int64_t took_ms)
     p->status.look_ms = took_ms;
     p->status.lag_ms = took_ms + p->source->api.every_ms;
     pthread_mutex_unlock(&p->lock);
-    say_slow(p, took_ms);
+    judge_pace(p, took_ms);
 }
 
 /* --- the thread ---------------------------------------------------------------------------------------- */
@@ -184,6 +245,7 @@ void poll_reset(struct poll *p)
     vec_clear(&p->needy);
     p->found_bytes = 0;
     arena_reset(&p->arena);
+    arena_reset(&p->details_arena);
 }
 
 /* What the look that failed has taken for seen was not handed over. */
@@ -194,20 +256,27 @@ static void undo(struct poll *p)
     p->recall = (struct recall){ 0 };
 }
 
+/* What is left of the interval, and where looks take all of it still a part: what was put off must come. */
+static int64_t late_ms(const struct poll *p, int64_t took_ms)
+{
+    int64_t left = p->source->api.every_ms - took_ms;
+    return left > LATE_LEAST_MS ? left : LATE_LEAST_MS;
+}
+
 static int64_t one_look(struct poll *p, int64_t *backoff_ms)
 {
     struct err err = { 0 };
     int64_t began = poll_mono(p), took, most = p->source->api.every_ms * BACKOFF_LOOKS;
     enum api_outcome outcome;
-    take_rules(p);
     poll_reset(p);
+    take_rules(p);
     p->round++;
     outcome = history_load(p, &err) == 0 && (p->position.known || position_load(p, &err) >= 0) ? look(p, &err) : API_FAILED;
     took = poll_mono(p) - began;
     if (outcome == API_OK) {
         succeeded(p, took);
         *backoff_ms = BACKOFF_MS;
-        if (details_late(p, began + p->source->api.every_ms, &err) < 0) undo(p);
+        if (details_late(p, poll_mono(p) + late_ms(p, took), &err) < 0) undo(p);
     } else if (outcome != API_INTERRUPTED) {
         undo(p);
         failed(p, outcome, &err);
@@ -226,6 +295,7 @@ void poll_learn_env(struct poll *p, struct str env)
     if (p->env[0] || env.n == 0) return; /* only this thread writes it */
     pthread_mutex_lock(&p->lock);
     snprintf(p->env, sizeof p->env, STR_FMT, STR_ARG(env));
+    memcpy(p->status.env, p->env, sizeof p->status.env);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -234,22 +304,6 @@ void poll_hint(struct poll *p, struct str id)
     pthread_mutex_lock(&p->lock);
     if (p->hints.n < LATE_MOST) *vec_push(&p->hints) = (struct str){ strndup(id.p, id.n), id.n };
     pthread_mutex_unlock(&p->lock);
-}
-
-size_t pollers_reread(struct pollers *all, struct str env, struct str run)
-{
-    size_t asked = 0;
-    pthread_mutex_lock(&all->lock);
-    for (size_t i = 0; i < all->polls.n; i++) {
-        struct poll *p = all->polls.v[i];
-        bool other = env.n && p->source->env.n && !str_eq(env, p->source->env);
-        if (other || !str_absent(p->source->api.project_ref)) continue; /* a personal token cannot retrieve */
-        poll_hint(p, run);
-        fetch_wake(p->api.fetch);
-        asked++;
-    }
-    pthread_mutex_unlock(&all->lock);
-    return asked;
 }
 
 /* What the feed has heard of, and whose rules want more than it tells. */
@@ -265,12 +319,32 @@ static void take_hints(struct poll *p)
     if (hints.n) poll_reset(p);
     for (size_t k = 0; k < hints.n; k++) {
         run_init(&thin);
-        thin.env = str_c(p->env);
-        if (api_room(&p->api) > 0 && thin.env.n && details_get(p, hints.v[k], &thin, &run, &err) == API_OK) poll_found(p, &run);
+        thin.env = poll_env(p);
+        if (api_room(&p->api) > 0 && thin.env.n && details_get(p, &p->arena, hints.v[k], &thin, &run, &err) == API_OK) poll_found(p, &run);
         free((char *)hints.v[k].p);
     }
     vec_free(&hints);
     if (p->found.n && poll_hand_over(p, false, &err) < 0) poll_reset(p);
+}
+
+size_t names_bytes(const struct rule_names *names)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < names->n; k++) n += names->v[k].n + 4;
+    return n;
+}
+
+struct str poll_env(const struct poll *p)
+{
+    if (p->source->env.n) return p->source->env;
+    return p->env[0] ? str_c(p->env) : STR_NONE;
+}
+
+void poll_learn_start(struct poll *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->start_ms = p->position.start_ms;
+    pthread_mutex_unlock(&p->lock);
 }
 
 static bool has_rules(struct poll *p)
@@ -295,162 +369,10 @@ static bool rest(struct poll *p, int64_t ms)
     return true;
 }
 
-static void *run(void *ctx)
+void *poll_run(void *ctx)
 {
     struct poll *p = ctx;
     int64_t backoff_ms = BACKOFF_MS;
     while (rest(p, one_look(p, &backoff_ms))) {}
     return NULL;
-}
-
-/* --- beginning and end --------------------------------------------------------------------------------- */
-static void poll_free(struct poll *p)
-{
-    api_fini(&p->api);
-    fetch_free(&p->live_fetch);
-    details_fini(p);
-    position_fini(&p->position);
-    recall_fini(&p->recall);
-    rule_scratch_fini(&p->scratch);
-    vec_free(&p->found);
-    vec_free(&p->windows);
-    arena_fini(&p->arena);
-    arena_fini(&p->demand_arena);
-    if (p->rules) config_unref(&p->rules);
-    if (p->next_rules) config_unref(&p->next_rules);
-    if (p->live_rules) config_unref(&p->live_rules);
-    for (size_t k = 0; k < p->hints.n; k++) free((char *)p->hints.v[k].p);
-    vec_free(&p->hints);
-    config_unref(&p->settings);
-    pthread_mutex_destroy(&p->lock);
-    free(p);
-}
-
-/* One key is of one environment, whose slug its prefix says (trigger-dev-api.md 2.1); not of which preview branch. */
-static struct str env_of(const struct config_source *s)
-{
-    static const struct { struct str prefix, slug; } known[] = { { STR("tr_dev_"), STR("dev") }, { STR("tr_stg_"), STR("stg") }, { STR("tr_prod_"), STR("prod") } };
-    for (size_t k = 0; s->env.n == 0 && k < sizeof known / sizeof *known; k++)
-        if (str_starts(secret_reveal(&s->api.key), known[k].prefix)) return known[k].slug;
-    return s->env;
-}
-
-static struct poll *poll_new(struct pollers *all, struct config *c, const struct config_source *s)
-{
-    struct poll *p = xcalloc(1, sizeof *p);
-    struct err err;
-    p->all = all;
-    p->settings = config_ref(c);
-    p->source = s;
-    p->name = s->name;
-    p->next_rules = config_ref(c);
-    if (s->api.live) p->live_rules = config_ref(c);
-    p->page_size = (size_t)s->api.page_size;
-    p->status.remaining = -1;
-    p->status.live = s->api.live;
-    pthread_mutex_init(&p->lock, NULL);
-    poll_learn_env(p, env_of(s));
-    if (api_init(&p->api, &s->api, all->clock, &err) < 0 || (s->api.live && !(p->live_fetch = fetch_new(&s->api, &err)))) abort(); /* out of memory */
-    if (pthread_create(&p->thread, NULL, run, p) != 0) abort();
-    p->started = true;
-    if (p->live_fetch && pthread_create(&p->live_thread, NULL, live_run, p) != 0) abort();
-    p->live_started = p->live_fetch != NULL;
-    return p;
-}
-
-static void poll_stop(struct poll *p)
-{
-    fetch_interrupt(p->api.fetch);
-    if (p->live_fetch) fetch_interrupt(p->live_fetch);
-    if (p->started) pthread_join(p->thread, NULL);
-    if (p->live_started) pthread_join(p->live_thread, NULL);
-    poll_free(p);
-}
-
-static void start_missing(struct pollers *all, struct config *c)
-{
-    for (size_t k = 0; k < c->source_count; k++) {
-        bool there = false;
-        if (c->sources[k].type != SOURCE_TRIGGER_API) continue;
-        for (size_t i = 0; i < all->polls.n; i++) there |= str_eq(all->polls.v[i]->name, c->sources[k].name);
-        if (!there) *vec_push(&all->polls) = poll_new(all, c, &c->sources[k]);
-    }
-}
-
-struct pollers *pollers_start(struct config *c, struct clock *clock, const struct poller_sink *sink)
-{
-    struct pollers *all = xcalloc(1, sizeof *all);
-    all->clock = clock;
-    all->sink = *sink;
-    pthread_mutex_init(&all->lock, NULL);
-    start_missing(all, c);
-    return all;
-}
-
-static bool same_text(struct str a, struct str b)
-{
-    return str_absent(a) == str_absent(b) && str_eq(a, b);
-}
-
-static bool same_settings(const struct config_source *a, const struct config_source *b)
-{
-    const struct config_trigger_api *x = &a->api, *y = &b->api;
-    return a->type == b->type && same_text(a->project, b->project) && same_text(a->env, b->env) && same_text(a->dashboard, b->dashboard) &&
-           a->ignore_older_ms == b->ignore_older_ms && same_text(x->url, y->url) && str_eq(secret_reveal(&x->key), secret_reveal(&y->key)) &&
-           same_text(x->project_ref, y->project_ref) && same_text(x->branch, y->branch) && x->method == y->method && x->every_ms == y->every_ms &&
-           x->overlap_ms == y->overlap_ms && x->timeout_ms == y->timeout_ms && x->budget_percent == y->budget_percent && x->page_size == y->page_size &&
-           x->live == y->live && same_text(x->tls_ca, y->tls_ca) && same_text(x->proxy, y->proxy) && x->tls_insecure == y->tls_insecure;
-}
-
-static void give_rules(struct poll *p, struct config *c)
-{
-    struct config *old, *old_live;
-    pthread_mutex_lock(&p->lock);
-    old = p->next_rules;
-    old_live = p->live_rules;
-    p->next_rules = config_ref(c);
-    p->live_rules = p->live_fetch ? config_ref(c) : NULL;
-    pthread_mutex_unlock(&p->lock);
-    if (old) config_unref(&old);
-    if (old_live) config_unref(&old_live);
-    fetch_wake(p->api.fetch);
-}
-
-void pollers_reload(struct pollers *all, struct config *c)
-{
-    size_t kept = 0;
-    VEC(struct poll *) gone = { 0 };
-    pthread_mutex_lock(&all->lock);
-    for (size_t i = 0; i < all->polls.n; i++) {
-        struct poll *p = all->polls.v[i];
-        const struct config_source *s = source_in(c, p->name);
-        if (s && same_settings(s, p->source)) {
-            give_rules(p, c);
-            all->polls.v[kept++] = p;
-        } else {
-            *vec_push(&gone) = p;
-        }
-    }
-    all->polls.n = kept;
-    pthread_mutex_unlock(&all->lock);
-    for (size_t i = 0; i < gone.n; i++) poll_stop(gone.v[i]);
-    vec_free(&gone);
-    pthread_mutex_lock(&all->lock);
-    start_missing(all, c);
-    pthread_mutex_unlock(&all->lock);
-}
-
-void pollers_stop(struct pollers **pollers)
-{
-    struct pollers *all = *pollers;
-    *pollers = NULL;
-    if (!all) return;
-    for (size_t i = 0; i < all->polls.n; i++) {
-        fetch_interrupt(all->polls.v[i]->api.fetch);
-        if (all->polls.v[i]->live_fetch) fetch_interrupt(all->polls.v[i]->live_fetch);
-    }
-    for (size_t i = 0; i < all->polls.n; i++) poll_stop(all->polls.v[i]);
-    vec_free(&all->polls);
-    pthread_mutex_destroy(&all->lock);
-    free(all);
 }

@@ -11,6 +11,7 @@
 
 enum {
     SUBMIT_RUNS = 500,            /* reports handed over at once */
+    SUBMIT_BYTES = 4 << 20,
     FOLLOW_MOST = 20,             /* long runs that are followed by id instead of widening the window */
     LATE_MOST = 10000,            /* runs whose details are fetched when there is time */
     POSITION_EVERY_MS = 30000,    /* how often a position without news is stored */
@@ -21,8 +22,10 @@ enum {
 struct position {
     bool known;
     enum source_method method;    /* that it was reached by */
+    bool attempts;                /* query: whoever was retried up to here has been told of */
     int64_t start_ms;             /* when the source was first looked through: what ended before is history */
-    int64_t from_ms;              /* query: everything that finished before is told; list: created before, but for `follow` */
+    int64_t told_ms;              /* what finished before is told, as far as rules asked for it */
+    int64_t from_ms;              /* list: of what was created before, only `follow` can still end */
     VEC(struct str) follow;       /* list: ids of active runs created before; in `texts` */
     struct arena texts;
 };
@@ -46,6 +49,8 @@ struct poll_status { /* copied whole under the lock */
     char trouble[240];            /* why it is not ok */
     enum source_method method;    /* AUTO = not settled */
     char why_method[160];
+    char blind[480];              /* which rules it cannot see by that method */
+    char again[160];              /* what went wrong at the last try of a request that is being made again */
     struct api_usage usage;
     int64_t limit, remaining;
     double per_minute;
@@ -53,6 +58,7 @@ struct poll_status { /* copied whole under the lock */
     int64_t lag_ms, newest_ms, look_ms, last_ok_ms, failing_since_ms;
     size_t active, late;
     struct history history;
+    char env[128];                /* slug that runs name */
     bool live, live_ok;
     char live_trouble[160];
 };
@@ -73,25 +79,31 @@ struct poll {
     int64_t probe_ms;             /* mono: when to look for the query endpoint again */
     struct position position;
     int64_t position_stored_ms;   /* mono */
+    int64_t floor_ms;             /* list: what ended before was not asked for, or told; RUN_TIME_NONE = to be settled */
     VEC(struct list_window) windows; /* list: of the looks within the overlap */
     int64_t base_from_ms;         /* list: where the window of the look at hand begins by what was active before */
     struct recall recall;
     uint64_t round;
     size_t page_size;             /* list: shrunk while pages are too large */
-    bool no_tags;                 /* list: the server cannot filter by these */
     uint32_t refused_states;      /* list: bits by place in its table, of names the server does not know */
     struct arena arena;           /* of a look */
     VEC(struct run) found;        /* of a look, to be handed over */
     size_t found_bytes;
     VEC(struct run) needy;        /* of a look: found, but rules want their details first */
-    int64_t details_until_ms;     /* mono: until then details are waited for */
-    VEC(struct str) late;         /* ids whose details come when there is time; heap */
+    struct arena details_arena;   /* of those that were fetched since the last hand-over */
+    int64_t details_left_ms;      /* of the look: how long details may still take */
+    VEC(struct str) late;         /* ids whose details come when there is time; heap. Stored with the position */
+    int64_t late_pause_ms;        /* mono: not before */
+    int64_t late_backoff_ms;      /* 0 = the last one came */
     int64_t server_ms;            /* the server's clock at the start of the look */
     int64_t newest_ms;            /* event time of the newest thing seen */
     uint64_t transitions, looks, thin;
     struct history history;
+    size_t unasked;               /* list: active runs whose attempts there was no time to ask for, in the last look */
+    int64_t behind_ms;            /* mono: since when details have not been keeping up; 0 = they do */
     size_t active;                /* runs that were active and of interest, in the last look */
     int64_t failing_since_ms;     /* wall; 0 = fine */
+    int64_t failing_mono_ms;      /* the same, to count by */
     bool faulted;                 /* the operator has heard */
 
     pthread_t thread, live_thread;
@@ -101,6 +113,7 @@ struct poll {
     struct config *next_rules, *live_rules;
     char env[128];                /* slug of the environment, as learned from a row; "" = not yet */
     int64_t import_since_ms;      /* an import that is wished for; 0 = none */
+    int64_t start_ms;             /* the position's; RUN_TIME_NONE = not known yet */
     VEC(struct str) hints;        /* ids that the live thread wants retrieved; heap */
     struct poll_status status;
 };
@@ -112,35 +125,45 @@ struct pollers {
 };
 
 /* poll.c */
+void *poll_run(void *poll); /* the thread */
 int64_t poll_mono(const struct poll *p);
 int64_t poll_wall(const struct poll *p);
 void poll_say(struct poll *p);    /* copies figures into the status */
 void poll_reset(struct poll *p);  /* drops what was found and not handed over, with its memory */
 void poll_hint(struct poll *p, struct str id); /* any thread: to be retrieved soon */
 void poll_learn_env(struct poll *p, struct str env);
+struct str poll_env(const struct poll *p); /* of runs whose report does not name it; poller's thread. STR_NONE = not known */
+void poll_learn_start(struct poll *p);
+void poll_say_blind(struct poll *p, struct str text); /* to people, and to the operator; STR_NONE = it sees everything */
+size_t names_bytes(const struct rule_names *names);
 /* hand.c: what was found goes to the pipeline. */
 void poll_found(struct poll *p, const struct run *run);      /* kept until poll_hand_over; slices must live in p->arena */
 int poll_hand_over(struct poll *p, bool with_position, struct err *err);
 /* position.c */
 int position_load(struct poll *p, struct err *err);
-struct str position_text(const struct position *at, struct arena *a);
-/* A position reached by queries, taken up by lists, is moved back: what was active then is not known, only what had
- * finished. The other way round nothing is lost. */
+struct str position_text(const struct poll *p, struct arena *a);
+/* A position reached by queries, taken up by lists, gets a window that reaches back: what was active then is not known,
+ * only what had finished. The other way round nothing is lost. */
 void position_is_of(struct position *at, enum source_method m);
+/* The server's clock says now_ms. A position ahead of it was told by a clock that has been set back since: what ends now
+ * would be taken for told. True: it was moved back. */
+bool position_rewind(struct poll *p, int64_t now_ms);
 void position_follow(struct position *at, struct str id);
 void position_clear_follow(struct position *at);
 void position_fini(struct position *at);
 /* details.c: what the rows of a method do not tell is fetched by id for the runs whose rules read it. */
 void details_prepare(struct poll *p); /* after a change of rules or method */
 bool details_attempts(struct poll *p, const struct run *run); /* does some rule ask how often it was tried? */
-/* Retrieves by id: API_OK with *out filled; missing fields are taken from thin (may be NULL). */
-enum api_outcome details_get(struct poll *p, struct str id, const struct run *thin, struct run *out, struct err *err);
+/* Retrieves by id: API_OK with *out filled, in a; missing fields are taken from thin. */
+enum api_outcome details_get(struct poll *p, struct arena *a, struct str id, const struct run *thin, struct run *out, struct err *err);
 /* Takes a run that was found: to be handed over at once, or when its details are there. */
 void details_take(struct poll *p, struct run *run);
-/* Fetches the details of those that wait for them, as many as the budget allows in time; the others go without, and
- * theirs come later. All are then ready to be handed over. -1: interrupted. */
+void details_begin(struct poll *p); /* of a look */
+/* Fetches the details of those that wait for them, as many as the budget allows in time, and hands them over in portions;
+ * the others go without, and theirs come later. What is left is then ready to be handed over. -1: interrupted. */
 int details_settle(struct poll *p, struct err *err);
 int details_late(struct poll *p, int64_t until_mono_ms, struct err *err); /* those put off, while there is time */
+void details_put_off(struct poll *p, struct str id);
 void details_fini(struct poll *p);
 /* query.c */
 struct str query_cursor_id(const struct query_cursor *at);
@@ -150,7 +173,11 @@ int history_load(struct poll *p, struct err *err);
 void history_go_on(struct poll *p, int64_t until_mono_ms); /* pages of an import, while there is time and room */
 /* query.c, list.c: one look. */
 enum api_outcome query_look(struct poll *p, struct err *err);
+enum api_outcome query_probe(struct poll *p, struct err *err); /* does the server answer queries? */
 enum api_outcome list_look(struct poll *p, struct err *err);
+void poll_say_again(void *poll, const struct err *err); /* of a request that is made again; NULL: it is over */
+/* blind.c */
+void blind_check(struct poll *p); /* after a change of rules or method */
 /* live.c */
 void *live_run(void *poll);
 #endif

@@ -11,9 +11,11 @@ struct poller_batch {
     const struct config_source *source;
     const struct run *runs;            /* project and env settled; borrowed until the call comes back */
     size_t run_count;
+    int64_t start_ms;                  /* when the source was first looked through, by the server's clock */
     struct str position;               /* to be stored with them; STR_NONE = as it was */
     struct str history;                /* an import: recorded, not evaluated; where it is, to be stored with them unless "" */
     size_t bytes;                      /* about how large */
+    bool attempts_followed;            /* every attempt of theirs that is not known yet is news, however old the run */
 };
 struct poller_sink { /* called on pollers' threads */
     void *ctx;

@@ -7,7 +7,7 @@
 #include "source/rows.h"
 
 enum { SURELY_LAST = 100, /* a server may give fewer rows at once than it is asked for, but not so few */
-       ROWS_MOST = 10000, ROWS_LEAST = 100, CLOCK_SLACK_MS = 2000, DETAILS_LEAST_MS = 5000 };
+       TASKS_BYTES = 65536 /* a statement has a ceiling of 256 KB */, ROWS_MOST = 10000, ROWS_LEAST = 100, CLOCK_SLACK_MS = 2000 };
 #define LOOKBACK_MS (30LL * 86400000) /* longest of any plan */
 
 struct look {
@@ -37,7 +37,7 @@ static void add_titles(struct look *l, uint32_t states)
 static void add_tasks(struct look *l)
 {
     const struct rule_names *tasks = &l->p->demand.tasks;
-    if (tasks->all) return;
+    if (tasks->all || names_bytes(tasks) > TASKS_BYTES) return;
     strbuf_c(&l->sql, " AND task_identifier IN (");
     for (size_t k = 0; k < tasks->n; k++) {
         if (k) strbuf_c(&l->sql, ", ");
@@ -54,10 +54,25 @@ static uint32_t of_class(uint32_t states, unsigned class)
     return out;
 }
 
-/* Retries of runs that are over are told by any of their final rows. */
 static uint32_t final_states(const struct poll *p)
 {
-    return of_class(p->demand.attempts ? ~(uint32_t)0 : p->demand.states, RUN_CLASS_FINISHED);
+    return of_class(p->demand.states, RUN_CLASS_FINISHED);
+}
+
+/* Retries of runs that are over are told by their final rows, whichever state those have. */
+static void add_finals(struct look *l)
+{
+    uint32_t states = final_states(l->p);
+    if (!l->p->demand.attempts) {
+        add_titles(l, states);
+        return;
+    }
+    strbuf_c(&l->sql, "(");
+    if (states) add_titles(l, states);
+    if (states) strbuf_c(&l->sql, " OR ");
+    strbuf_c(&l->sql, "attempt_count > 1 AND ");
+    add_titles(l, of_class(~(uint32_t)0, RUN_CLASS_FINISHED));
+    strbuf_c(&l->sql, ")");
 }
 
 static uint32_t active_states(const struct poll *p)
@@ -92,6 +107,7 @@ static enum api_outcome ask(struct look *l)
     l->list = json_get_c(answer.root, "results");
     l->n = json_count(l->list);
     if (json_kind(l->list) == JSON_ARRAY) return API_OK;
+    l->p->api.usage.failed++;
     err_set(l->err, ERR_IO, "the query's answer has no `results`");
     return API_FAILED;
 }
@@ -152,7 +168,7 @@ static void write_finished(struct look *l, void *ctx)
     const struct query_cursor *at = ctx;
     strbuf_printf(&l->sql, "SELECT %s FROM runs WHERE ", row_columns);
     add_cursor(l, at);
-    add_titles(l, final_states(l->p));
+    add_finals(l);
     add_tasks(l);
     strbuf_c(&l->sql, " ORDER BY completed_at, run_id");
 }
@@ -195,6 +211,14 @@ static void take_row(struct look *l, struct json row, struct query_cursor *at)
     details_take(l->p, &run);
 }
 
+/* A full page behind which the next one could not begin would be asked for for ever. */
+static enum api_outcome moves_on(struct look *l, const struct query_cursor *before, const struct query_cursor *at)
+{
+    if (at->ms != before->ms || !str_eq(query_cursor_id(at), query_cursor_id(before))) return API_OK;
+    err_set(l->err, ERR_IO, "the query's pages do not move on: no row of %lld could be read", (long long)l->rows);
+    return API_FAILED;
+}
+
 /* Nothing of a page is needed after it was handed over. */
 static void page_done(struct look *l)
 {
@@ -208,7 +232,7 @@ static int hand_over(struct look *l, int64_t position_ms)
     bool due = poll_mono(p) - p->position_stored_ms >= POSITION_EVERY_MS, any = p->found.n + p->needy.n > 0;
     if (p->needy.n && p->found.n && poll_hand_over(p, false, l->err) < 0) return -1;
     if (details_settle(p, l->err) < 0) return -1;
-    if (position_ms > p->position.from_ms) p->position.from_ms = position_ms;
+    if (position_ms > p->position.told_ms) p->position.told_ms = position_ms;
     return any || due ? poll_hand_over(p, true, l->err) : 0;
 }
 
@@ -216,19 +240,27 @@ static enum api_outcome finished(struct look *l)
 {
     struct poll *p = l->p;
     int64_t began_ms = 0;
-    struct query_cursor at = { .ms = p->position.from_ms - p->source->api.overlap_ms };
+    struct query_cursor at = { .ms = p->position.told_ms - p->source->api.overlap_ms }, before;
     enum api_outcome outcome;
-    bool last;
-    for (bool first = true;; first = false) {
+    bool last, first = true;
+    for (;;) {
         outcome = ask_less(l, write_finished, &at);
         if (outcome != API_OK) return outcome;
         if (first) began_ms = p->server_ms;
+        if (first && position_rewind(p, began_ms)) {
+            at.ms = p->position.told_ms - p->source->api.overlap_ms;
+            continue;
+        }
+        first = false;
+        before = at;
         for (struct json row = json_first(l->list); json_kind(row) != JSON_ABSENT; row = json_next(row)) take_row(l, row, &at);
         /* After the last page everything that had finished when the first was asked for has been seen. */
         last = is_last(l);
         if (hand_over(l, last ? began_ms - CLOCK_SLACK_MS : at.ms) < 0) return API_INTERRUPTED;
         page_done(l);
         if (last) return API_OK;
+        outcome = moves_on(l, &before, &at);
+        if (outcome != API_OK) return outcome;
     }
 }
 
@@ -252,18 +284,21 @@ static void write_active(struct look *l, void *ctx)
 
 static enum api_outcome active(struct look *l)
 {
-    struct query_cursor at = { 0 };
+    struct query_cursor at = { 0 }, before;
     enum api_outcome outcome;
     size_t n = 0;
     if (!active_states(l->p) && !l->p->demand.attempts) return API_OK;
     for (bool last = false; !last;) {
         outcome = ask_less(l, write_active, &at);
         if (outcome != API_OK) return outcome;
+        before = at;
         for (struct json row = json_first(l->list); json_kind(row) != JSON_ABSENT; row = json_next(row)) take_row(l, row, &at);
         n += l->n;
         last = is_last(l);
         if (hand_over(l, 0) < 0) return API_INTERRUPTED;
         page_done(l);
+        outcome = last ? API_OK : moves_on(l, &before, &at);
+        if (outcome != API_OK) return outcome;
     }
     l->p->active = n;
     return API_OK;
@@ -275,7 +310,7 @@ static void forget_old(struct poll *p)
 {
     struct map_entry *e;
     size_t at = 0;
-    int64_t reach_ms = p->position.from_ms - p->source->api.overlap_ms - CLOCK_SLACK_MS;
+    int64_t reach_ms = p->position.told_ms - p->source->api.overlap_ms - CLOCK_SLACK_MS;
     while ((e = map_next(&p->recall.runs, &at))) {
         struct recalled *k = e->value;
         bool old = recalled_is_final(k) ? k->finished_ms < reach_ms : k->round < p->round;
@@ -283,33 +318,62 @@ static void forget_old(struct poll *p)
     }
 }
 
-/* A new source starts now: the server's clock says when that is. */
-static enum api_outcome begin(struct look *l)
+/* The smallest question there is: does it answer, and what does its clock say? */
+static enum api_outcome ask_one(struct look *l)
 {
-    struct poll *p = l->p;
     enum api_outcome outcome;
+    strbuf_clear(&l->sql);
     strbuf_c(&l->sql, "SELECT run_id FROM runs WHERE completed_at IS NULL ORDER BY run_id");
     l->rows = 1;
     outcome = ask(l);
     l->rows = ROWS_MOST;
+    return outcome;
+}
+
+enum api_outcome query_probe(struct poll *p, struct err *err)
+{
+    struct look l = { .p = p, .err = err };
+    enum api_outcome outcome;
+    strbuf_init(&l.sql, 4096);
+    outcome = ask_one(&l);
+    strbuf_fini(&l.sql);
+    return outcome;
+}
+
+/* A new source starts now: the server's clock says when that is. */
+static enum api_outcome begin(struct look *l)
+{
+    struct poll *p = l->p;
+    enum api_outcome outcome = ask_one(l);
     if (outcome != API_OK) return outcome;
-    p->position.from_ms = p->position.start_ms = p->server_ms;
+    p->position.told_ms = p->position.from_ms = p->position.start_ms = p->server_ms;
     p->position.known = true;
+    poll_learn_start(p);
     return poll_hand_over(p, true, l->err) < 0 ? API_INTERRUPTED : API_OK;
+}
+
+/* Nobody asks for anything: that the server answers is still to be known, and rules that come begin then. */
+static enum api_outcome pass_time(struct look *l)
+{
+    struct poll *p = l->p;
+    enum api_outcome outcome = ask_one(l);
+    if (outcome != API_OK) return outcome;
+    p->position.told_ms = p->server_ms - CLOCK_SLACK_MS;
+    return hand_over(l, 0) < 0 ? API_INTERRUPTED : API_OK;
 }
 
 enum api_outcome query_look(struct poll *p, struct err *err)
 {
     struct look l = { .p = p, .err = err, .rows = ROWS_MOST };
     enum api_outcome outcome = API_OK;
-    int64_t wait_ms = p->source->api.every_ms > DETAILS_LEAST_MS ? p->source->api.every_ms : DETAILS_LEAST_MS;
     strbuf_init(&l.sql, 4 << 20);
-    p->details_until_ms = poll_mono(p) + wait_ms;
+    details_begin(p);
     position_is_of(&p->position, METHOD_QUERY);
     if (!p->position.known) outcome = begin(&l);
-    if (outcome == API_OK && !p->demand.rules) p->position.from_ms = api_server_now(&p->api); /* nobody asks */
     if (outcome == API_OK && p->demand.rules) outcome = active(&l);
-    if (outcome == API_OK && p->demand.rules) outcome = finished(&l);
+    if (outcome == API_OK) outcome = p->demand.attempts || final_states(p) ? finished(&l) : pass_time(&l);
+    /* One that this look did not find retried was not: what it finds of it later is new, however long it ran before. */
+    if (outcome == API_OK) p->position.attempts = p->demand.rules && p->demand.attempts;
     if (outcome == API_OK) forget_old(p);
     strbuf_fini(&l.sql);
     return outcome;

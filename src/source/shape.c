@@ -43,7 +43,27 @@ void shape_fini(struct shape *s)
 void shape_restart(struct shape *s)
 {
     s->handle[0] = s->offset[0] = s->cursor[0] = '\0';
-    s->up_to_date = false;
+    s->up_to_date = s->swept = false;
+    s->generation++;
+}
+
+static void drop_row(struct shape *s, struct shape_row *r)
+{
+    (void)map_remove(&s->rows, r->key);
+    row_free(r);
+}
+
+/* The whole has been told: what was not among it has left the feed, and would be kept for ever. */
+static void sweep(struct shape *s)
+{
+    struct map_entry *e;
+    size_t at = 0;
+    if (s->swept || !s->up_to_date) return;
+    s->swept = true;
+    while ((e = map_next(&s->rows, &at))) {
+        struct shape_row *r = e->value;
+        if (r->generation != s->generation) drop_row(s, r);
+    }
 }
 
 static void add_param(struct strbuf *b, const char *name, const char *value)
@@ -127,8 +147,13 @@ static void put_json(struct json_writer *w, struct arena *a, const char *member,
 /* --- rows ---------------------------------------------------------------------------------------------- */
 static void keep(struct str *to, struct str text)
 {
+    char *copy = NULL;
+    if (!str_absent(text)) { /* there may be a NUL in it */
+        copy = xmalloc(text.n + 1);
+        memcpy(copy, text.p, text.n);
+    }
     free((char *)to->p);
-    *to = str_absent(text) ? STR_NONE : (struct str){ strndup(text.p, text.n), text.n };
+    *to = copy ? (struct str){ copy, text.n } : STR_NONE;
 }
 
 static struct shape_row *row_of(struct shape *s, struct str key, struct str id)
@@ -173,13 +198,17 @@ static void take_change(struct shape *s, struct arena *a, struct json message, s
     struct shape_row *r = key.n && key.n < KEY_MOST ? row_of(s, key, json_str(json_get_c(value, "friendlyId"))) : NULL;
     struct str before;
     if (!r) return; /* an update of a row that was over, or never told */
+    if (str_eq_c(json_str(json_get_c(json_get_c(message, "headers"), "operation")), "delete")) {
+        drop_row(s, r);
+        return;
+    }
+    s->changed = true;
+    r->generation = s->generation;
     merge(r, value);
     before = str_dup(a, r->status);
     if (status.n) keep(&r->status, status);
     if (r->status.n) fn(ctx, object_of(r, a, value), before, known);
-    if (!(run_state_class(run_state_parse(r->status)) & RUN_CLASS_FINISHED)) return;
-    (void)map_remove(&s->rows, r->key);
-    row_free(r);
+    if (run_state_class(run_state_parse(r->status)) & RUN_CLASS_FINISHED) drop_row(s, r);
 }
 
 /* --- answers ------------------------------------------------------------------------------------------- */
@@ -200,7 +229,7 @@ static void take_control(struct shape *s, struct str control, bool *restart)
 
 int shape_take(struct shape *s, struct arena *a, const struct fetch_answer *answer, shape_change_fn fn, void *ctx, struct err *err)
 {
-    struct json root;
+    struct json root = { 0 };
     bool restart = false;
     if (answer->body.n && json_parse(a, answer->body, &limits, &root, NULL, err) < 0) return -1;
     if (answer->body.n && json_kind(root) != JSON_ARRAY) return err_set(err, ERR_IO, "the feed's answer is no list");
@@ -209,13 +238,14 @@ int shape_take(struct shape *s, struct arena *a, const struct fetch_answer *answ
     header_into(answer, "electric-cursor", NULL, s->cursor);
     if (!s->handle[0] || !s->offset[0]) return err_set(err, ERR_IO, "the feed's answer has no handle or offset");
     s->news = s->up_to_date;
+    s->changed = false;
     s->up_to_date = !str_absent(fetch_header(answer, "electric-up-to-date"));
-    if (!answer->body.n) return 0;
     for (struct json m = json_first(root); json_kind(m) != JSON_ABSENT; m = json_next(m)) {
         struct str control = json_str(json_get_c(json_get_c(m, "headers"), "control"));
         if (control.n) take_control(s, control, &restart);
         else take_change(s, a, m, fn, ctx);
     }
     if (restart) shape_restart(s);
+    else sweep(s);
     return 0;
 }

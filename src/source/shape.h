@@ -11,12 +11,16 @@ struct shape {
     char handle[SHAPE_TEXT], offset[SHAPE_TEXT], cursor[SHAPE_TEXT]; /* opaque; handle "" = from the start */
     bool up_to_date;       /* the next request may wait for news */
     bool news;             /* of the answer at hand: it tells what happened, not how things stand */
+    bool changed;          /* of the answer at hand: there was some change in it */
+    uint32_t generation;   /* of the subscription, counted */
+    bool swept;            /* rows that the subscription did not tell again are gone */
     struct map rows;       /* key -> struct shape_row: active runs, merged */
 };
 struct shape_row {
-    struct str key;        /* with `text`, in one block of memory */
+    struct str key;
     struct str id;
     struct str status;     /* as last told */
+    uint32_t generation;   /* that told it last */
     struct str text[10];   /* columns that later updates may leave out: shape.c */
 };
 /* Called for each change: the merged row as a run object of the API's shape (json text), and the status before ("" for a

@@ -2,7 +2,8 @@
 """runbell's benchmarks: ratios of interleaved runs against nginx and Alertmanager, as text and SVG.
 
 The absolute numbers are this machine's at this hour; only the ratios are worth comparing. Peers run with the settings that
-suit them, and nothing of what they are given is durable.
+suit them, and nothing of what they are given is durable. Polled sources are measured against a full house of the fake Trigger.dev
+(polling.py), which takes a good part of these cores itself.
 """
 import argparse
 import json

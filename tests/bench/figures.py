@@ -8,6 +8,7 @@ import time
 
 import bodies
 import peers
+import polling
 from chart import Row
 
 MIB = 1 << 20
@@ -235,5 +236,6 @@ def start(bench, rounds, _wanted):
                 f"ready after {median([t[1] for t in times]):.3f} s")]
 
 
-FIGURES = [(ingest, list(INGEST)), (latency, ["latency"]), (memory, ["memory"]), (rules, ["rules"]), (idle, ["idle"]), (start, ["start"])]
+FIGURES = [(ingest, list(INGEST)), (latency, ["latency"]), (memory, ["memory"]), (rules, ["rules"]), (idle, ["idle"]), (start, ["start"]),
+           (polling.polling, list(polling.FIGURES))]
 NAMES = [name for _, names in FIGURES for name in names]

@@ -95,6 +95,11 @@ class Program:
                 total += int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) * 1024
         return total
 
+    def peak_bytes(self):
+        """The most that was ever resident."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii", errors="replace") as f:
+            return int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1)) * 1024
+
     def cpu_seconds(self):
         total = 0
         for pid in self.pids():

@@ -24,6 +24,7 @@ BINARY = pathlib.Path(os.environ.get("RUNBELL_BIN", ROOT / "build" / "runbell"))
 FIXTURES = ROOT / "tests" / "fixtures" / "trigger-dev"
 PATIENCE = float(os.environ.get("RUNBELL_E2E_PATIENCE", "1"))  # more for sanitizers and busy machines
 DEADLINE_S = 20.0 * PATIENCE
+SANITIZED = any(word in BINARY.read_bytes() for word in (b"__tsan_init", b"__asan_init"))  # they take several times the memory
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehavior", "ThreadSanitizer", "runtime error:")
 
 

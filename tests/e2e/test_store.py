@@ -142,7 +142,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_disk_full_heals_by_itself(runbell, fakes, small_disk):
+def test_disk_full_heals_by_itself(small_disk, runbell, fakes):
     """503 while it lasts, deliveries go on, nothing acknowledged is lost, no restart needed."""
     runbell.start(rules={"r": {**CRASHED}, "big": {"when": {"status": "TIMED_OUT"}, "notify": "out"}}, destinations={"out": hook(fakes)},
                   store={"url": f"sqlite:{small_disk}/runbell.db"}, defaults={"limit": "100000 per 1m"})

@@ -59,12 +59,13 @@ def test_a_crash_is_found(runbell, trigger, method):
     assert "render-video" in out and "crashed" in out
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "live"])
 @pytest.mark.parametrize("route", ["stays executing", "is queued again"])
 def test_the_third_mission_rule(runbell, trigger, method, route):
     """Today's server never says REATTEMPTING."""
+    how = {"live": True} if method == "live" else {"method": method}
     runbell.configure()
-    start(runbell, trigger, {"retry-storm": {**RETRIES["retry-storm"], "escalate": {"300ms": "out"}}}, method=method)
+    start(runbell, trigger, {"retry-storm": {**RETRIES["retry-storm"], "escalate": {"300ms": "out"}}}, **how)
     run = trigger.add(task="sync", steps=[(0, "PENDING"), (0.02, "DEQUEUED"), (0.05, "EXECUTING")])
     wait_for(lambda: any(one.status == "EXECUTING" for one in trigger.ground_truth()), "the first attempt")
     for attempt in (2, 3, 4):
@@ -79,6 +80,38 @@ def test_the_third_mission_rule(runbell, trigger, method, route):
     wait_for(lambda: any(one["kind"] == "escalation" for one in runbell.deliveries()), "the escalation")
     trigger.set(run, "COMPLETED_SUCCESSFULLY")
     runbell.wait_incident("&rule=retry-storm", "resolved")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_runs_older_than_the_source_are_followed_from_its_start_on(runbell, trigger, method):
+    """What they went through before is history, what comes after it is not, also after a restart."""
+    at_work = [(0, "PENDING"), (0, "DEQUEUED"), (0, "EXECUTING")]
+    fresh, tired, late = (trigger.add(task=task, steps=at_work) for task in ("fresh", "tired", "late"))
+    trigger.set(tired, "EXECUTING", attempt=2)
+    trigger.jump(5)  # a server's Date has whole seconds: what began in the second of the start may be either
+    runbell.configure()
+    start(runbell, trigger, {"retried": {"when": {"status": "REATTEMPTING"}, "by": "run", "notify": "out"}}, method=method)
+    before = state(runbell)["last_look_at"]
+    trigger.set(fresh, "EXECUTING", attempt=2)
+    trigger.set(tired, "EXECUTING", attempt=3)
+    wait_for(lambda: len(runbell.incidents()) == 2, "the retries")
+    wait_for(lambda: state(runbell)["last_look_at"] > before, "a look")
+    runbell.stop()
+    trigger.set(late, "EXECUTING", attempt=2)
+    runbell.start()
+    wait_for(lambda: len(runbell.incidents()) == 3, "the retry while nobody looked")
+    assert {one["key"]: one["hits"] for one in runbell.incidents()} == {fresh.id: 1, tired.id: 1, late.id: 1}
+
+
+def test_of_runs_that_end_well_only_the_retried_are_asked_for(runbell, trigger):
+    rule = {"retried": {"when": {"status": "REATTEMPTING"}, "by": "task", "notify": "out", "resolve": "manual"}}
+    start(runbell, trigger, rule, method="query")
+    smooth = [(0, "PENDING"), (0, "DEQUEUED"), (0, "EXECUTING"), (0, "COMPLETED_SUCCESSFULLY")]
+    bumpy = smooth[:3] + [(0, "EXECUTING", {"attempt": 2}), (0, "COMPLETED_SUCCESSFULLY")]
+    trigger.add(task="smooth", steps=smooth)
+    run = trigger.add(task="bumpy", steps=bumpy)
+    assert runbell.wait_incident("&rule=retried")["key"] == "bumpy"  # and is over: it succeeded
+    assert seen(runbell, run) and state(runbell)["transitions"] == 1
 
 
 def test_auto_takes_the_query_endpoint_or_does_without(runbell, trigger):
@@ -259,3 +292,14 @@ def test_a_run_is_read_again_on_request(runbell, trigger):
     runbell.configure(rules=FAILURES)
     runbell.restart()
     assert "no trigger-api source" in runbell.run("runs", run.id, "--reread").stderr
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_rule_on_an_active_state_alone(runbell, trigger, method):
+    """No end is asked for."""
+    start(runbell, trigger, {"running": {"when": {"status": "EXECUTING"}, "by": "task", "notify": "out", "resolve": "manual"}}, method=method)
+    trigger.add(task="sync", steps=[(0, "PENDING"), (0.02, "DEQUEUED"), (0.05, "EXECUTING")])
+    assert runbell.wait_incident("&rule=running", "open")["key"] == "sync"
+    looks = state(runbell)["last_look_at"]
+    wait_for(lambda: state(runbell)["last_look_at"] > looks, "another look")
+    assert state(runbell)["state"] == "ok"

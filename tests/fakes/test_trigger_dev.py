@@ -339,6 +339,19 @@ def test_random_timelines_are_the_same_for_a_seed_and_end():
         assert STATUSES[spec["steps"][-1][1]].final and [s[0] for s in spec["steps"]] == sorted(s[0] for s in spec["steps"])
 
 
+def test_a_full_house_is_as_full_and_as_busy_as_ordered():
+    with TriggerDev(start_ms=START, clock_scale=0) as fake:
+        fake.load_steady(1000, per_s=100, seconds=20, retried=0.1)
+        assert len(fake.population.active()) == 1000
+        fake.jump(20)
+        truth = fake.ground_truth(START)
+        assert 1900 <= len(truth) <= 2100  # chance decides who is retried
+        assert 990 <= len(fake.population.active()) <= 1000
+        attempts = [one.attempt for one in truth if one.status == "EXECUTING" and one.attempt > 1]
+        assert len(attempts) > 100 and attempts.count(2) == attempts.count(3) == attempts.count(4)
+        assert {one.attempt for one in truth if one.final} == {1, 4}
+
+
 def test_what_is_polled_is_what_was_true(fake, client):
     """A reader of the list at every quarter second sees nothing that the truth does not have."""
     fake.load_random(60, seed=3, over_s=2, pace=0.3)

@@ -170,10 +170,22 @@ def settle(server, want, folder):
 
 
 def one(method, args, folder):
+    servers = []
+    try:
+        return compare(method, args, folder, servers)
+    finally:
+        for server in servers:
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait()
+
+
+def compare(method, args, folder, servers):
     rng = random.Random(args.seed)
     over_s = max(6.0, args.runs / 400)
     with TriggerDev(seed=args.seed, realtime_hold_s=1) as fake:
         server = Server(folder, fake, method, fake.key)
+        servers.append(server)
         server.start()
         server.wait(lambda: server.source().get("state") == "ok", "a first look")
         disturb(fake, rng)

@@ -33,7 +33,8 @@ def main():
         if given.runs:
             fake.load_random(given.runs, over_s=given.over, pace=given.pace)
         print(json.dumps({"url": fake.url, "key": fake.key, "pat": fake.pat, "project": fake.project}), flush=True)
-        stop.wait()
+        while not stop.wait(0.05):  # so that no request finds much to catch up with
+            fake.population.advance()
 
 
 main()

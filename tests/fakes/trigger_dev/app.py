@@ -2,6 +2,7 @@
 import collections
 import email.utils
 import threading
+import time
 
 from . import access as A
 from . import alerts, query, realtime
@@ -37,6 +38,7 @@ class TriggerDev:
         self.access = {one.key: Access("secret", one, frozenset(), one.key) for one in self.environments.values()}
         self.access[PAT] = Access("pat", None, frozenset(), PAT)
         self.counts, self.statuses, self.requests = collections.Counter(), collections.Counter(), collections.deque(maxlen=20000)
+        self.seconds, self.longest = collections.Counter(), collections.Counter()  # of answering, by endpoint
         self.queries = query.Queries(self)
         self.realtime = realtime.Realtime(self)
         self.closing, self.connections = threading.Event(), set()
@@ -111,9 +113,9 @@ class TriggerDev:
         self.population.advance()
         return runs
 
-    def load_steady(self, active, per_s, seconds, seed=None, env="prod"):
+    def load_steady(self, active, per_s, seconds, seed=None, env="prod", **more):
         """A full house from now on; see scenarios.steady_timelines."""
-        specs = steady_timelines(self.seed if seed is None else seed, active, self.clock.now(), per_s, seconds)
+        specs = steady_timelines(self.seed if seed is None else seed, active, self.clock.now(), per_s, seconds, **more)
         for spec in sorted(specs, key=lambda one: one["created"]):
             self.population.add(self.env(env), **spec)
         self.population.advance()
@@ -149,6 +151,9 @@ class TriggerDev:
         endpoint, handler, rest = route(request)
         self.counts[endpoint] += 1
         reply = self._answer(request, endpoint, handler, rest)
+        took = time.monotonic() - request.at
+        self.seconds[endpoint] += took
+        self.longest[endpoint] = max(self.longest[endpoint], took)
         self.statuses[f"{endpoint} {reply.status}" + (f" {reply.fault.mode}" if reply.fault else "")] += 1
         self.requests.append((request.at, request.method, request.target, request.headers, reply.status))
         return reply
@@ -289,7 +294,8 @@ def _fake(app, request):
             found = app.ground_truth(int(request.params.get("since", 0)))
             return Reply(200, "[" + ",\n".join(compact(truth_json(one)) for one in found) + "]")
         if what == "requests":
-            return Reply(200, {"total": sum(app.counts.values()), **dict(app.counts), "answers": dict(app.statuses)})
+            return Reply(200, {"total": sum(app.counts.values()), **dict(app.counts), "answers": dict(app.statuses),
+                               "seconds": dict(app.seconds), "longest": dict(app.longest)})
         if what == "knobs":
             return Reply(200, app.knobs.shown())
     except (TypeError, ValueError, KeyError) as why:
@@ -309,6 +315,8 @@ def _ordered(app, what, body):
         app.limiter.reset()
         app.counts.clear()
         app.statuses.clear()
+        app.seconds.clear()
+        app.longest.clear()
     elif what == "runs":
         return {"id": app.add(**body).id}
     elif what == "random":

@@ -52,6 +52,7 @@ class Index:
 
     def __init__(self):
         self.created, self.completed = [], []  # (ms, internal id, run), ascending
+        self.retried = {}                      # runs of more than one attempt
         self.by_status = {name: [] for name in STATUSES}
 
     def learn(self, run, state):
@@ -66,12 +67,15 @@ class Index:
             _remove(self.completed, (old.completed, run.key, run))
         if state.completed is not None and (old is None or old.completed != state.completed):
             bisect.insort(self.completed, (state.completed, run.key, run))
+        if state.attempt > 1:
+            self.retried[run] = True  # a dict keeps their order
         run.seen = state
 
     def forget(self, run):
         if run.seen is None:
             return
         _remove(self.created, (run.created, run.key, run))
+        self.retried.pop(run, None)
         _remove(self.by_status[run.seen.status], (run.created, run.key, run))
         if run.seen.completed is not None:
             _remove(self.completed, (run.seen.completed, run.key, run))

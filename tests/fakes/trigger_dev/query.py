@@ -113,6 +113,8 @@ def plan(population, env, select, window):
             return (index.completed[i][2] for i in numbers), "completed_at"
     if not by_creation:
         return [], None
+    if sql.chosen(select.where, sql.leaf_retried) and len(index.retried) <= by_creation:
+        return list(index.retried), None
     return candidates(index, statuses, low, high, newest_first), "triggered_at"
 
 
@@ -144,6 +146,9 @@ def _sorted(rows, order):
 
 
 def _rendered(rows, select, most):
-    columns = [(name, QUERY_COLUMNS[name]) for name in select.columns]
+    columns, asked = [(name, QUERY_COLUMNS[name]) for name in select.columns], tuple(select.columns)
     for run, state in _sorted(rows, select.order)[:most if select.limit is None else min(most, select.limit)]:
-        yield compact({name: query_value(name, value_of(run, state)) for name, value_of in columns})
+        if run.cache.get("row:key") != (state.version_seq, asked):
+            run.cache["row:key"] = state.version_seq, asked
+            run.cache["row"] = compact({name: query_value(name, value_of(run, state)) for name, value_of in columns})
+        yield run.cache["row"]

@@ -102,19 +102,34 @@ def random_timelines(seed, n, start_ms, over_s=10.0, pace=1.0, legacy=False, kin
         yield spec
 
 
-def steady_timelines(seed, active, now_ms, per_s, seconds, kinds=("COMPLETED_SUCCESSFULLY",) * 8 + ("COMPLETED_WITH_ERRORS", "CRASHED")):
+def steady_timelines(seed, active, now_ms, per_s, seconds, retried=0.0,
+                     kinds=("COMPLETED_SUCCESSFULLY",) * 8 + ("COMPLETED_WITH_ERRORS", "CRASHED")):
     """A full house: so many runs at work at any time, so many transitions a second, for so many seconds.
 
-    Every turn ends one run (1 transition) and begins another (3); those that no turn ends stay at work."""
+    Every turn ends one run (1 transition) and begins another (3); those that no turn ends stay at work. retried: the share of the
+    runs of the beginning that need a second attempt, or before a turn ends them a fourth: half of them by way of the queue."""
     rng = random.Random(seed)
-    turns = int(per_s * seconds / 4)
+    turns = int(per_s * seconds / (4 + 6 * retried))
     ends = sorted(rng.uniform(0, seconds) for _ in range(turns))
     for i in range(active):
         created = now_ms - 1 - int(rng.uniform(0, 3600_000))
         steps = [(0, "PENDING"), (0, "DEQUEUED"), (0, "EXECUTING")]
+        again = rng.random() < retried
         if i < turns:
-            steps.append(((now_ms - created) / 1000 + ends[i], rng.choice(kinds)))
+            end = (now_ms - created) / 1000 + ends[i]
+            steps += _attempts(end, ends[i], rng.random() < 0.5) if again else []
+            steps.append((end, rng.choice(kinds)))
+        elif again:
+            steps.append((0, "EXECUTING", {"attempt": 2}))
         yield {"task": f"task-{i % 50}", "created": created, "steps": steps, "tags": [f"org_{i % 997}"]}
     for i, at in enumerate(ends):
         steps = [(0, "PENDING"), (0.02, "DEQUEUED"), (0.05, "EXECUTING")]
         yield {"task": f"task-{i % 50}", "created": now_ms + int(at * 1000), "steps": steps, "tags": [f"org_{i % 997}"]}
+
+
+def _attempts(end, last_s, queued):
+    """The steps of three more attempts, spread over the last seconds of a run."""
+    for attempt in (2, 3, 4):
+        at = end - last_s * (5 - attempt) / 4
+        yield from [(at - 0.002, "PENDING"), (at - 0.001, "DEQUEUED")] if queued else []
+        yield (at, "EXECUTING", {"attempt": attempt})

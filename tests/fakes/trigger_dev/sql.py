@@ -229,6 +229,12 @@ def leaf_ids(node):
     return frozenset([node[3]]) if node[0] == "compare" and node[2] == "=" else None
 
 
+def leaf_retried(node):
+    """Of a condition that only runs of more than one attempt can meet."""
+    least = {">": 1, ">=": 2}.get(node[2]) if node[0] == "compare" and node[1] == "attempt_count" else None
+    return frozenset([True]) if least is not None and node[3] >= least else None
+
+
 def leaf_statuses(node):
     """Of a condition on status or is_finished."""
     if node[1] not in ("status", "is_finished") or node[0] == "null":
