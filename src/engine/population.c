@@ -30,8 +30,10 @@ static void take_over(struct step_context *c, struct incident *i, const struct w
 /* A run that is no hit may end what the condition said of a key, or show that it holds again. */
 static void look_again(struct step_context *c, struct incident *i)
 {
+    int64_t clears_ms = incident_due_ms(i, DUE_CLEARS);
     if (i->ended) return;
     incident_arm_clears(c, i);
+    if (incident_due_ms(i, DUE_CLEARS) != clears_ms) incident_touch(c->e, i); /* it must be known after a restart, too */
     if (incident_lingers(i) && i->criterion == BY_CLEARING && incident_holds(c->e, i, c->now_ms)) incident_relapse(c, i);
     incident_rearm(c->e, i);
 }

@@ -822,6 +822,24 @@ static void test_a_share_in_a_time(void **state)
     bench_close(&b);
 }
 
+/* A run that is no hit moves the moment at which the share clears; a restart knows of it. */
+static void test_a_restart_knows_when_it_clears(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, RATE("over 50% in 1h, min 2", ""));
+    finish(&b, false, 0);
+    finish(&b, false, 10 * MINUTE);
+    finish(&b, false, 20 * MINUTE); /* when two of the three have left there are too few: at 1h10m */
+    for (int k = 0; k < 4; k++) finish(&b, true, 30 * MINUTE + k); /* now two of six, when the first has left: below 40 % at 1h */
+    restart(&b, b.rules);
+    until(&b, HOUR - 1);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 0);
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
 /* Under: of the runs of an hour at least half should succeed. It clears a fifth of the way up to all. */
 static void test_too_few_successes(void **state)
 {
@@ -896,7 +914,7 @@ int main(void)
         cmocka_unit_test(test_an_error_that_is_new_or_comes_back), cmocka_unit_test(test_what_was_seen_stays_seen),
         cmocka_unit_test(test_first_over_the_bound_of_keys), cmocka_unit_test(test_to_and_fro), cmocka_unit_test(test_what_flapped_long_ago), cmocka_unit_test(test_flapping_ends),
         cmocka_unit_test(test_streak), cmocka_unit_test(test_first), cmocka_unit_test(test_flaps),
-        cmocka_unit_test(test_a_share_of_the_last_runs), cmocka_unit_test(test_a_share_in_a_time), cmocka_unit_test(test_too_few_successes),
+        cmocka_unit_test(test_a_share_of_the_last_runs), cmocka_unit_test(test_a_share_in_a_time), cmocka_unit_test(test_too_few_successes), cmocka_unit_test(test_a_restart_knows_when_it_clears),
         cmocka_unit_test(test_a_share_is_not_ended_by_success), cmocka_unit_test(test_a_version_told_later), cmocka_unit_test(test_a_busy_rate_is_bounded),
         cmocka_unit_test(test_rate_of_last_runs), cmocka_unit_test(test_rate_in_a_time),
     };
