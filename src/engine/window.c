@@ -215,12 +215,13 @@ static bool *needless(const struct window *w)
 static void shrink(struct engine *e, struct window *w, size_t most)
 {
     bool distinct = counts_distinct(&w->rule->now->condition), *out = distinct ? needless(w) : NULL;
-    size_t spare = w->entries.n - most, needed = spare, kept = 0;
-    for (size_t at = 0; out && at < w->entries.n && needed > 0; at++) needed -= out[at];
-    spare -= needed; /* so many needless ones go, and so many that are needed */
+    size_t over = w->entries.n - most, kept = 0;
+    size_t left[2] = { over, 0 }; /* how many that are needed go, and how many that are not */
+    for (size_t at = 0; out && at < w->entries.n && left[0] > 0; at++) left[0] -= out[at];
+    left[1] = over - left[0];
     for (size_t at = 0; at < w->entries.n; at++) {
-        size_t *go = out && out[at] ? &spare : &needed;
-        if (*go > 0) --*go;
+        bool spare = out && out[at];
+        if (left[spare] > 0) left[spare]--;
         else w->entries.v[kept++] = w->entries.v[at];
     }
     w->collapsed += w->entries.n - kept;

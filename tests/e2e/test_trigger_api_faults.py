@@ -35,7 +35,7 @@ SAID = {
 def test_a_fault_is_said_and_heals(runbell, trigger, method, what):
     """Position and runs outlive it; a source beside it does not notice."""
     how, words = dict(SAID[what][0]), SAID[what][1]
-    with type(trigger)(realtime_hold_s=1) as healthy:
+    with type(trigger)(realtime_hold_s=1, seed=2) as healthy:  # whose runs have ids of their own
         runbell.start(rules=FAILURES, sources={"prod": source(runbell, trigger, method=method, timeout="300ms"),
                                                "beside": source(runbell, healthy, env="other")},
                       defaults={"limit": "1000 per 1s", "repeat": "never"})
