@@ -41,7 +41,7 @@ static bool is_new(struct loader *l, const char *path)
 {
     struct file_id *ids = l->file_ids;
     struct stat st;
-    if (stat(path, &st) != 0) return true; /* reading it says why */
+    if (!path || stat(path, &st) != 0) return true; /* reading it says why */
     for (size_t k = 0; k < l->file_id_count; k++)
         if (ids[k].device == st.st_dev && ids[k].inode == st.st_ino) return false;
     if (l->file_id_count < FILES_MAX) ids[l->file_id_count++] = (struct file_id){ st.st_dev, st.st_ino };

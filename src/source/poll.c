@@ -302,28 +302,28 @@ void poll_learn_env(struct poll *p, struct str env)
 void poll_hint(struct poll *p, struct str id)
 {
     pthread_mutex_lock(&p->lock);
-    if (p->hints.n < LATE_MOST) *vec_push(&p->hints) = (struct str){ strndup(id.p, id.n), id.n };
+    if (p->hints.n < LATE_MOST) *vec_push(&p->hints) = str_dup(&p->hints.texts, id);
     pthread_mutex_unlock(&p->lock);
 }
 
 /* What the feed has heard of, and whose rules want more than it tells. */
 static void take_hints(struct poll *p)
 {
-    VEC(struct str) hints = { 0 };
+    struct poll_hints hints;
     struct run thin, run;
     struct err err;
     pthread_mutex_lock(&p->lock);
-    for (size_t k = 0; k < p->hints.n; k++) *vec_push(&hints) = p->hints.v[k];
-    vec_clear(&p->hints);
+    hints = p->hints;
+    p->hints = (struct poll_hints){ 0 };
     pthread_mutex_unlock(&p->lock);
     if (hints.n) poll_reset(p);
     for (size_t k = 0; k < hints.n; k++) {
         run_init(&thin);
         thin.env = poll_env(p);
         if (api_room(&p->api) > 0 && thin.env.n && details_get(p, &p->arena, hints.v[k], &thin, &run, &err) == API_OK) poll_found(p, &run);
-        free((char *)hints.v[k].p);
     }
     vec_free(&hints);
+    arena_fini(&hints.texts);
     if (p->found.n && poll_hand_over(p, false, &err) < 0) poll_reset(p);
 }
 

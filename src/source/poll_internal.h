@@ -114,7 +114,7 @@ struct poll {
     char env[128];                /* slug of the environment, as learned from a row; "" = not yet */
     int64_t import_since_ms;      /* an import that is wished for; 0 = none */
     int64_t start_ms;             /* the position's; RUN_TIME_NONE = not known yet */
-    VEC(struct str) hints;        /* ids that the live thread wants retrieved; heap */
+    struct poll_hints { struct str *v; size_t n, cap; struct arena texts; } hints; /* ids to be retrieved soon */
     struct poll_status status;
 };
 struct pollers {

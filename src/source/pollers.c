@@ -18,8 +18,8 @@ static void poll_free(struct poll *p)
     if (p->rules) config_unref(&p->rules);
     if (p->next_rules) config_unref(&p->next_rules);
     if (p->live_rules) config_unref(&p->live_rules);
-    for (size_t k = 0; k < p->hints.n; k++) free((char *)p->hints.v[k].p);
     vec_free(&p->hints);
+    arena_fini(&p->hints.texts);
     config_unref(&p->settings);
     pthread_mutex_destroy(&p->lock);
     free(p);
