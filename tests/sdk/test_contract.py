@@ -175,7 +175,8 @@ def test_the_client_waits_out_a_full_bucket(node, fake):
 
 
 def test_the_client_lists_a_project(node, fake):
-    staged = [fake.add(env="stg", created=fake.clock.now() - i) for i in range(5)]
+    now = fake.clock.now()
+    staged = [fake.add(env="stg", created=now - i) for i in range(5)]
     fake.add()
     assert [one["id"] for one in node.ask("project", fake.url, fake.pat, fake.project)] == [run.id for run in staged]
     assert fake.counts["project"] == 3
