@@ -35,7 +35,8 @@ static struct str run_link(const struct talk *t)
 /* To a tenth of a percent. */
 static double percent_of(struct share s)
 {
-    return s.runs > 0 ? (double)((s.hits * 2000 + s.runs) / (2 * s.runs)) / 10 : 0;
+    int64_t tenths = s.runs > 0 ? (s.hits * 2000 + s.runs) / (2 * s.runs) : 0;
+    return (double)tenths / 10;
 }
 
 static void view_rate(struct talk *t, struct json_writer *w)
