@@ -11,7 +11,7 @@
 enum {
     HOLD_MS = 60000, /* a live request is held for about 20 s */
     BYTES_MOST = 32 << 20, BACKOFF_MS = 500, BACKOFF_MOST_MS = 30000, ENV_WAIT_MS = 200,
-    QUICK_MS = 1000, QUICK_FEW = 4, QUICK_WAIT_MS = 100, QUICK_WAIT_MOST_MS = 5000,
+    PACE_MS = 100, QUICK_MS = 1000, QUICK_FEW = 4, QUICK_WAIT_MS = 100, QUICK_WAIT_MOST_MS = 5000,
     FEED_TELLS = RUN_HAS_STATE | RUN_HAS_TASK | RUN_HAS_TAGS | RUN_HAS_TEST | RUN_HAS_CREATED | RUN_HAS_UPDATED | RUN_HAS_STARTED |
                  RUN_HAS_FINISHED | RUN_HAS_DELAYED | RUN_HAS_COST | RUN_HAS_ERROR | RUN_HAS_METADATA,
     RETRIEVE_LACKS = RUN_HAS_QUEUE | RUN_HAS_MACHINE
@@ -198,7 +198,7 @@ static int64_t pause_after(struct live *l, int64_t took_ms)
     int64_t wait_ms;
     if (took_ms >= QUICK_MS || l->shape.changed) {
         l->quick = 0;
-        return 0;
+        return took_ms < PACE_MS ? PACE_MS - took_ms : 0; /* a busy feed has news at any moment: a tenth of a second's at once */
     }
     if (++l->quick <= QUICK_FEW) return 0;
     over = l->quick - QUICK_FEW - 1;
