@@ -181,15 +181,20 @@ static enum api_outcome not_read(struct look *l, struct str id)
     return API_OK;
 }
 
+static enum api_outcome read_run(struct look *l, const struct recalled *k, struct run *out)
+{
+    struct run thin;
+    run_init(&thin);
+    thin.env = k->env.n ? k->env : poll_env(l->p);
+    return details_get(l->p, &l->p->arena, k->id, &thin, out, l->err);
+}
+
 /* It was older than the window and is not listed as active any more: only its id leads to what became of it. */
 static enum api_outcome follow(struct look *l, struct recalled *k)
 {
     struct poll *p = l->p;
-    struct run thin, run;
-    enum api_outcome outcome;
-    run_init(&thin);
-    thin.env = k->env.n ? k->env : poll_env(p);
-    outcome = details_get(p, &p->arena, k->id, &thin, &run, l->err);
+    struct run run;
+    enum api_outcome outcome = read_run(l, k, &run);
     if (outcome == API_NOT_FOUND || outcome == API_BAD_REQUEST) { /* deleted, or no id of a run */
         recall_forget(&p->recall, k);
         return API_OK;
@@ -227,11 +232,8 @@ static enum api_outcome follow_vanished(struct look *l)
 static enum api_outcome ask_one(struct look *l, struct recalled *k)
 {
     struct poll *p = l->p;
-    struct run thin, run;
-    enum api_outcome outcome;
-    run_init(&thin);
-    thin.env = k->env.n ? k->env : poll_env(p);
-    outcome = details_get(p, &p->arena, k->id, &thin, &run, l->err);
+    struct run run;
+    enum api_outcome outcome = read_run(l, k, &run);
     if (outcome == API_FAILED) return not_read(l, k->id); /* asked again next time */
     if (outcome != API_OK) return outcome == API_INTERRUPTED || outcome == API_DENIED ? outcome : API_OK;
     if (run_state_class(run.state) & RUN_CLASS_FINISHED) {
