@@ -10,7 +10,7 @@ static void put_duration(struct json_writer *w, const char *key, int64_t ms)
 
 static void put_condition(struct json_writer *w, const struct rule_condition *c)
 {
-    static const char *const kinds[] = { [RULE_EVERY_HIT] = "every hit", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps", [RULE_RATE] = "rate" };
+    static const char *const kinds[] = { [RULE_EVERY_HIT] = "every hit", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps", [RULE_RATE] = "rate", [RULE_LASTS] = "lasts", [RULE_ABSENT] = "absent" };
     json_put_key(w, STR("condition"));
     json_object_begin(w);
     json_field_str(w, "kind", str_c(kinds[c->kind]));

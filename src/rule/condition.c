@@ -223,7 +223,8 @@ uint32_t rule_population_states(const struct rule_condition *c)
 
 static const char *condition_name(const struct rule_condition *c)
 {
-    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps", [RULE_RATE] = "rate" };
+    static const char *const names[] = { [RULE_EVERY_HIT] = "", [RULE_COUNT] = "count", [RULE_STREAK] = "streak", [RULE_FIRST] = "first", [RULE_FLAPS] = "flaps", [RULE_RATE] = "rate",
+                                         [RULE_LASTS] = "lasts", [RULE_ABSENT] = "absent" };
     return names[c->kind];
 }
 

@@ -189,3 +189,8 @@ bool rule_in_population(const struct rule *r, struct rule_subject *s)
 {
     return match_eval(r->population, s);
 }
+
+bool rule_match_holds(const struct match *m, struct rule_subject *s)
+{
+    return match_eval(m, s);
+}

@@ -4,6 +4,7 @@
 #define RULE_RULE_H
 #include "base/arena.h"
 #include "json/json.h"
+#include "rule/schedule.h"
 #include "run/transition.h"
 #include "template/template.h"
 #include "yaml/yaml.h"
@@ -39,7 +40,7 @@ void rule_subject_init(struct rule_subject *s, struct arena *a, const struct run
 size_t rule_field_values(const struct rule_field *f, struct rule_subject *s, struct str *out, size_t max);
 
 /* --- a compiled rule ------------------------------------------------------------------------------------ */
-enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST, RULE_FLAPS, RULE_RATE }; /* the order is part of shapes; absent and lasts are a later issue */
+enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST, RULE_FLAPS, RULE_RATE, RULE_LASTS, RULE_ABSENT }; /* the order is part of shapes */
 struct rule_condition {
     enum rule_condition_kind kind;
     int64_t n, window_ms; /* RULE_COUNT, RULE_FLAPS; RULE_STREAK: n; RULE_FIRST: window_ms; RULE_RATE: the last n runs or window_ms, the other is 0 */
@@ -49,6 +50,9 @@ struct rule_condition {
     double percent;       /* RULE_RATE: hits of the runs */
     int64_t min;          /* RULE_RATE: it holds with fewer runs never */
     bool canceled;        /* of a population: CANCELED counts, because `when` names it */
+    int64_t grace_ms;     /* RULE_ABSENT, whose window_ms is `every` unless cron is set */
+    const struct cron *cron; /* RULE_ABSENT: or the times at which a hit is due; NULL = no */
+    const struct zone *zone; /* of cron */
 };
 /* Is the condition about the finished runs of the population, one after another, and not about hits alone? */
 bool rule_on_population(const struct rule_condition *c);
@@ -65,11 +69,14 @@ struct rule_target {
     size_t destination;              /* index into ruleset->destinations */
     struct rule_param *params;
     size_t param_count;
+    const struct schedule *during;   /* outside it this target alone is held; NULL = always */
 };
 struct rule_targets { struct rule_target *v; size_t n; };
 struct rule_step { int64_t after_ms; struct rule_targets to; };
 struct rule_limit { int64_t n, per_ms; };
 struct rule_message_field { struct str name; const struct template *value; };
+
+enum rule_outside { RULE_OUTSIDE_HOLD, RULE_OUTSIDE_DROP, RULE_OUTSIDE_ELSEWHERE };
 
 struct match;      /* the compiled condition tree, rule_internal.h */
 struct rule_extra; /* what only this room reads, rule_internal.h */
@@ -94,6 +101,12 @@ struct rule {
     struct rule_targets notify;
     struct rule_step *escalate;       /* by after_ms */
     size_t escalate_count;
+    size_t *unless;                   /* indexes into ruleset->rules: while one of them has an open incident in the same env, messages are held */
+    size_t unless_count;
+    const struct schedule *during;    /* its hours; NULL = always */
+    enum rule_outside outside;        /* what becomes of its messages beside them */
+    struct rule_targets outside_to;   /* RULE_OUTSIDE_ELSEWHERE: who hears of them instead of notify */
+    bool confirm;                     /* the run is read again before it opens, where a source can */
     struct rule_limit limit;          /* in force: the rule's own or defaults' */
     bool own_limit;
     const struct template *title, *body; /* NULL = built-in text */
@@ -117,12 +130,16 @@ struct rule_destination {
     struct str channel_pattern; /* glob a templated or literal `channel` must fit; STR_NONE = not settable */
     /* An empty type is a placeholder: any parameter may be set (config_load_rules). */
 };
+/* Hits that meet `when` while `during` covers the moment are marked: messages about nothing else are held. */
+struct rule_mute { struct str name; const struct match *when; const struct schedule *during; struct str why; };
 struct ruleset {
     struct rule **rules; /* enabled ones, in file order */
     size_t rule_count;
     struct rule_destination *destinations;
     size_t destination_count;
     struct rule_limit limit; /* defaults.limit */
+    struct rule_mute *mutes;
+    size_t mute_count;
     struct str operator_destination; /* STR_NONE = none */
     struct rule_index *index;
     struct rule_pattern *patterns; /* compiled regular expressions: ruleset_fini */
@@ -163,6 +180,7 @@ size_t ruleset_population_candidates(const struct ruleset *rs, struct rule_subje
                                      struct rule_scratch *scratch, const uint32_t **indexes);
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
+bool rule_match_holds(const struct match *m, struct rule_subject *s);     /* of a mute or a silence */
 
 /* --- what rules ask for (demand.c) --------------------------------------------------------------------- */
 /* Beside RUN_HAS_*: what else of a subject may be known. */
