@@ -102,7 +102,7 @@ unit: $(UNIT)
 
 # --- libraries and packages ----------------------------------------------------------------------------------
 BUILD_PACKAGES := pkg-config libmicrohttpd-dev libcurl4-openssl-dev libjsmn-dev libyaml-dev libsqlite3-dev \
-                  libpcre2-dev libssl-dev ca-certificates
+                  libpcre2-dev libssl-dev ca-certificates tzdata
 TEST_PACKAGES := libcmocka-dev python3 python3-pytest python3-jsonschema python3-yaml
 BENCH_PACKAGES := nginx-light prometheus-alertmanager webhook python3
 LINT_PACKAGES := clang-tidy cppcheck shellcheck python3
@@ -137,18 +137,19 @@ REPLAY_SPECS = $(foreach t,$(FUZZ),"fuzz/$(t): $(1)/tests/replay_$(t) tests/fuzz
 PYTEST = $(PYTHON) -m pytest -q -p no:cacheprovider
 
 .PHONY: programs sanitized
-programs: all $(UNIT) $(BUILD)/tests/json-suite $(BUILD)/tests/mustache-suite $(BUILD)/tests/notify-render
+programs: all $(UNIT) $(BUILD)/tests/json-suite $(BUILD)/tests/mustache-suite $(BUILD)/tests/zones $(BUILD)/tests/notify-render
 sanitized: $(UNIT) $(patsubst %,$(BUILD)/tests/replay_%,$(FUZZ)) $(BUILD)/runbell
 
 test: ## THE second command: installs what is missing, builds, runs every test
 	$(AGAIN) test-deps
 	$(AGAIN) programs
 	$(AGAIN) BUILD=build/san $(SAN_FLAGS) sanitized
-	@SEEDS=40 UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_RENDER=$(BUILD)/tests/notify-render RUNBELL_BIN=$(BUILD)/runbell $(RUN) --log $(BUILD)/log \
+	@SEEDS=40 UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_RENDER=$(BUILD)/tests/notify-render RUNBELL_ZONES=$(BUILD)/tests/zones RUNBELL_BIN=$(BUILD)/runbell $(RUN) --log $(BUILD)/log \
 	    "layers: $(PYTHON) tests/layers/check.py" \
 	    $(call UNIT_SPECS,build/san) $(call REPLAY_SPECS,build/san) \
 	    "json-suite: $(BUILD)/tests/json-suite tests/json-suite" \
 	    "mustache-suite: $(BUILD)/tests/mustache-suite $(sort $(wildcard tests/mustache/*.json))" \
+	    "zones: $(PYTEST) tests/zones" \
 	    "rules: $(BUILD)/runbell test -q $(sort $(wildcard rules/*.yaml rules/more/*.yaml))" \
 	    "bodies: $(PYTEST) tests/schemas" \
 	    "fakes: $(PYTEST) tests/fakes" \

@@ -1,4 +1,4 @@
-# The JSON suite, the fuzz targets and their replays.
+# The JSON suite, the zones, the fuzz targets and their replays.
 # make json-suite: our corpus through the reader. build/tests/json-suite DIR takes any folder of y_, n_, i_ files.
 JSON_SUITE ?= tests/json-suite
 $(BUILD)/tests/json-suite.o: tests/suites/json-suite.c $(FLAGS_FILE) | $(BUILD)/checked-libs
@@ -12,6 +12,18 @@ $(BUILD)/tests/json-suite: $(BUILD)/tests/json-suite.o $(call closure_of,json)
 json-suite: $(BUILD)/tests/json-suite
 	@$< $(JSON_SUITE) > $<.txt; rc=$$?; grep -v '^passed' $<.txt; exit $$rc
 
+# What zones, schedules and cron times come to, for the judges under tests/zones.
+$(BUILD)/tests/zones.o: tests/suites/zones.c $(FLAGS_FILE) | $(BUILD)/checked-libs
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(BUILD)/tests/zones: $(BUILD)/tests/zones.o $(filter-out $(MAIN),$(call closure_of,rule))
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@
+.PHONY: zones
+zones: $(BUILD)/tests/zones
+	RUNBELL_ZONES=$(BUILD)/tests/zones $(PYTHON) -m pytest -q tests/zones
+
 # tests/fuzz/fuzz_NAME.c fuzzes the room NAME, or the one that fuzz_room_NAME says; its seeds and past findings
 # are in tests/fuzz/corpus/NAME.
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -21,6 +33,9 @@ fuzz_room_alert ?= source
 fuzz_room_rows ?= source
 fuzz_room_items ?= source
 fuzz_room_feed ?= source
+fuzz_room_cron ?= rule
+fuzz_room_tzif ?= rule
+fuzz_room_duration ?= base
 fuzz_objs_of = $(filter-out $(MAIN),$(call closure_of,$(or $(fuzz_room_$(1)),$(1))))
 
 # build/fuzz/NAME: clang's libFuzzer with sanitizers over objects of its own.

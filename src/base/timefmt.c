@@ -2,31 +2,10 @@
 
 #include <stdio.h>
 
+#include "base/civil.h"
+
 static const int64_t day_ms = 86400000;
 static const int64_t year_1_ms = -62135596800000, year_9999_end_ms = 253402300799999;
-
-/* Days since 1970-01-01 of a proleptic Gregorian date, by counting eras of 400 years from 1 March. */
-static int64_t days_from_civil(int64_t y, int m, int d)
-{
-    int64_t era, yoe, doy;
-    if (m <= 2) y--;
-    era = (y >= 0 ? y : y - 399) / 400;
-    yoe = y - era * 400;
-    doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
-static void civil_from_days(int64_t days, int *year, int *month, int *day)
-{
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    *day = (int)(doy - (153 * mp + 2) / 5 + 1);
-    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    *year = (int)(yoe + era * 400 + (*month <= 2));
-}
 
 static char *put_digits(char *p, unsigned value, unsigned width)
 {
@@ -36,14 +15,14 @@ static char *put_digits(char *p, unsigned value, unsigned width)
 
 struct str time_format(int64_t ms, char out[TIMEFMT_SIZE])
 {
-    int64_t days, rest;
-    int y, m, d;
+    int64_t days, rest, y;
+    int m, d;
     char *p = out;
     if (ms < year_1_ms) ms = year_1_ms;
     if (ms > year_9999_end_ms) ms = year_9999_end_ms;
-    days = ms / day_ms - (ms % day_ms < 0);
+    days = floor_div(ms, day_ms);
     rest = ms - days * day_ms;
-    civil_from_days(days, &y, &m, &d);
+    civil_date(days, &y, &m, &d);
     p = put_digits(p, (unsigned)y, 4);
     *p++ = '-';
     p = put_digits(p, (unsigned)m, 2);
@@ -88,20 +67,13 @@ static inline bool take_char(struct str s, size_t *at, const char *any)
     return false;
 }
 
-static int days_in_month(int y, int m)
-{
-    static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    if (m == 2 && y % 4 == 0 && (y % 100 != 0 || y % 400 == 0)) return 29;
-    return days[m - 1];
-}
-
 static bool take_date(struct str s, size_t *at, int64_t *days)
 {
     int y, m, d;
     if (!take_digits(s, at, 4, &y) || !take_char(s, at, "-")) return false;
     if (!take_digits(s, at, 2, &m) || !take_char(s, at, "-") || !take_digits(s, at, 2, &d)) return false;
-    if (m < 1 || m > 12 || d < 1 || d > days_in_month(y, m)) return false;
-    *days = days_from_civil(y, m, d);
+    if (m < 1 || m > 12 || d < 1 || d > civil_month_days(y, m)) return false;
+    *days = civil_days(y, m, d);
     return true;
 }
 
