@@ -17,6 +17,7 @@ int cli_status(int argc, char **argv);
 int cli_incidents(int argc, char **argv);
 int cli_ack(int argc, char **argv);
 int cli_resolve(int argc, char **argv);
+int cli_silence(int argc, char **argv);
 int cli_deliveries(int argc, char **argv);
 int cli_retry(int argc, char **argv);
 int cli_runs(int argc, char **argv);
@@ -30,7 +31,7 @@ int cli_docs(int argc, char **argv);
 int cli_fmt(int argc, char **argv);
 int cli_completion(int argc, char **argv);
 extern const char serve_help[], check_help[], test_help[], explain_help[], render_help[], demo_help[], import_help[],
-    schema_help[], docs_help[], completion_help[], fmt_help[], backtest_help[];
+    schema_help[], docs_help[], completion_help[], fmt_help[], backtest_help[], silence_help[];
 
 /* -c FILE, else RUNBELL_CONFIG, else runbell.yaml. */
 const char *config_path(const char *given);

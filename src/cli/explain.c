@@ -52,6 +52,7 @@ static void print_waiting(struct arena *a, struct json now)
 {
     for (struct json m = json_first(now); json_kind(m) != JSON_ABSENT; m = json_next(m)) {
         struct str key = json_key(m);
+        if (str_eq_c(key, "held_by")) printf("        held by %.*s, since %.*s: its clocks stand still\n", STR_ARG(printable(a, json_scalar(m))), STR_ARG(shown(a, now, "held_since")));
         if (str_ends(key, STR("_at")) || str_ends(key, STR("_until"))) printf("        waits: %.*s %.*s\n", STR_ARG(key), STR_ARG(printable(a, json_scalar(m))));
     }
     for (struct json s = json_first(json_get_c(now, "escalations")); json_kind(s) != JSON_ABSENT; s = json_next(s))

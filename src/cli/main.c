@@ -30,6 +30,7 @@ const struct command commands[] = {
       "  runbell ack inc_... --for 1h --why 'deploy is under way'", cli_ack },
     { "resolve", "ID", "resolves an incident by hand",
       "It ends now, and whoever heard of it is told. The next hit opens a new incident.", cli_resolve },
+    { "silence", "add|list|end [ID]", "holds back what would be told of runs that match", silence_help, cli_silence },
     { "deliveries", "", "messages on their way, delivered and dead",
       "Each message to each destination, with its state, tries and last error. --state dead: those that were given up;\n"
       "`runbell retry ID` sends one again.", cli_deliveries },

@@ -7,60 +7,8 @@
 #include "base/clock.h"
 #include "base/timefmt.h"
 #include "cli/cli.h"
-#include "cli/client.h"
+#include "cli/call.h"
 #include "cli/table.h"
-
-struct call { /* the options these commands share */
-    const char *config, *url;
-    bool json;
-    struct client client;
-    struct json answer;
-    int status;
-};
-#define CALL_OPTIONS(c) \
-    { "config", 'c', "FILE", "configuration, to learn the server's address and token", &(c)->config, NULL }, \
-    { "url", 0, "URL", "address of the server (or RUNBELL_URL); token from RUNBELL_TOKEN", &(c)->url, NULL }, \
-    { "json", 0, NULL, "the answer as JSON", NULL, &(c)->json }
-
-/* 0 when the server answered 2xx; else an exit status after saying why. */
-static int call(struct call *c, const char *method, const char *path, struct str body)
-{
-    struct err err;
-    if (client_open(&c->client, c->url, c->config, &err) < 0 || client_request(&c->client, method, path, body, &c->status, &c->answer, &err) < 0) {
-        fprintf(stderr, "runbell: %s\n", err.msg);
-        return EXIT_UNREACHED;
-    }
-    if (c->status >= 200 && c->status < 300) return EXIT_FINE;
-    {
-        struct str title = json_str(json_get_c(c->answer, "title")), detail = json_str(json_get_c(c->answer, "detail"));
-        fprintf(stderr, "runbell: the server answered %d: %.*s%s%.*s\n", c->status, STR_ARG(title), detail.n ? ": " : "", STR_ARG(detail));
-        if (c->status == 401) fprintf(stderr, "Set RUNBELL_TOKEN, or name the configuration that has server.token with -c\n");
-    }
-    return EXIT_WRONG;
-}
-
-static int finish(struct call *c, int rc)
-{
-    if (rc == EXIT_FINE && c->json) printf("%.*s\n", (int)json_text(c->answer).n, json_text(c->answer).p ? json_text(c->answer).p : "{}");
-    client_close(&c->client);
-    return rc;
-}
-
-static struct str text(struct json v, const char *name)
-{
-    return json_scalar(json_get_c(v, name));
-}
-
-/* "3m 12s ago" of an RFC 3339 time. */
-static struct str ago(struct arena *a, struct str when)
-{
-    int64_t ms;
-    char buf[TIMEFMT_SIZE];
-    struct str span;
-    if (!time_parse(when, &ms)) return STR("");
-    span = duration_human(clock_wall(clock_system()).ms - ms, buf);
-    return str_printf(a, "%.*s ago", STR_ARG(span));
-}
 
 /* --- incidents ------------------------------------------------------------------------------------------------------ */
 static void print_incidents(struct call *c)
@@ -69,14 +17,14 @@ static void print_incidents(struct call *c)
     struct json list = json_get_c(c->answer, "data");
     table_init(&t, (const char *const[]){ "ID", "STATE", "SEVERITY", "RULE", "ENV", "HITS", "OPENED", "WHAT" }, 8);
     for (struct json i = json_first(list); json_kind(i) != JSON_ABSENT; i = json_next(i)) {
-        table_cell(&t, text(i, "id"));
-        table_cell(&t, text(i, "state"));
-        table_cell(&t, text(i, "severity"));
-        table_cell(&t, text(i, "rule"));
-        table_cell(&t, text(i, "env"));
-        table_cell(&t, text(i, "hits"));
-        table_cell(&t, ago(&c->client.arena, text(i, "opened_at")));
-        table_cell(&t, text(i, "title"));
+        table_cell(&t, call_text(i, "id"));
+        table_cell(&t, call_text(i, "state"));
+        table_cell(&t, call_text(i, "severity"));
+        table_cell(&t, call_text(i, "rule"));
+        table_cell(&t, call_text(i, "env"));
+        table_cell(&t, call_text(i, "hits"));
+        table_cell(&t, call_ago(&c->client.arena, call_text(i, "opened_at")));
+        table_cell(&t, call_text(i, "title"));
     }
     table_print(&t);
     table_fini(&t);
@@ -84,7 +32,7 @@ static void print_incidents(struct call *c)
 
 static struct str shown(struct call *c, struct json v, const char *name)
 {
-    return printable(&c->client.arena, text(v, name));
+    return printable(&c->client.arena, call_text(v, name));
 }
 
 static void print_incident(struct call *c)
@@ -137,7 +85,7 @@ int cli_incidents(int argc, char **argv)
         if (operands) print_incident(&c);
         else print_incidents(&c);
     }
-    return finish(&c, rc);
+    return call_finish(&c, rc);
 }
 
 /* --- ack, resolve ----------------------------------------------------------------------------------------------------- */
@@ -169,7 +117,7 @@ static int change_incident(const char *command, const char *verb, int argc, char
     if (rc == EXIT_FINE && !c.json) printf("%s: %s\n", argv[1], span ? "snoozed" : strcmp(verb, "ack") == 0 ? "acknowledged" : "resolved");
     strbuf_fini(&body);
     arena_fini(&a);
-    return finish(&c, rc);
+    return call_finish(&c, rc);
 }
 
 int cli_ack(int argc, char **argv)
@@ -189,14 +137,14 @@ static void print_deliveries(struct call *c)
     struct json list = json_get_c(c->answer, "data");
     table_init(&t, (const char *const[]){ "ID", "STATE", "DESTINATION", "KIND", "TRIES", "MADE", "INCIDENT", "LAST ERROR" }, 8);
     for (struct json d = json_first(list); json_kind(d) != JSON_ABSENT; d = json_next(d)) {
-        table_cell(&t, text(d, "id"));
-        table_cell(&t, text(d, "state"));
-        table_cell(&t, text(d, "destination"));
-        table_cell(&t, text(d, "kind"));
-        table_cell(&t, text(d, "attempts"));
-        table_cell(&t, ago(&c->client.arena, text(d, "created_at")));
-        table_cell(&t, text(d, "incident"));
-        table_cell(&t, text(d, "last_error"));
+        table_cell(&t, call_text(d, "id"));
+        table_cell(&t, call_text(d, "state"));
+        table_cell(&t, call_text(d, "destination"));
+        table_cell(&t, call_text(d, "kind"));
+        table_cell(&t, call_text(d, "attempts"));
+        table_cell(&t, call_ago(&c->client.arena, call_text(d, "created_at")));
+        table_cell(&t, call_text(d, "incident"));
+        table_cell(&t, call_text(d, "last_error"));
     }
     table_print(&t);
     table_fini(&t);
@@ -214,7 +162,7 @@ int cli_deliveries(int argc, char **argv)
     rc = call(&c, "GET", state ? str_printf(&a, "/v1/deliveries?limit=100&state=%.*s", STR_ARG(client_encode(&a, str_c(state)))).p : "/v1/deliveries?limit=100", STR_NONE);
     if (rc == EXIT_FINE && !c.json) print_deliveries(&c);
     arena_fini(&a);
-    return finish(&c, rc);
+    return call_finish(&c, rc);
 }
 
 /* Commands of one operand that post nothing but their path. */
@@ -229,7 +177,7 @@ static int post_simple(const char *command, const char *before, const char *afte
     rc = call(&c, "POST", str_printf(&a, "%s%.*s%s", before, STR_ARG(client_encode(&a, str_c(argv[1]))), after).p, STR("{}"));
     if (rc == EXIT_FINE && !c.json) printf("%s: %s\n", argv[1], said);
     arena_fini(&a);
-    return finish(&c, rc);
+    return call_finish(&c, rc);
 }
 
 int cli_retry(int argc, char **argv)
@@ -274,7 +222,7 @@ int cli_runs(int argc, char **argv)
         if (rc == EXIT_FINE && !c.json) print_tree(&c.client.arena, c.answer, 0);
     }
     arena_fini(&a);
-    return finish(&c, rc);
+    return call_finish(&c, rc);
 }
 
 int cli_status(int argc, char **argv)
@@ -286,7 +234,7 @@ int cli_status(int argc, char **argv)
     if (rc >= 0) return rc;
     rc = call(&c, "GET", "/v1/status", STR_NONE);
     if (rc == EXIT_FINE && !c.json) print_tree(&c.client.arena, c.answer, 0);
-    return finish(&c, rc);
+    return call_finish(&c, rc);
 }
 
 int cli_healthcheck(int argc, char **argv)
@@ -297,5 +245,5 @@ int cli_healthcheck(int argc, char **argv)
     rc = args_parse(command_find("healthcheck"), options, 3, argc, argv, &operands, 0, 0);
     if (rc >= 0) return rc;
     rc = call(&c, "GET", "/readyz", STR_NONE);
-    return finish(&c, rc);
+    return call_finish(&c, rc);
 }

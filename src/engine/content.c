@@ -379,6 +379,10 @@ static void set_lateness(struct talk *t, const struct say *say, struct message *
 {
     char text[TIMEFMT_SIZE];
     struct str span;
+    if (say->kind == MESSAGE_OPEN && t->i->hold && t->i->hold->held_ms > 0) {
+        span = duration_human(t->i->hold->held_ms, text);
+        t->note = str_printf(t->a, "held for " STR_FMT ": %s", STR_ARG(span), t->i->hold->why ? t->i->hold->why : "");
+    }
     if (t->c->overdue_ms > 0) {
         span = duration_human(t->c->overdue_ms, text);
         t->note = str_printf(t->a, "sent " STR_FMT " later than due: runbell was not running", STR_ARG(span));
@@ -444,10 +448,10 @@ struct str content_digest(struct step_context *c, struct digest *d, enum message
         .at_ms = c->now_ms, .opened_ms = d->opened_ms, .hits = d->total, .runs = 0,
     };
     m.dedup = str_printf(a, "runbell-" STR_FMT, STR_ARG(dig));
-    m.title = str_printf(a, "%lld more incidents, %lld still open", (long long)d->total, (long long)d->open);
+    m.title = str_printf(a, d->held ? "%lld incidents were held, %lld still open" : "%lld more incidents, %lld still open", (long long)d->total, (long long)d->open);
     m.status_line = resolved ? str_printf(a, "RESOLVED after " STR_FMT, STR_ARG(span)) : STR("DIGEST");
     strbuf_init(&b, CONTENT_CEILING);
-    strbuf_c(&b, "Over the limit for this destination, so told together:\n");
+    strbuf_c(&b, d->held ? "They were held back until now, so told together:\n" : "Over the limit for this destination, so told together:\n");
     for (size_t k = 0; k < d->titles.n; k++) strbuf_printf(&b, "- " STR_FMT "\n", STR_ARG(d->titles.v[k]));
     if ((size_t)d->total > d->titles.n) strbuf_printf(&b, "- and %lld more\n", (long long)d->total - (long long)d->titles.n);
     m.body = str_dup(a, str_trim(strbuf_view(&b)));

@@ -19,6 +19,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     e->detail = setup->detail;
     e->detail_ctx = setup->detail_ctx;
     e->public_url = str_dup(&e->names, setup->public_url);
+    e->gates = (struct timer){ ENGINE_NEVER, 0, TIMER_GATES };
     engine_bind_rules(e, setup->rules);
     return e;
 }
@@ -50,6 +51,12 @@ static void free_maps(struct engine *e)
     map_fini(&e->faults);
     map_fini(&e->parts);
     map_fini(&e->places);
+    map_fini(&e->hours);
+    at = 0;
+    while ((m = map_next(&e->engine_rules, &at))) {
+        struct engine_rule *r = m->value;
+        vec_free(&r->gates);
+    }
     map_fini(&e->engine_rules);
 }
 
@@ -80,6 +87,11 @@ void engine_free(struct engine **engine)
     vec_free(&e->dirty_faults);
     vec_free(&e->gone_cells);
     vec_free(&e->detailed);
+    for (size_t k = 0; k < e->silences.n; k++) silence_free(e->silences.v[k]);
+    vec_free(&e->silences);
+    vec_free(&e->released);
+    vec_free(&e->fresh);
+    vec_free(&e->gathers);
     rule_scratch_fini(&e->scratch);
     rule_scratch_fini(&e->success_scratch);
     arena_fini(&e->names);
@@ -102,6 +114,8 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     struct step_context c = { .e = e, .out = out, .err = err };
     if (in->now_ms > e->now_ms) e->now_ms = in->now_ms;
     c.now_ms = e->now_ms;
+    if (e->gates_seen_ms == 0) gates_reload(&c); /* the first step of all */
+    if (e->gates.due_ms <= c.now_ms) gates_due(&c); /* what holds is as of now, whatever comes */
     switch (in->kind) {
     case ENGINE_EVENT:
         if (in->u.event.transition->kind != TRANSITION_DUPLICATE) engine_event(&c, in);
@@ -111,6 +125,8 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     case ENGINE_VERDICT: engine_verdict_step(&c, in); break;
     case ENGINE_FAULT: engine_fault(&c, in->u.fault.topic, in->u.fault.title, in->u.fault.body); break;
     }
+    hold_fresh(&c);
+    hold_speak(&c);
     return c.failed ? -1 : 0;
 }
 
@@ -119,6 +135,7 @@ struct engine_stats engine_stats(const struct engine *e)
     struct engine_stats s = e->stats;
     s.timers = e->heap.n;
     s.detail_bytes = e->detail_bytes;
+    for (size_t k = 0; k < e->silences.n; k++) s.silences += e->silences.v[k]->ended_ms == 0;
     return s;
 }
 
@@ -154,7 +171,7 @@ static void describe_told(const struct incident *i, struct json_writer *w)
 int engine_describe(const struct engine *e, uint64_t incident, struct json_writer *w)
 {
     static const char *const due_names[DUE_KINDS] = { "first_message_at", "update_at", "reminder_at", "linger_until", "quiet_at",
-                                                      "clears_at", "snooze_until" };
+                                                      "clears_at", "snooze_until", "held_target_at" };
     struct incident *i = incident_by_id((struct engine *)(uintptr_t)e, incident);
     char id[ID_SIZE];
     if (!i) return 0;
@@ -167,7 +184,8 @@ int engine_describe(const struct engine *e, uint64_t incident, struct json_write
     json_field_str(w, "state", str_c(incident_state_name((enum incident_state)i->state)));
     json_field_i64(w, "hits", i->hits);
     json_field_i64(w, "runs", i->run_count);
-    for (size_t k = 0; k < DUE_KINDS; k++) field_due(w, due_names[k], incident_due_ms(i, (enum due)k));
+    for (size_t k = 0; k < DUE_KINDS; k++) field_due(w, due_names[k], incident_due_in_force(i, (enum due)k));
+    hold_describe(i, w);
     describe_told(i, w);
     json_object_end(w);
     return 1;

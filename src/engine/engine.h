@@ -38,7 +38,7 @@ void engine_free(struct engine **e);
 
 /* --- inputs ------------------------------------------------------------------------------------------- */
 enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT };
-enum engine_command { ENGINE_ACK, ENGINE_RESOLVE, ENGINE_SNOOZE };
+enum engine_command { ENGINE_ACK, ENGINE_RESOLVE, ENGINE_SNOOZE, ENGINE_SILENCE, ENGINE_SILENCE_END };
 struct engine_input {
     enum engine_input_kind kind;
     int64_t now_ms; /* wall time of arrival; never goes back within one engine (the caller clamps) */
@@ -50,7 +50,14 @@ struct engine_input {
             struct str dashboard; /* the source's, for links; STR_NONE */
             bool since_succeeded; /* the run is already known to have succeeded after this transition */
         } event;
-        struct { enum engine_command what; uint64_t incident; struct str who, why; int64_t for_ms; } command;
+        struct engine_command_input {
+            enum engine_command what;
+            uint64_t incident;     /* ENGINE_SILENCE_END: the silence */
+            struct str who, why;
+            int64_t for_ms;        /* ENGINE_SNOOZE, ENGINE_SILENCE: at most */
+            struct str rule, when; /* ENGINE_SILENCE: hits of this rule, and hits that meet this; at least one of them */
+            bool until_resolved;   /* ENGINE_SILENCE: ends with the last incident that it holds, for_ms at the latest */
+        } command;
         struct { uint64_t delivery, incident; struct str destination, lane; bool delivered; /* else dead */ struct str detail; } verdict;
         struct { struct str topic, title, body; } fault; /* runbell's own: told to the operator, once per topic and hour */
     } u;
@@ -75,7 +82,8 @@ struct engine_output {
     VEC(struct engine_message) messages;
     VEC(struct engine_note) notes;
     uint64_t hits;           /* rules hit by this input */
-    int command_result;      /* ENGINE_COMMAND: 0, or -1 when there is no such open incident */
+    int command_result;      /* ENGINE_COMMAND: 0, or -1 when there is no such open incident or silence, or `when` is wrong */
+    uint64_t command_id;     /* ENGINE_SILENCE: of the new one */
 };
 void engine_output_init(struct engine_output *o, struct arena *a);
 void engine_output_fini(struct engine_output *o);
@@ -118,7 +126,7 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
 void engine_trim(struct engine *e, size_t keep_bytes);
 
 struct engine_stats {
-    size_t incidents_pending, incidents_open, incidents_acknowledged, windows, timers, detail_bytes;
+    size_t incidents_pending, incidents_open, incidents_acknowledged, incidents_held, silences, windows, timers, detail_bytes;
     uint64_t collapsed_entries, collapsed_keys, template_failures, limited;
 };
 struct engine_stats engine_stats(const struct engine *e);

@@ -11,6 +11,7 @@ enum {
     ERROR_KEPT = 16 * 1024,       /* of each of its error's texts */
     TAGS_KEPT = 16 * 1024,        /* of all its tags together */
     KEYS_PER_HIT = 16,
+    MARKS_PER_HIT = 16,
     DIGEST_TITLES = 20
 };
 
@@ -22,8 +23,11 @@ struct place { /* a destination by name; its index may change with a reload */
     struct str name;
     const struct rule_destination *now; /* NULL: not in the configuration any more */
 };
+struct gate { const struct part *part; uint32_t open; }; /* of a rule that others stand behind: its open incidents */
 struct engine_rule { /* a rule by name, over reloads */
     struct str name;
+    bool gate;              /* some rule's `unless` names it */
+    VEC(struct gate) gates;
     const struct rule *now; /* never NULL: a gone rule has a stub */
     bool gone;
     size_t open;            /* unresolved incidents */
@@ -32,7 +36,7 @@ struct engine_rule { /* a rule by name, over reloads */
 };
 
 /* --- timers: one heap entry per thing that waits ------------------------------------------------------- */
-enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW };
+enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW, TIMER_GATES };
 struct timer {
     int64_t due_ms; /* ENGINE_NEVER = not in the heap */
     uint32_t at;    /* index in the heap + 1; 0 = not in it */
@@ -41,19 +45,21 @@ struct timer {
 
 /* --- incidents ------------------------------------------------------------------------------------------ */
 enum due { /* what an incident may wait for */
-    DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LINGER, DUE_QUIET, DUE_CLEARS, DUE_LAPSE, DUE_KINDS, /* the order is stored */
+    DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LINGER, DUE_QUIET, DUE_CLEARS, DUE_LAPSE, DUE_LATER, DUE_KINDS, /* the order is stored */
     DUE_STEP = DUE_KINDS /* its next escalation */
 };
 enum { DUE_FEW = 2 }; /* most wait for a reminder and for the end of quiet */
 enum criterion { BY_SUCCESS, BY_CLEARING }; /* why an incident lingers */
 enum told_flag { /* stored */
     TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4,
-    TOLD_LOUD = 8 /* what is outstanding rings: an opening, a reminder, an escalation */
+    TOLD_LOUD = 8, /* what is outstanding rings: an opening, a reminder, an escalation */
+    TOLD_LATER = 16, /* it is outside this target's hours: told when they begin */
+    TOLD_LATER_STEP = 32 /* and that is an escalation */
 };
 struct told { /* what one destination has heard of an incident */
     struct place *place;
     char *params;      /* rendered {to: X, ...} values as JSON; NULL = none */
-    uint64_t digest;   /* TOLD_DIGEST: which one */
+    union { uint64_t digest; int64_t later_ms; }; /* TOLD_DIGEST: which one; TOLD_LATER: when */
     uint32_t outstanding; /* messages without a final verdict */
     uint32_t flags;
 };
@@ -62,6 +68,19 @@ struct step { /* one escalation of one destination, frozen at opening */
     struct place *place;
     char *params;
     int64_t after_ms;
+    const char *during; /* the name of its own hours, interned; NULL = always */
+};
+struct hold { /* of an incident that something holds or held; few have one (hold.c) */
+    int64_t since_ms;  /* held now, since then; 0 = not held */
+    int64_t stood_ms;  /* since the last hit, quiet stood still for that long */
+    int64_t held_ms;   /* for how long it was held last */
+    uint64_t *marks;   /* sets of marks of the hits since its last message: how many, then their ids */
+    char *why;         /* what held it last */
+    uint32_t mark_words;
+    uint8_t causes;
+    bool unmarked;     /* some hit since its last message has no mark */
+    bool spoken;       /* the next hit is the first since a message */
+    bool dropped;      /* its opening fell outside hours and was dropped */
 };
 enum { REPEAT_OVER = UINT16_MAX }; /* incident.repeat_next: its run ended, no more reminders */
 struct incident { /* by the 100,000: its key lies behind it; one run, one destination, few due times need no list */
@@ -75,6 +94,7 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
     union { struct told one, *many; } told;     /* told_count of them: see incident_told() */
     struct step *steps;        /* by due_ms; the first step_next are done */
     union { uint64_t one, *many; } runs; /* hashes of distinct runs, runs_kept of them: see incident_runs() */
+    struct hold *hold;         /* NULL: nothing ever held it */
     char *detail;              /* last hit; NULL = paged out */
     char *first_run, *last_run; /* NULL: none, or equal to key */
     uint32_t detail_bytes, key_bytes, key_hash, identity_hash;
@@ -122,7 +142,18 @@ struct digest { /* what did not fit a limit, told as one message */
     int severity;
     uint32_t outstanding;
     bool changed, spoke, dirty, ended;
+    bool held;           /* of openings that were held, and not of what a limit kept back */
 };
+struct silence { /* silence.c */
+    struct arena memory; /* texts and match live here */
+    uint64_t id;
+    struct str rule, text, who, why, end;
+    struct rule_when when; /* match NULL: any hit of the rule */
+    int64_t made_ms, until_ms, ended_ms; /* ended_ms 0: it stands */
+    bool until_resolved, dirty;
+};
+struct silence_text { struct str when, rule, who, why; };
+struct gather { const struct place *place; const struct part *part; size_t openings; };
 struct over { uint32_t key_hash; const struct engine_rule *rule; uint64_t incident; };
 struct fault { struct str topic; int64_t last_ms; uint64_t held; bool dirty; };
 
@@ -136,7 +167,7 @@ struct engine {
     void *detail_ctx;
     struct str public_url;
     struct arena names; /* interned texts */
-    struct map parts, places, engine_rules, limit_windows, faults;
+    struct map parts, places, hours, engine_rules, limit_windows, faults;
     struct engine_rule **by_index; /* ruleset index -> engine_rule */
     struct id_gen ids;
     uint64_t ids_kept;             /* ids.last as last handed out */
@@ -156,6 +187,12 @@ struct engine {
     VEC(struct over) over;         /* what the report over_event opened and ended in one: told once */
     uint64_t over_event;
     VEC(uint64_t) detailed;        /* incidents with a detail in memory, oldest first; for trimming */
+    VEC(struct silence *) silences; /* by id */
+    struct timer gates;            /* the next change of what holds: hours, ends of silences */
+    int64_t gates_seen_ms;         /* they are as of then; a moment of their own, stored */
+    bool gates_dirty;
+    VEC(uint64_t) released, fresh; /* incidents; only within a step */
+    VEC(struct gather) gathers;    /* openings that are released at once, by destination */
     struct rule_scratch scratch, success_scratch;
     struct engine_stats stats;
 };
@@ -193,6 +230,7 @@ static inline int64_t incident_due_ms(const struct incident *i, enum due what)
     if (!(i->waits & 1u << what)) return ENGINE_NEVER;
     return list[__builtin_popcount(i->waits & ((1u << what) - 1))];
 }
+int64_t incident_due_in_force(const struct incident *i, enum due what); /* ENGINE_NEVER, too, while it stands still */
 void incident_wait_until(struct incident *i, enum due what, int64_t due_ms);
 /* What i does next, and when; ENGINE_NEVER: nothing. What stands still is not counted. */
 enum due incident_next(const struct incident *i, int64_t *due_ms);
@@ -200,6 +238,47 @@ bool incident_lingers(const struct incident *i);
 /* Tells messages from here on how late they are, when due_ms is long over. */
 void overdue_since(struct step_context *c, int64_t due_ms);
 void engine_tick(struct step_context *c);
+static inline bool incident_held(const struct incident *i)
+{
+    return i->hold && i->hold->since_ms != 0;
+}
+/* hold.c: what keeps messages back */
+void hold_free(struct incident *i);
+void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s); /* its marks */
+void hold_mark_last(struct step_context *c, struct incident *i);
+bool hold_has_mark(const struct incident *i, uint64_t marker);
+void hold_gate(struct step_context *c, const struct incident *of, int change); /* it opened: 1, it ended: -1 */
+void hold_bind(struct engine *e);
+bool hold_outside(const struct step_context *c, const struct incident *i); /* its rule's hours */
+bool hold_would(struct step_context *c, const struct incident *i);         /* be held, if it were open */
+void hold_dropped(struct incident *i);                                     /* its opening was */
+void hold_told_after_all(struct step_context *c, struct incident *i);
+const char *hours_intern(struct engine *e, struct str name);               /* "" gives NULL */
+const char *hours_name(struct engine *e, const struct schedule *s);        /* interned; NULL for none */
+const struct schedule *hours_find(const struct engine *e, const char *name);
+bool hold_drops(struct step_context *c, struct incident *i, const char *what); /* a message, for good: it is noted */
+void hold_review(struct step_context *c, struct incident *i); /* is it held? Who calls it for several calls hold_speak then. */
+void hold_review_all(struct step_context *c);
+void hold_speak(struct step_context *c);
+void hold_fresh(struct step_context *c);
+bool hold_gathers(const struct engine *e, const struct place *place, const struct part *part); /* openings for it leave as one digest */
+void hold_describe(const struct incident *i, struct json_writer *w);
+void hold_write(const struct incident *i, struct json_writer *w);
+void hold_restore(struct incident *i, struct json o);
+/* silence.c: silences and mutes */
+bool markers_any(const struct step_context *c);
+size_t markers_of(struct step_context *c, const struct engine_rule *r, struct rule_subject *s, uint64_t out[MARKS_PER_HIT]);
+bool marker_stands(const struct step_context *c, uint64_t id);
+void markers_text(const struct step_context *c, const struct incident *i, struct strbuf *out);
+void silence_begin(struct step_context *c, const struct engine_input *in);
+void silence_end_by_hand(struct step_context *c, const struct engine_input *in);
+void silence_resolved(struct step_context *c, const struct incident *i);
+void silence_free(struct silence *s);
+void silence_write(const struct silence *s, struct json_writer *w);
+int silence_restore(struct engine *e, struct json o, struct err *err);
+void gates_arm(struct engine *e);
+void gates_due(struct step_context *c);
+void gates_reload(struct step_context *c);
 /* state.c */
 /* A name of several parts, "a/b/c": what is in a part can neither pass for a border nor end the text. */
 struct str name_joined(struct arena *a, const struct str *parts, size_t n);
@@ -307,6 +386,8 @@ void incident_speak_first(struct step_context *c, struct incident *i);
 void incident_open_over(struct step_context *c, struct incident *i, struct str reason);
 void incident_criterion(struct step_context *c, struct incident *i, enum criterion why); /* linger, then resolve */
 void incident_relapse(struct step_context *c, struct incident *i);
+struct rule_targets incident_targets(const struct step_context *c, const struct incident *i); /* who hears first of it */
+void incident_unpause(struct incident *i, int64_t now_ms);
 void incident_arm_quiet(struct incident *i);
 int64_t incident_repeat_wait(const struct incident *i); /* before the next reminder; 0 = there is none */
 void incident_resolve(struct step_context *c, struct incident *i, struct str reason);
@@ -315,19 +396,24 @@ void incident_want_update(struct step_context *c, struct incident *i);
 void engine_command_step(struct step_context *c, const struct engine_input *in);
 void engine_verdict_step(struct step_context *c, const struct engine_input *in);
 /* tell.c: messages */
-bool tell_target(struct step_context *c, struct incident *i, struct place *place, const char *params, enum message_kind kind, struct str reason, int64_t after_ms);
+struct telling { struct place *place; const char *params; enum message_kind kind; struct str reason; int64_t after_ms; const struct schedule *during; };
+bool tell_target(struct step_context *c, struct incident *i, const struct telling *what);
+void tell_later(struct step_context *c, struct incident *i); /* those whose hours have begun */
 void tell_told(struct step_context *c, struct incident *i, struct told *t, enum message_kind kind, struct str reason);
 struct str told_lane(struct arena *a, const struct incident *i, const struct told *t);
 bool same_params(const char *a, const char *b);
 char *target_params(struct step_context *c, struct incident *i, const struct rule_target *t);
 void note(struct step_context *c, uint64_t incident, const char *what, struct str body);
 struct str note_text(struct step_context *c, const char *name, struct str value);
+/* persist.c */
+void engine_gone_cell(struct engine *e, struct str key); /* it is deleted by the next collect */
 /* reload.c */
 void engine_rule_bind(struct engine *e, struct engine_rule *r, const struct rule *now);
 void engine_bind_rules(struct engine *e, const struct ruleset *rules);
 /* limit.c */
 bool limit_passes(struct step_context *c, struct incident *i, struct place *place);
 void digest_add(struct step_context *c, struct incident *i, struct told *t);
+void digest_add_held(struct step_context *c, struct incident *i, struct told *t);
 void digest_resolved(struct step_context *c, uint64_t digest);
 void digest_due(struct step_context *c, struct digest *d);
 void digest_verdict(struct step_context *c, uint64_t digest);

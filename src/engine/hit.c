@@ -26,6 +26,7 @@ void hit_join(struct step_context *c, struct incident *i, const struct hit *h)
     if (!h->in->u.event.since_succeeded) i->successes = 0;
     i->last_hit_ms = c->now_ms;
     hit_details(c, i, h);
+    hold_hit(c, i, h->subject);
     incident_touch(c->e, i);
 }
 
@@ -199,6 +200,7 @@ void hit_settle(struct step_context *c, const struct hit *h, struct incident *i,
     if (i->state == INCIDENT_PENDING) {
         if ((int64_t)i->run_count >= h->rule->now->at_least) open_hit(c, h, i);
     } else if (there) {
+        hold_told_after_all(c, i);
         incident_want_update(c, i);
     }
     if (!i->ended) incident_rearm(c->e, i);

@@ -30,6 +30,7 @@ static void freeze_steps(struct step_context *c, struct incident *i)
                 .after_ms = r->escalate[k].after_ms,
                 .place = place_get(c->e, c->e->rules->destinations[to->destination].name),
                 .params = target_params(c, i, to),
+                .during = hours_name(c->e, to->during),
             };
         }
     i->step_count = (uint16_t)n;
@@ -62,30 +63,45 @@ static void begin(struct step_context *c, struct incident *i)
     arm_repeat(i, c->now_ms);
     note(c, i->id, "opened", STR("{}"));
     incident_touch(c->e, i);
+    hold_review(c, i);
+    hold_gate(c, i, 1);
 }
 
 void incident_open(struct step_context *c, struct incident *i)
 {
     int64_t wait_ms = i->rule->now->wait_ms;
+    bool behind = i->rule->now->unless_count > 0; /* what it stands behind may open in this step, too */
     begin(c, i);
-    if (wait_ms > 0)
-        incident_wait_until(i, DUE_WAIT, c->now_ms + wait_ms);
-    else
-        incident_speak_first(c, i);
+    if (wait_ms > 0 || behind || incident_held(i)) incident_wait_until(i, DUE_WAIT, c->now_ms + wait_ms);
+    else incident_speak_first(c, i);
+    if (behind) *vec_push(&c->e->fresh) = i->id;
 }
 
-static void tell_first(struct step_context *c, struct incident *i, const struct rule_target *to, enum message_kind kind, struct str reason)
+struct rule_targets incident_targets(const struct step_context *c, const struct incident *i)
 {
-    char *params = target_params(c, i, to);
-    tell_target(c, i, place_get(c->e, c->e->rules->destinations[to->destination].name), params, kind, reason, 0);
-    free(params);
+    const struct rule *r = i->rule->now;
+    return r->outside == RULE_OUTSIDE_ELSEWHERE && hold_outside(c, i) ? r->outside_to : r->notify;
+}
+
+static void tell_first(struct step_context *c, struct incident *i, enum message_kind kind, struct str reason)
+{
+    struct rule_targets to = incident_targets(c, i);
+    for (size_t k = 0; k < to.n && !c->failed; k++) {
+        char *params = target_params(c, i, &to.v[k]);
+        struct telling what = { place_get(c->e, c->e->rules->destinations[to.v[k].destination].name), params, kind, reason, 0, to.v[k].during };
+        tell_target(c, i, &what);
+        free(params);
+    }
 }
 
 void incident_speak_first(struct step_context *c, struct incident *i)
 {
-    const struct rule *r = i->rule->now;
     incident_wait_until(i, DUE_WAIT, ENGINE_NEVER);
-    for (size_t k = 0; k < r->notify.n && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_OPEN, STR_NONE);
+    if (hold_drops(c, i, "open")) {
+        hold_dropped(i);
+        return;
+    }
+    tell_first(c, i, MESSAGE_OPEN, STR_NONE);
     i->last_told_ms = c->now_ms;
 }
 
@@ -115,6 +131,7 @@ static struct str ended_as(struct step_context *c, const struct incident *i)
 
 static void update_due(struct step_context *c, struct incident *i)
 {
+    if (hold_drops(c, i, "update")) return;
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
         struct told *t = incident_told_at(i, k);
         if (!t->place->now || !t->place->now->edits || !(t->flags & TOLD_SPOKE)) continue; /* the digest speaks for those */
@@ -130,6 +147,7 @@ static void repeat_due(struct step_context *c, struct incident *i)
 {
     if (i->repeat_next < REPEAT_OVER - 1) i->repeat_next++;
     arm_repeat(i, c->now_ms);
+    if (hold_drops(c, i, "reminder")) return;
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
         struct told *t = incident_told_at(i, k);
         if (!(t->flags & TOLD_SPOKE)) continue;
@@ -145,15 +163,18 @@ static void repeat_due(struct step_context *c, struct incident *i)
 static void step_due(struct step_context *c, struct incident *i)
 {
     struct step *s;
+    struct telling what;
     assert(i->step_next < i->step_count); /* or incident_next would not have named it */
     s = &i->steps[i->step_next++];
+    if (hold_drops(c, i, "escalation")) return;
     note(c, i->id, "escalated", note_text(c, "destination", s->place->name));
-    tell_target(c, i, s->place, s->params, MESSAGE_ESCALATION, ended_as(c, i), s->after_ms);
+    what = (struct telling){ s->place, s->params, MESSAGE_ESCALATION, ended_as(c, i), s->after_ms, hours_find(c->e, s->during) };
+    tell_target(c, i, &what);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------- */
 /* Steps that stood still since paused_ms move on by as long as they stood. */
-static void unpause(struct incident *i, int64_t now_ms)
+void incident_unpause(struct incident *i, int64_t now_ms)
 {
     if (i->paused_ms == 0) return;
     for (size_t k = i->step_next; k < i->step_count; k++) i->steps[k].due_ms += now_ms - i->paused_ms;
@@ -163,7 +184,7 @@ static void unpause(struct incident *i, int64_t now_ms)
 /* What was held while it lingered is due now, and not late. */
 static void hold_no_more(struct incident *i, int64_t now_ms)
 {
-    static const enum due held[] = { DUE_WAIT, DUE_UPDATE, DUE_REPEAT };
+    static const enum due held[] = { DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LATER };
     for (size_t k = 0; k < sizeof held / sizeof *held; k++)
         if (incident_due_ms(i, held[k]) < now_ms) incident_wait_until(i, held[k], now_ms);
 }
@@ -172,7 +193,7 @@ void incident_relapse(struct step_context *c, struct incident *i)
 {
     incident_wait_until(i, DUE_LINGER, ENGINE_NEVER);
     hold_no_more(i, c->now_ms);
-    if (i->state == INCIDENT_OPEN) unpause(i, c->now_ms);
+    if (i->state == INCIDENT_OPEN && !incident_held(i)) incident_unpause(i, c->now_ms);
     note(c, i->id, "relapsed", STR("{}"));
     incident_touch(c->e, i);
 }
@@ -211,6 +232,7 @@ static void empty_window(struct step_context *c, struct incident *i)
 void incident_resolve(struct step_context *c, struct incident *i, struct str reason)
 {
     struct engine_stats *stats = &c->e->stats;
+    bool counted = i->state != INCIDENT_PENDING;
     if (i->ended) return;
     if (i->state == INCIDENT_PENDING) stats->incidents_pending--;
     if (i->state == INCIDENT_OPEN) stats->incidents_open--;
@@ -226,18 +248,21 @@ void incident_resolve(struct step_context *c, struct incident *i, struct str rea
     }
     empty_window(c, i);
     incident_forget(c->e, i);
+    if (incident_held(i)) stats->incidents_held--;
+    if (counted) hold_gate(c, i, -1);
+    silence_resolved(c, i);
 }
 
 void incident_open_over(struct step_context *c, struct incident *i, struct str reason)
 {
-    const struct rule *r = i->rule->now;
+    bool silent = i->rule->now->wait_ms > 0 || hold_would(c, i);
     c->e->stats.incidents_pending--;
     i->state = INCIDENT_RESOLVED;
     i->opened_ms = c->now_ms;
     i->late = c->now_ms - i->last_event_ms > 600000;
     note(c, i->id, "opened", STR("{}"));
     note(c, i->id, "resolved", note_text(c, "reason", reason));
-    for (size_t k = 0; k < r->notify.n && r->wait_ms == 0 && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_RESOLVE, reason);
+    if (!silent && !hold_drops(c, i, "resolve")) tell_first(c, i, MESSAGE_RESOLVE, reason);
     for (size_t k = 0; k < i->told_count; k++)
         if (incident_told(i)[k].flags & TOLD_DIGEST) digest_resolved(c, incident_told(i)[k].digest);
     empty_window(c, i);
@@ -255,7 +280,7 @@ void incident_arm_quiet(struct incident *i)
         by_hand |= r->resolve[k].kind == RULE_MANUAL;
     }
     if (quiet_ms == 0 && ended && !by_hand) quiet_ms = RUN_ENDED_QUIET_MS; /* nothing else will ever be heard of this run */
-    incident_wait_until(i, DUE_QUIET, quiet_ms > 0 ? i->last_hit_ms + quiet_ms : ENGINE_NEVER);
+    incident_wait_until(i, DUE_QUIET, quiet_ms > 0 ? i->last_hit_ms + quiet_ms + (i->hold ? i->hold->stood_ms : 0) : ENGINE_NEVER);
 }
 
 static void quiet_due(struct step_context *c, struct incident *i)
@@ -275,9 +300,11 @@ static void clears_due(struct step_context *c, struct incident *i)
 /* It was put to sleep before it had enough runs to open, and has not enough yet. */
 static void pend_again(struct step_context *c, struct incident *i)
 {
+    hold_gate(c, i, -1);
     i->state = INCIDENT_PENDING;
     i->opened_ms = i->paused_ms = 0;
     c->e->stats.incidents_pending++;
+    hold_review(c, i);
     for (size_t k = 0; k < i->step_count; k++) free(i->steps[k].params);
     free(i->steps);
     i->steps = NULL;
@@ -293,7 +320,7 @@ static void lapse_due(struct step_context *c, struct incident *i)
     }
     i->state = INCIDENT_OPEN;
     c->e->stats.incidents_open++;
-    if (!incident_lingers(i)) unpause(i, c->now_ms);
+    if (!incident_lingers(i) && !incident_held(i)) incident_unpause(i, c->now_ms);
     arm_repeat(i, c->now_ms);
     note(c, i->id, "snooze ended", STR("{}"));
     if (i->last_told_ms == 0)
@@ -313,6 +340,7 @@ static void fire(struct step_context *c, struct incident *i, enum due what)
     case DUE_QUIET: quiet_due(c, i); break;
     case DUE_CLEARS: clears_due(c, i); break;
     case DUE_LAPSE: lapse_due(c, i); break;
+    case DUE_LATER: tell_later(c, i); break;
     case DUE_STEP: step_due(c, i); break;
     }
 }
@@ -366,7 +394,7 @@ static void acknowledge(struct step_context *c, struct incident *i, const struct
     }
 }
 
-void engine_command_step(struct step_context *c, const struct engine_input *in)
+static void incident_command(struct step_context *c, const struct engine_input *in)
 {
     struct incident *i = incident_by_id(c->e, in->u.command.incident);
     c->out->command_result = i ? 0 : -1;
@@ -380,6 +408,13 @@ void engine_command_step(struct step_context *c, const struct engine_input *in)
     }
     acknowledge(c, i, in);
     incident_rearm(c->e, i);
+}
+
+void engine_command_step(struct step_context *c, const struct engine_input *in)
+{
+    if (in->u.command.what == ENGINE_SILENCE) silence_begin(c, in);
+    else if (in->u.command.what == ENGINE_SILENCE_END) silence_end_by_hand(c, in);
+    else incident_command(c, in);
 }
 
 static void told_verdict(struct step_context *c, struct incident *i, struct told *t, bool delivered)

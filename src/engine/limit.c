@@ -51,10 +51,9 @@ struct digest *digest_by_id(struct engine *e, uint64_t id)
 }
 
 /* The digest that still gathers for this limit window and these parameters. */
-static struct digest *gathering(struct step_context *c, struct incident *i, const struct told *t)
+static struct digest *gathering(struct step_context *c, struct incident *i, const struct told *t, struct str name)
 {
     struct place *place = t->place;
-    struct str name = limit_name(c, i, place);
     struct digest *d;
     for (size_t k = c->e->digests.n; k-- > 0;) {
         d = c->e->digests.v[k];
@@ -115,14 +114,11 @@ static void arm(struct step_context *c, struct digest *d)
     if (d->timer.due_ms == ENGINE_NEVER) timer_set(c->e, &d->timer, due > c->now_ms ? due : c->now_ms);
 }
 
-void digest_add(struct step_context *c, struct incident *i, struct told *t)
+static void put_in(struct step_context *c, struct incident *i, struct told *t, struct digest *d)
 {
-    struct digest *d;
-    c->e->stats.limited++;
-    if (t->flags & TOLD_DIGEST) return; /* an escalation of one that is in it already */
-    d = gathering(c, i, t);
     t->flags |= TOLD_DIGEST;
     t->digest = d->id;
+    if (i->hold) i->hold->spoken = true;
     d->total++;
     d->open++;
     d->changed = d->dirty = true;
@@ -134,8 +130,26 @@ void digest_add(struct step_context *c, struct incident *i, struct told *t)
         kept[title.n] = '\0';
         *vec_push(&d->titles) = (struct str){ kept, title.n };
     }
-    note(c, i->id, "limited", note_text(c, "destination", t->place->name));
     arm(c, d);
+}
+
+void digest_add(struct step_context *c, struct incident *i, struct told *t)
+{
+    c->e->stats.limited++;
+    if (t->flags & TOLD_DIGEST) return; /* an escalation of one that is in it already */
+    put_in(c, i, t, gathering(c, i, t, limit_name(c, i, t->place)));
+    note(c, i->id, "limited", note_text(c, "destination", t->place->name));
+}
+
+/* Each time that several are released is a digest of its own: last week's summary is not edited. */
+void digest_add_held(struct step_context *c, struct incident *i, struct told *t)
+{
+    struct str at = str_printf(c->out->arena, "%lld", (long long)c->now_ms);
+    const struct str parts[] = { t->place->name, i->part->project, i->part->env, STR("held"), at };
+    struct digest *d = gathering(c, i, t, name_joined(c->out->arena, parts, 5));
+    d->held = true;
+    put_in(c, i, t, d);
+    note(c, i->id, "told in a digest", note_text(c, "destination", t->place->name));
 }
 
 void digest_resolved(struct step_context *c, uint64_t id)

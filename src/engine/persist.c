@@ -44,6 +44,7 @@ static void write_steps(const struct incident *i, struct json_writer *w)
         json_put_i64(w, s->after_ms);
         json_put_str(w, s->place->name);
         json_put_str(w, str_c(s->params));
+        if (s->during) json_put_str(w, str_c(s->during));
         json_array_end(w);
     }
     json_array_end(w);
@@ -71,6 +72,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     if (i->successes) json_field_i64(w, "successes", i->successes);
     if (i->identity_hash) json_field_i64(w, "identity", i->identity_hash);
     if (i->late) json_field_bool(w, "late", true);
+    hold_write(i, w);
     json_field_opt(w, "first_run", str_c(i->first_run));
     json_field_opt(w, "run", str_c(i->last_run));
     json_put_key(w, STR("runs"));
@@ -153,6 +155,7 @@ static void write_digest(const void *thing, struct json_writer *w)
     json_field_i64(w, "outstanding", d->outstanding);
     json_field_bool(w, "changed", d->changed);
     json_field_bool(w, "spoke", d->spoke);
+    if (d->held) json_field_bool(w, "held", true);
     json_put_key(w, STR("due"));
     put_due(w, d->timer.due_ms);
     json_put_key(w, STR("titles"));
@@ -234,6 +237,31 @@ static void collect_digests(struct engine *e, struct engine_changes *out)
     e->digests.n = kept;
 }
 
+static void write_silence(const void *thing, struct json_writer *w)
+{
+    silence_write(thing, w);
+}
+
+static void collect_gates(struct engine *e, struct engine_changes *out)
+{
+    char id[ID_SIZE];
+    for (size_t k = 0; k < e->silences.n; k++) {
+        struct silence *s = e->silences.v[k];
+        struct str name = id_format("sil", s->id, id);
+        if (s->dirty) put_cell(out, str_printf(out->arena, "s/" STR_FMT, STR_ARG(name)), blob_of(out->arena, s, write_silence));
+        s->dirty = false;
+    }
+    if (e->gates_dirty) put_cell(out, STR("gates"), str_printf(out->arena, "[%lld]", (long long)e->gates_seen_ms));
+    e->gates_dirty = false;
+}
+
+void engine_gone_cell(struct engine *e, struct str key)
+{
+    struct str kept = { xmalloc(key.n), key.n };
+    memcpy((char *)(uintptr_t)kept.p, key.p, key.n);
+    *vec_push(&e->gone_cells) = kept;
+}
+
 void engine_collect(struct engine *e, struct engine_changes *out)
 {
     collect_gone(e, out); /* first: a window may have gone and come again */
@@ -259,6 +287,7 @@ void engine_collect(struct engine *e, struct engine_changes *out)
     }
     vec_clear(&e->dirty_faults);
     collect_digests(e, out);
+    collect_gates(e, out);
     if (e->ids.last != e->ids_kept) {
         e->ids_kept = e->ids.last;
         put_cell(out, STR("ids"), str_printf(out->arena, "[%llu]", (unsigned long long)e->ids.last));
@@ -309,6 +338,7 @@ static void restore_steps(struct engine *e, struct incident *i, struct json list
         s->after_ms = i64_or(json_at(v, 1), 0);
         s->place = place_get(e, json_str(json_at(v, 2)));
         s->params = text_or_null(json_at(v, 3));
+        s->during = hours_intern(e, json_str(json_at(v, 4)));
     }
 }
 
@@ -344,6 +374,8 @@ static void restore_from(struct engine *e, struct incident *i, struct json o)
     i->criterion = (uint8_t)i64_or(json_get_c(o, "criterion"), 0);
     i->successes = (uint32_t)i64_or(json_get_c(o, "successes"), 0);
     i->late = json_bool(json_get_c(o, "late"), false);
+    hold_restore(i, json_get_c(o, "hold"));
+    e->stats.incidents_held += incident_held(i);
     i->first_run = text_or_null(json_get_c(o, "first_run"));
     i->last_run = text_or_null(json_get_c(o, "run"));
     if (identity) incident_link_identity(e, i, (uint32_t)identity);
@@ -415,6 +447,7 @@ static void restore_digest(struct engine *e, uint64_t id, struct json o)
     d->outstanding = (uint32_t)i64_or(json_get_c(o, "outstanding"), 0);
     d->changed = json_bool(json_get_c(o, "changed"), false);
     d->spoke = json_bool(json_get_c(o, "spoke"), false);
+    d->held = json_bool(json_get_c(o, "held"), false);
     for (struct json v = json_first(titles); json_kind(v) != JSON_ABSENT; v = json_next(v)) {
         char *text = text_or_null(v);
         if (text) *vec_push(&d->titles) = str_c(text);
@@ -438,6 +471,7 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
     struct json o;
     struct str name = str_sub(row->key, 2, row->key.n);
     uint64_t id;
+    int rc = 0;
     if (json_parse(&a, row->blob, &json_own_limits, &o, NULL, err) < 0) {
         arena_fini(&a);
         return -1;
@@ -446,6 +480,10 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
         id = (uint64_t)i64_or(json_at(o, 0), 0);
         if (id > e->ids.last) e->ids.last = id;
         e->ids_kept = e->ids.last;
+    } else if (str_eq(row->key, STR("gates"))) {
+        e->gates_seen_ms = i64_or(json_at(o, 0), 0);
+    } else if (str_starts(row->key, STR("s/"))) {
+        rc = silence_restore(e, o, err);
     } else if (str_starts(row->key, STR("w/"))) {
         restore_window(e, o);
     } else if (str_starts(row->key, STR("l/"))) {
@@ -456,5 +494,5 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
         restore_fault(e, name, o);
     }
     arena_fini(&a);
-    return 0;
+    return rc;
 }

@@ -51,6 +51,7 @@ static void open_by_miss(struct step_context *c, const struct hit *h, struct par
     incident_add_run(c->e, i, h->subject->run->id); /* it is about this run, too */
     i->last_hit_ms = c->now_ms;
     hit_details(c, i, h);
+    hold_hit(c, i, h->subject);
     hit_note(c, i->id, h, "completed the condition");
     incident_touch(c->e, i);
     hit_settle(c, h, i, false);

@@ -133,6 +133,9 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
         not_late(i, c.now_ms);
         apply_settings(&c, i);
     }
+    if (!c.failed) gates_reload(&c);
+    hold_fresh(&c);
+    hold_speak(&c);
     return c.failed ? -1 : 0;
 }
 
@@ -140,6 +143,7 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
 {
     struct step_context c = context(e, now_ms, out, err);
     VEC(uint64_t) ids = { 0 };
+    hold_bind(e);
     for (size_t k = 0; k < e->by_id.n; k++) {
         struct incident *i = e->by_id.v[k];
         bool other = i && i->timer.kind != TIMER_INCIDENT; /* marked by engine_restore_incident */
@@ -152,5 +156,8 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     }
     resolve_all(&c, ids.v, ids.n, e->rules);
     vec_free(&ids);
+    hold_fresh(&c);
+    hold_speak(&c);
+    gates_arm(e); /* what changed meanwhile is due at once */
     return c.failed ? -1 : 0;
 }

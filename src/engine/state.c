@@ -242,6 +242,7 @@ void incident_forget(struct engine *e, struct incident *i)
 void incident_free(struct engine *e, struct incident *i)
 {
     e->detail_bytes -= i->detail_bytes;
+    hold_free(i);
     for (size_t k = 0; k < i->told_count; k++) free(incident_told(i)[k].params);
     for (size_t k = 0; k < i->step_count; k++) free(i->steps[k].params);
     if (i->told_count > 1) free(i->told.many);

@@ -7,7 +7,7 @@
 /* What breaks ties the same way in every run. */
 static uint64_t owner_id(const struct timer *t)
 {
-    if (t->kind == TIMER_WINDOW) return 0;
+    if (t->kind == TIMER_WINDOW || t->kind == TIMER_GATES) return 0;
     if (t->kind == TIMER_DIGEST) return ((const struct digest *)(const void *)t)->id;
     return ((const struct incident *)(const void *)t)->id;
 }
@@ -108,11 +108,18 @@ bool incident_lingers(const struct incident *i)
     return incident_due_ms(i, DUE_LINGER) != ENGINE_NEVER;
 }
 
-/* While it lingers no message goes and escalation stands still; the latter also after an acknowledgement. */
-static int64_t due_of(const struct incident *i, enum due what)
+/* While it lingers or is held no message goes and escalation stands still; the latter also after an acknowledgement. */
+static bool stands_still(const struct incident *i, enum due what)
+{
+    bool speaks = what == DUE_WAIT || what == DUE_UPDATE || what == DUE_REPEAT || what == DUE_LATER || what == DUE_STEP;
+    if (what == DUE_LATER && i->state != INCIDENT_OPEN) return true;
+    return (speaks && incident_lingers(i)) || ((speaks || what == DUE_QUIET) && incident_held(i));
+}
+
+int64_t incident_due_in_force(const struct incident *i, enum due what)
 {
     bool step = i->state == INCIDENT_OPEN && i->step_next < i->step_count;
-    if (incident_lingers(i) && (what == DUE_WAIT || what == DUE_UPDATE || what == DUE_REPEAT || what == DUE_STEP)) return ENGINE_NEVER;
+    if (stands_still(i, what)) return ENGINE_NEVER;
     if (what != DUE_STEP) return incident_due_ms(i, what);
     return step ? i->steps[i->step_next].due_ms : ENGINE_NEVER;
 }
@@ -120,11 +127,11 @@ static int64_t due_of(const struct incident *i, enum due what)
 enum due incident_next(const struct incident *i, int64_t *due_ms)
 {
     /* What goes first of what is due at the same moment. */
-    static const uint8_t turns[] = { DUE_LINGER, DUE_CLEARS, DUE_QUIET, DUE_WAIT, DUE_LAPSE, DUE_UPDATE, DUE_STEP, DUE_REPEAT };
+    static const uint8_t turns[] = { DUE_LINGER, DUE_CLEARS, DUE_QUIET, DUE_WAIT, DUE_LAPSE, DUE_LATER, DUE_UPDATE, DUE_STEP, DUE_REPEAT };
     enum due next = DUE_LINGER;
     *due_ms = ENGINE_NEVER;
     for (size_t k = 0; k < sizeof turns; k++) {
-        int64_t due = due_of(i, (enum due)turns[k]);
+        int64_t due = incident_due_in_force(i, (enum due)turns[k]);
         if (due >= *due_ms) continue;
         *due_ms = due;
         next = (enum due)turns[k];
@@ -160,6 +167,7 @@ static void fire(struct step_context *c, struct timer *t)
     case TIMER_INCIDENT: incident_due(c, (struct incident *)(void *)t); break;
     case TIMER_DIGEST: digest_due(c, (struct digest *)(void *)t); break;
     case TIMER_WINDOW: window_drop(c->e, (struct window *)(void *)t); break;
+    case TIMER_GATES: gates_due(c); break;
     }
     c->overdue_ms = 0;
 }

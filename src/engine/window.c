@@ -374,10 +374,8 @@ struct str window_cell_key(struct arena *a, const struct window *w)
 void window_drop(struct engine *e, struct window *w)
 {
     struct arena a = { 0 };
-    struct str key = window_cell_key(&a, w), kept = { xmalloc(key.n), key.n };
-    memcpy((char *)(uintptr_t)kept.p, key.p, key.n);
+    engine_gone_cell(e, window_cell_key(&a, w));
     arena_fini(&a);
-    *vec_push(&e->gone_cells) = kept;
     timer_drop(e, &w->timer);
     index_remove(&e->windows, w->key_hash, w);
     w->rule->windows--;

@@ -221,6 +221,7 @@ bool http_id_segment(struct http_request *r, size_t i, const char *prefix, uint6
 
 void api_incidents(struct http_request *r, struct store_reader *s);
 void api_incident(struct http_request *r, struct store_reader *s);
+void api_silences(struct http_request *r, struct store_reader *s);
 void api_deliveries(struct http_request *r, struct store_reader *s);
 void api_delivery_write(struct json_writer *w, const struct store_delivery *d); /* members only */
 int api_attempts_write(struct http_request *r, struct store_reader *s, uint64_t delivery,
@@ -238,6 +239,10 @@ void api_status(struct http_request *r, struct store_reader *s);
 void api_metrics(struct http_request *r, struct store_reader *s);
 void api_healthz(struct http_request *r, struct store_reader *s);
 void api_readyz(struct http_request *r, struct store_reader *s);
+int api_silence_prepare(struct http_request *r);
+void api_silence_finish(struct http_request *r);
+int api_silence_end_prepare(struct http_request *r);
+void api_silence_end_finish(struct http_request *r);
 int api_command_prepare(struct http_request *r);
 void api_command_finish(struct http_request *r);
 int api_retry_prepare(struct http_request *r);

@@ -14,6 +14,9 @@ static const struct http_route routes[] = {
       api_command_finish },
     { "POST", "v1/incidents/{}/snooze", HTTP_WRITE, false, "", NULL, api_command_prepare,
       api_command_finish },
+    { "GET", "v1/silences", HTTP_READ, false, "state", api_silences, NULL, NULL },
+    { "POST", "v1/silences", HTTP_WRITE, false, "", NULL, api_silence_prepare, api_silence_finish },
+    { "DELETE", "v1/silences/{}", HTTP_WRITE, false, "who", NULL, api_silence_end_prepare, api_silence_end_finish },
     { "GET", "v1/deliveries", HTTP_READ, false, "state incident destination after limit", api_deliveries,
       NULL, NULL },
     { "POST", "v1/deliveries/{}/retry", HTTP_WRITE, false, "", NULL, api_retry_prepare, api_retry_finish },
@@ -52,6 +55,18 @@ static bool params_known(struct http_request *r, const struct http_route *route)
     return true;
 }
 
+/* All that this path takes. */
+static const char *allowed(struct http_request *r)
+{
+    struct str list = STR("");
+    for (size_t i = 0; i < ROUTES; i++) {
+        const char *method = routes[i].method;
+        if (!target_matches(&r->target, routes[i].pattern)) continue;
+        list = str_printf(&r->arena, STR_FMT "%s%s", STR_ARG(list), list.n ? ", " : "", strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
+    }
+    return list.p;
+}
+
 const struct http_route *http_route_find(struct http_request *r, const char *method)
 {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
@@ -62,7 +77,7 @@ const struct http_route *http_route_find(struct http_request *r, const char *met
         other = &routes[i];
     }
     if (other) {
-        r->allow = strcmp(other->method, "GET") == 0 ? "GET, HEAD" : other->method;
+        r->allow = allowed(r);
         http_problem(r, MHD_HTTP_METHOD_NOT_ALLOWED, "%s is not possible here", method);
     } else {
         http_problem(r, MHD_HTTP_NOT_FOUND, "there is nothing at " STR_FMT, STR_ARG(r->target.path));

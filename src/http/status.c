@@ -104,6 +104,8 @@ static void put_incidents(struct json_writer *w, const struct pipeline_stats *p)
     json_field_i64(w, "pending", (int64_t)p->engine.incidents_pending);
     json_field_i64(w, "open", (int64_t)p->engine.incidents_open);
     json_field_i64(w, "acknowledged", (int64_t)p->engine.incidents_acknowledged);
+    json_field_i64(w, "held", (int64_t)p->engine.incidents_held);
+    json_field_i64(w, "silences", (int64_t)p->engine.silences);
     json_field_i64(w, "hits", (int64_t)p->hits);
     json_field_i64(w, "messages", (int64_t)p->messages);
     json_object_end(w);

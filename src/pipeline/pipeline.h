@@ -34,7 +34,8 @@ struct pipeline_request {
     struct str position;     /* REPORTS of a polling source: where it now is, stored with them; STR_NONE = unchanged */
     struct str history;      /* REPORTS of an import: recorded, not evaluated; where it is, stored with them unless "" */
     struct { struct str reason, body; } rejected;
-    struct { enum engine_command what; uint64_t incident; struct str who, why; int64_t for_ms; } command;
+    struct engine_command_input command;
+    uint64_t command_id;     /* COMMAND: of the silence that it made */
     uint64_t redeliver;      /* REDELIVER: delivery id */
     struct { struct str destination; uint64_t delivery; } send; /* SEND: a drill; delivery filled in */
     struct { struct str topic, title, body; } fault;

@@ -60,15 +60,13 @@ static int step_health(struct pipeline *p, const struct deliver_health *h, struc
 static int step_command(struct pipeline *p, struct pipeline_request *r, struct err *err)
 {
     struct engine_input in = { .kind = ENGINE_COMMAND, .now_ms = p->now_ms };
-    in.u.command.what = r->command.what;
-    in.u.command.incident = r->command.incident;
-    in.u.command.who = r->command.who;
-    in.u.command.why = r->command.why;
-    in.u.command.for_ms = r->command.for_ms;
+    in.u.command = r->command;
+    p->out.command_id = 0;
     if (engine_step(p->engine, &in, &p->out, err) < 0) return -1;
+    r->command_id = p->out.command_id;
     if (p->out.command_result == 0) return 0;
     r->status = PIPELINE_NOT_FOUND;
-    err_set(&r->err, ERR_NOT_FOUND, "there is no open incident with this id");
+    err_set(&r->err, ERR_NOT_FOUND, "there is no open incident or silence with this id");
     return 0;
 }
 

@@ -140,6 +140,8 @@ struct ruleset {
     struct rule_limit limit; /* defaults.limit */
     struct rule_mute *mutes;
     size_t mute_count;
+    const struct schedule **schedules; /* all there are */
+    size_t schedule_count;
     struct str operator_destination; /* STR_NONE = none */
     struct rule_index *index;
     struct rule_pattern *patterns; /* compiled regular expressions: ruleset_fini */
@@ -181,6 +183,12 @@ size_t ruleset_population_candidates(const struct ruleset *rs, struct rule_subje
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
 bool rule_match_holds(const struct match *m, struct rule_subject *s);     /* of a mute or a silence */
+/* A `when` by itself, of a silence: YAML or JSON. It lives in a but for its patterns, which rule_when_fini frees. False: d says why,
+ * and nothing is to be freed. */
+struct rule_pattern;
+struct rule_when { const struct match *match; struct rule_pattern *patterns; };
+bool rule_when_compile(struct arena *a, struct str text, struct rule_when *out, struct diags *d);
+void rule_when_fini(struct rule_when *w);
 
 /* --- what rules ask for (demand.c) --------------------------------------------------------------------- */
 /* Beside RUN_HAS_*: what else of a subject may be known. */

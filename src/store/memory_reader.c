@@ -278,6 +278,24 @@ static int mem_meta(struct store_reader *r, struct arena *a, struct str key, str
     return unlock(s, !str_absent(*value));
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return str_cmp(((const struct engine_cell_row *)a)->key, ((const struct engine_cell_row *)b)->key);
+}
+
+static int mem_cells(struct store_reader *r, struct arena *a, struct str prefix, struct engine_cell_row *out, size_t max, size_t *n, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    struct engine_cell_row *all = ARENA_ARRAY(a, struct engine_cell_row, s->cells.n + 1);
+    size_t found = 0;
+    (void)err;
+    for (size_t i = 0; i < s->cells.n; i++)
+        if (str_starts(s->cells.v[i].key, prefix)) all[found++] = (struct engine_cell_row){ str_dup(a, s->cells.v[i].key), str_dup(a, s->cells.v[i].blob) };
+    qsort(all, found, sizeof *all, by_key);
+    for (*n = 0; *n < found && *n < max; ++*n) out[*n] = all[*n];
+    return unlock(s, 0);
+}
+
 static void mem_reader_close(struct store_reader **reader)
 {
     free(*reader);
@@ -300,6 +318,7 @@ struct store_reader *mem_reader_open(struct store *store, struct err *err)
         .rejected = mem_rejected,
         .counts = mem_counts,
         .meta = mem_meta,
+        .cells = mem_cells,
     };
     struct mem_reader *r = xcalloc(1, sizeof *r);
     (void)err;

@@ -379,6 +379,24 @@ static int sq_meta(struct store_reader *reader, struct arena *a, struct str key,
     return 1;
 }
 
+static int sq_cells(struct store_reader *reader, struct arena *a, struct str prefix, struct engine_cell_row *out, size_t max, size_t *n, struct err *err)
+{
+    struct sq_reader *r = (struct sq_reader *)reader;
+    struct str behind = str_printf(a, STR_FMT "\xff", STR_ARG(prefix));
+    struct select s;
+    sqlite3_stmt *q;
+    int rc;
+    *n = 0;
+    select_init(&s, "SELECT key, blob FROM cells WHERE ");
+    add_text(&s, "key >= ?", prefix);
+    add_text(&s, " AND key < ?", behind);
+    add_number(&s, " ORDER BY key LIMIT ?", (int64_t)row_limit(max));
+    q = start(r, &s, err);
+    if (!q) return -1;
+    while ((rc = next(r, q, err)) == 1) out[(*n)++] = (struct engine_cell_row){ sq_col_dup(a, q, 0), sq_col_dup(a, q, 1) };
+    return rc;
+}
+
 /* The counters of the writer, and three things the small partial indexes tell: unresolved incidents, and the
  * oldest of each undelivered state (0 pending, 3 retrying). No table is scanned. */
 static const char counts_sql[] =
@@ -448,6 +466,7 @@ static const struct store_reader_ops reader_ops = {
     .rejected = sq_rejected,
     .counts = sq_counts,
     .meta = sq_meta,
+    .cells = sq_cells,
 };
 
 static struct store_reader *open_reader(const char *path, struct err *err)

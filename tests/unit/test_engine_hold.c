@@ -1,0 +1,306 @@
+/* engine: what holds messages back: silences, mutes, unless, hours; clocks stand still, nothing is lost, and what is still open
+ * then is told (rule-language.md section 5, Messages). */
+#include "engine_testing.h"
+
+static uint64_t silence_of(struct bench *b, const char *when, const char *rule, int64_t for_ms, bool until_resolved)
+{
+    struct engine_input in = { .kind = ENGINE_COMMAND, .now_ms = b->now_ms };
+    struct engine_output out;
+    struct err err;
+    uint64_t id;
+    in.u.command.what = ENGINE_SILENCE;
+    in.u.command.when = str_c(when);
+    in.u.command.rule = str_c(rule);
+    in.u.command.who = STR("ann");
+    in.u.command.why = STR("known");
+    in.u.command.for_ms = for_ms;
+    in.u.command.until_resolved = until_resolved;
+    engine_output_init(&out, &b->a);
+    assert_int_equal(engine_step(b->e, &in, &out, &err), 0);
+    assert_int_equal(out.command_result, 0);
+    id = out.command_id;
+    take(b, &out);
+    engine_output_fini(&out);
+    collect(b);
+    return id;
+}
+
+static uint64_t silence(struct bench *b, const char *when, int64_t for_ms)
+{
+    return silence_of(b, when, "", for_ms, false);
+}
+
+static struct report crashed(const char *run, const char *task, int64_t at_ms)
+{
+    return (struct report){ .run = run, .task = task, .state = RUN_FAILED, .at_ms = at_ms };
+}
+
+/* --- silences ------------------------------------------------------------------------------------------------- */
+static void test_a_silenced_incident_is_told_when_the_silence_ends(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    escalate: {30m: pager}\n    repeat: never\n"));
+    silence(&b, "{task: sync}", HOUR);
+    report(&b, crashed("run_0", "sync", 10 * MINUTE));
+    report(&b, crashed("run_1", "other", 10 * MINUTE));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1); /* other alone */
+    assert_int_equal(engine_stats(b.e).incidents_held, 1);
+    until(&b, HOUR - 1);
+    assert_int_equal(b.said.n, 2); /* and its escalation */
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2);
+    assert_true(str_starts(said_field(&b, last_said(&b, "chat"), "note"), STR("held for 50m")));
+    assert_int_equal(engine_stats(b.e).incidents_held, 0);
+    until(&b, HOUR + 30 * MINUTE - 1);
+    assert_int_equal(count_said(&b, "pager", -1), 1);
+    until(&b, HOUR + 30 * MINUTE); /* its clock stood still for 50 minutes */
+    assert_int_equal(count_said(&b, "pager", -1), 2);
+    bench_close(&b);
+}
+
+static void test_a_silence_that_ends_after_the_resolve_sends_nothing(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    linger: 0s\n"));
+    silence(&b, "{status: failed}", HOUR);
+    report(&b, FAILED("run_0", MINUTE));
+    report(&b, SUCCEEDED("run_1", 20 * MINUTE, 10 * MINUTE));
+    until(&b, 2 * HOUR);
+    assert_int_equal(b.said.n, 0);
+    assert_int_equal(state_of(&b, first(&b)), INCIDENT_RESOLVED);
+    assert_int_equal(engine_stats(b.e).incidents_held, 0);
+    bench_close(&b);
+}
+
+static void test_a_silence_that_begins_after_the_opening_lets_the_resolve_pass(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    linger: 0s\n    repeat: 10m\n    escalate: {1h: pager}\n"));
+    report(&b, FAILED("run_0", 0));
+    until(&b, 5 * MINUTE);
+    silence(&b, "{task: job}", 3 * HOUR);
+    report(&b, FAILED("run_1", 30 * MINUTE));
+    until(&b, 2 * HOUR);
+    assert_int_equal(b.said.n, 1); /* no reminder, no update, no escalation */
+    report(&b, SUCCEEDED("run_2", 2 * HOUR, HOUR));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+static void test_one_hit_without_a_mark_is_enough(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: failed}\n    by: env\n    notify: chat\n    update: 0s\n");
+    silence(&b, "{task: sync}", 10 * HOUR);
+    report(&b, crashed("run_0", "sync", 0));
+    assert_int_equal(b.said.n, 0);
+    report(&b, crashed("run_1", "other", MINUTE)); /* one incident, and this hit is nobody's silence */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    report(&b, crashed("run_2", "sync", 2 * MINUTE)); /* since the last message every hit is marked again */
+    until(&b, HOUR);
+    assert_int_equal(b.said.n, 1);
+    report(&b, crashed("run_3", "other", HOUR));
+    until(&b, HOUR + MINUTE);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_UPDATE), 1);
+    bench_close(&b);
+}
+
+static void test_each_hit_must_be_marked_by_something_that_stands(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: failed}\n    by: env\n    notify: chat\n");
+    silence(&b, "{task: a}", HOUR);
+    silence(&b, "{task: b}", 2 * HOUR);
+    report(&b, crashed("run_0", "a", MINUTE));
+    report(&b, crashed("run_1", "b", MINUTE));
+    until(&b, HOUR - 1);
+    assert_int_equal(b.said.n, 0);
+    until(&b, HOUR); /* nothing holds a's hit any more */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    bench_close(&b);
+    bench_open(&b, "rules:\n  r:\n    when: {status: failed}\n    by: env\n    notify: chat\n");
+    silence(&b, "{task: a}", HOUR);
+    silence(&b, "{status: failed}", 2 * HOUR);
+    report(&b, crashed("run_0", "a", MINUTE));
+    until(&b, 2 * HOUR - 1); /* the other one marks it, too */
+    assert_int_equal(b.said.n, 0);
+    until(&b, 2 * HOUR);
+    assert_int_equal(b.said.n, 1);
+    bench_close(&b);
+}
+
+static void test_a_silence_of_a_rule(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: failed}\n    notify: chat\n  s:\n    when: {status: failed}\n    notify: hook\n");
+    silence_of(&b, "", "r", HOUR, false);
+    report(&b, FAILED("run_0", 0));
+    assert_int_equal(count_said(&b, "chat", -1), 0);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
+static void test_until_resolved_ends_with_the_last_incident(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    linger: 0s\n"));
+    report(&b, crashed("run_0", "a", 0));
+    report(&b, crashed("run_1", "b", 0));
+    silence_of(&b, "{status: failed}", "", 24 * HOUR, true);
+    assert_int_equal(engine_stats(b.e).silences, 1);
+    report(&b, (struct report){ .run = "run_2", .task = "a", .state = RUN_COMPLETED, .at_ms = HOUR, .started_ms = 30 * MINUTE });
+    assert_int_equal(engine_stats(b.e).silences, 1);
+    report(&b, crashed("run_3", "c", HOUR)); /* still silent */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2);
+    report(&b, (struct report){ .run = "run_4", .task = "b", .state = RUN_COMPLETED, .at_ms = 2 * HOUR, .started_ms = 90 * MINUTE });
+    assert_int_equal(engine_stats(b.e).silences, 1); /* c is held by it */
+    report(&b, (struct report){ .run = "run_5", .task = "c", .state = RUN_COMPLETED, .at_ms = 3 * HOUR, .started_ms = 150 * MINUTE });
+    assert_int_equal(engine_stats(b.e).silences, 0);
+    report(&b, crashed("run_6", "a", 4 * HOUR));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 3);
+    bench_close(&b);
+    bench_open(&b, SIMPLE("    linger: 0s\n    resolve: manual\n"));
+    silence_of(&b, "{status: failed}", "", 24 * HOUR, true);
+    report(&b, crashed("run_0", "a", HOUR));
+    until(&b, 24 * HOUR - 1);
+    assert_int_equal(b.said.n, 0);
+    until(&b, 24 * HOUR); /* and at its greatest age in any case */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
+static void test_several_held_openings_leave_as_one_digest(void **state)
+{
+    static const char *const tasks[] = { "a", "b", "c" };
+    struct bench b;
+    uint64_t id;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: failed}\n    notify: [chat, hook]\n    linger: 0s\n");
+    id = silence(&b, "{status: failed}", 10 * HOUR);
+    for (int k = 0; k < 3; k++) report(&b, crashed(tasks[k], tasks[k], MINUTE));
+    report(&b, (struct report){ .run = "run_9", .task = "b", .state = RUN_COMPLETED, .at_ms = HOUR, .started_ms = 30 * MINUTE });
+    command(&b, ENGINE_SILENCE_END, id, 0);
+    until(&b, HOUR);
+    tick(&b);
+    assert_int_equal(b.said.n, 2); /* one for each destination: b is resolved and not among them */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_DIGEST), 1);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_DIGEST), 1);
+    assert_true(str_eq_c(said_field(&b, last_said(&b, "chat"), "title"), "2 incidents were held, 2 still open"));
+    report(&b, (struct report){ .run = "run_10", .task = "a", .state = RUN_COMPLETED, .at_ms = 2 * HOUR, .started_ms = 90 * MINUTE });
+    report(&b, (struct report){ .run = "run_11", .task = "c", .state = RUN_COMPLETED, .at_ms = 2 * HOUR, .started_ms = 90 * MINUTE });
+    until(&b, 3 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1); /* in the digest, once */
+    assert_int_equal(command(&b, ENGINE_SILENCE_END, id, 0), -1);
+    bench_close(&b);
+}
+
+static void test_an_acknowledgement_while_held(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    escalate: {10m: pager}\n    repeat: never\n"));
+    silence(&b, "{status: failed}", HOUR);
+    report(&b, FAILED("run_0", 0));
+    until(&b, MINUTE);
+    command(&b, ENGINE_SNOOZE, first(&b), 2 * HOUR);
+    until(&b, 2 * HOUR);
+    assert_int_equal(b.said.n, 0);
+    until(&b, 2 * HOUR + MINUTE); /* the snooze is over, and nobody was told */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    until(&b, 2 * HOUR + 11 * MINUTE - 1);
+    assert_int_equal(count_said(&b, "pager", -1), 0);
+    until(&b, 2 * HOUR + 11 * MINUTE);
+    assert_int_equal(count_said(&b, "pager", -1), 1);
+    bench_close(&b);
+}
+
+static void test_quiet_stands_still_while_held(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    resolve: 1h quiet\n    repeat: never\n"));
+    report(&b, FAILED("run_0", 0));
+    until(&b, 30 * MINUTE);
+    silence(&b, "{status: failed}", 2 * HOUR); /* until 2:30 */
+    until(&b, 3 * HOUR - 1);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 0);
+    until(&b, 3 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+/* --- restarts -------------------------------------------------------------------------------------------------- */
+static void hold_story(struct bench *b, bool restarts)
+{
+    struct ruleset *rules;
+    bench_open(b, SIMPLE("    escalate: {30m: pager}\n    linger: 0s\n"));
+    b->trim_always = restarts;
+    rules = b->rules;
+    if (restarts) restart(b, rules);
+    silence(b, "{task: sync}", HOUR);
+    silence_of(b, "{task: other}", "r", 2 * HOUR, true);
+    if (restarts) restart(b, rules);
+    report(b, crashed("run_0", "sync", 10 * MINUTE));
+    report(b, crashed("run_1", "other", 10 * MINUTE));
+    if (restarts) restart(b, rules);
+    report(b, crashed("run_2", "other", 20 * MINUTE));
+    until(b, 90 * MINUTE);
+    if (restarts) restart(b, rules);
+    report(b, (struct report){ .run = "run_3", .task = "other", .state = RUN_COMPLETED, .at_ms = 100 * MINUTE, .started_ms = 95 * MINUTE });
+    report(b, crashed("run_4", "other", 110 * MINUTE));
+    if (restarts) restart(b, rules);
+    until(b, 5 * HOUR);
+}
+
+static void test_restarts_change_nothing(void **state)
+{
+    struct bench one, two;
+    (void)state;
+    hold_story(&one, false);
+    hold_story(&two, true);
+    assert_true(count_said(&one, "pager", MESSAGE_ESCALATION) == 2 && count_said(&one, "chat", MESSAGE_OPEN) == 2);
+    assert_string_equal(one.transcript.p, two.transcript.p);
+    bench_close(&one);
+    bench_close(&two);
+}
+
+static void test_a_silence_that_ended_while_nobody_ran(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE(""));
+    silence(&b, "{task: sync}", HOUR);
+    report(&b, crashed("run_0", "sync", 10 * MINUTE));
+    b.now_ms = start_ms + 3 * HOUR;
+    restart(&b, b.rules);
+    until(&b, 3 * HOUR);
+    tick(&b);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_silenced_incident_is_told_when_the_silence_ends),
+        cmocka_unit_test(test_a_silence_that_ends_after_the_resolve_sends_nothing),
+        cmocka_unit_test(test_a_silence_that_begins_after_the_opening_lets_the_resolve_pass),
+        cmocka_unit_test(test_one_hit_without_a_mark_is_enough),
+        cmocka_unit_test(test_each_hit_must_be_marked_by_something_that_stands),
+        cmocka_unit_test(test_a_silence_of_a_rule),
+        cmocka_unit_test(test_until_resolved_ends_with_the_last_incident),
+        cmocka_unit_test(test_several_held_openings_leave_as_one_digest),
+        cmocka_unit_test(test_an_acknowledgement_while_held),
+        cmocka_unit_test(test_quiet_stands_still_while_held),
+        cmocka_unit_test(test_restarts_change_nothing),
+        cmocka_unit_test(test_a_silence_that_ended_while_nobody_ran),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
