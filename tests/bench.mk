@@ -1,5 +1,5 @@
 # The tools of the benchmarks, under build/bench; make bench runs them through tests/bench/bench.py.
-BENCH_TOOLS := $(addprefix $(BUILD)/bench/,load probe bench_rule bench_store)
+BENCH_TOOLS := $(addprefix $(BUILD)/bench/,load probe bench_rule bench_engine bench_store)
 .PHONY: bench-tools
 bench-tools: $(BENCH_TOOLS)
 
@@ -11,6 +11,8 @@ $(BUILD)/bench/load $(BUILD)/bench/probe: $(BUILD)/bench/%: tests/bench/%.c $(FL
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(OPT) $< -o $@
 $(BUILD)/bench/bench_rule: $(BUILD)/bench/bench_rule.o $(call closure_of,rule)
+	$(CC) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@
+$(BUILD)/bench/bench_engine: $(BUILD)/bench/bench_engine.o $(call closure_of,engine)
 	$(CC) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@
 $(BUILD)/bench/bench_store: $(BUILD)/bench/bench_store.o $(call closure_of,store)
 	$(CC) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@

@@ -114,15 +114,23 @@ struct window_entry {
     uint64_t mark; /* of `first`: event_ms of the last hit of a stretch that the entry begins;
                     * of `count: N of FIELD`: the value's hash; of a population: 0 = no hit, else whose (population.c) */
 };
-struct window { /* of one (rule, project, env, key); of a population, one for all keys of an identity */
+struct window_chunk { int64_t number; uint32_t n; bool dirty; }; /* n entries with a cell of their own; numbers ascend */
+struct window_chunks { /* of a busy window: see entries.c */
+    VEC(struct window_chunk) list;
+    uint32_t sealed;         /* entries in them; what comes behind stands in the window's own cell */
+    uint32_t dead;           /* of the first: dropped, and not gone yet */
+    uint32_t expected, skip; /* while restoring: what the window's own cell says of the two */
+};
+struct window { /* of one (rule, project, env, key); of a population, one for all keys of an identity. By the million: its key lies behind it */
     struct timer timer; /* when all of it is over */
     struct engine_rule *rule;
     struct part *part;
-    struct str key;
-    VEC(struct window_entry) entries; /* by event_ms */
-    uint64_t collapsed;
-    uint32_t key_hash;
-    bool dirty;
+    struct { struct window_entry *v; uint32_t n, cap; } entries; /* by event_ms; only entries.c adds and takes away */
+    struct window_entry one;      /* most have no more */
+    struct window_chunks *chunks; /* NULL: few entries, one cell */
+    uint32_t key_hash, key_bytes;
+    uint32_t collapsed;
+    uint32_t dirty; /* place in engine.dirty_windows + 1; 0 = nothing to write */
 };
 struct limit_window { /* openings and escalations per (destination, project, env[, rule]) */
     struct str name;
@@ -322,6 +330,10 @@ struct str incident_first_run(const struct incident *i);
 void incident_set_last_run(struct incident *i, struct str run); /* the first one set is the first run, too */
 uint32_t key_hash(const struct engine_rule *r, const struct part *p, struct str key);
 /* window.c */
+static inline struct str window_key(const struct window *w)
+{
+    return (struct str){ (const char *)(w + 1), w->key_bytes };
+}
 struct window *window_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
 struct window *window_get(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
 void window_add(struct engine *e, struct window *w, struct window_entry entry);
@@ -340,6 +352,28 @@ bool window_holds(const struct window *w, int64_t now_ms, int64_t *clears_ms);
 void window_runs(const struct window *w, struct window_span span, struct incident *i, struct engine *e);
 void window_drop(struct engine *e, struct window *w);
 struct str window_cell_key(struct arena *a, const struct window *w);
+struct str window_chunk_key(struct arena *a, const struct window *w, int64_t number);
+/* entries.c: each change is followed by window_touch or the like, which seals */
+void entries_init(struct window *w);
+void entries_free(struct window *w);
+void entries_insert(struct engine *e, struct window *w, struct window_entry entry); /* behind those of the same moment */
+void entries_drop_first(struct engine *e, struct window *w, size_t n);
+typedef bool (*entry_goes_fn)(void *ctx, size_t at, const struct window_entry *entry);
+void entries_remove_if(struct engine *e, struct window *w, entry_goes_fn goes, void *ctx);
+void entries_changed(struct window *w, size_t at); /* that one, in place */
+void entries_seal(struct engine *e, struct window *w); /* what is too much for one cell moves into chunks */
+void entries_gone(struct engine *e, const struct window *w); /* the cells of all chunks */
+/* Room for n restored entries, in a chunk or in the window's own cell, which says how many are in chunks and how many of those are over. */
+struct window_entry *entries_restore_chunk(struct window *w, int64_t number, size_t n);
+struct window_entry *entries_restore_own(struct window *w, size_t n, size_t in_chunks, size_t over);
+void entries_restored(struct engine *e, struct window *w);
+/* persist_window.c */
+void collect_window(struct window *w, struct engine_changes *out);
+void restore_window(struct engine *e, struct str key, struct json o);
+void windows_restored(struct engine *e);
+/* persist.c */
+void put_cell(struct engine_changes *out, struct str key, struct str blob);
+void cell_gone(struct engine *e, struct str key);
 /* condition.c: does it hold? */
 struct window *incident_window(struct engine *e, const struct incident *i); /* NULL = none */
 uint64_t mark_of(const struct rule *r, struct str key);
@@ -405,8 +439,6 @@ bool same_params(const char *a, const char *b);
 char *target_params(struct step_context *c, struct incident *i, const struct rule_target *t);
 void note(struct step_context *c, uint64_t incident, const char *what, struct str body);
 struct str note_text(struct step_context *c, const char *name, struct str value);
-/* persist.c */
-void engine_gone_cell(struct engine *e, struct str key); /* it is deleted by the next collect */
 /* reload.c */
 void engine_rule_bind(struct engine *e, struct engine_rule *r, const struct rule *now);
 void engine_bind_rules(struct engine *e, const struct ruleset *rules);

@@ -96,39 +96,6 @@ static void write_incident_any(const void *thing, struct json_writer *w)
     write_incident(thing, w);
 }
 
-static void write_marks(const struct window *x, struct json_writer *w)
-{
-    bool any = false;
-    for (size_t k = 0; k < x->entries.n; k++) any |= x->entries.v[k].mark != 0;
-    if (!any) return;
-    json_put_key(w, STR("marks"));
-    json_array_begin(w);
-    for (size_t k = 0; k < x->entries.n; k++) json_put_i64(w, (int64_t)x->entries.v[k].mark);
-    json_array_end(w);
-}
-
-static void write_window(const void *thing, struct json_writer *w)
-{
-    const struct window *x = thing;
-    json_object_begin(w);
-    json_field_str(w, "rule", x->rule->name);
-    json_field_str(w, "shape", str_c(x->rule->now->shape));
-    json_field_str(w, "project", x->part->project);
-    json_field_str(w, "env", x->part->env);
-    json_field_str(w, "key", x->key);
-    json_field_i64(w, "over", x->timer.due_ms);
-    json_field_i64(w, "collapsed", (int64_t)x->collapsed);
-    json_put_key(w, STR("entries"));
-    json_array_begin(w);
-    for (size_t k = 0; k < x->entries.n; k++) {
-        json_put_i64(w, x->entries.v[k].event_ms);
-        json_put_i64(w, (int64_t)x->entries.v[k].run);
-    }
-    json_array_end(w);
-    write_marks(x, w);
-    json_object_end(w);
-}
-
 static void write_limit(const void *thing, struct json_writer *w)
 {
     const struct limit_window *l = thing;
@@ -206,9 +173,16 @@ static void collect_incident(struct engine *e, struct incident *i, struct engine
     if (i->ended) incident_free(e, i);
 }
 
-static void put_cell(struct engine_changes *out, struct str key, struct str blob)
+void put_cell(struct engine_changes *out, struct str key, struct str blob)
 {
     *vec_push(&out->cells) = (struct engine_cell_row){ key, blob };
+}
+
+void cell_gone(struct engine *e, struct str key)
+{
+    char *text = xmalloc(key.n + 1);
+    memcpy(text, key.p, key.n);
+    *vec_push(&e->gone_cells) = (struct str){ text, key.n };
 }
 
 static void collect_gone(struct engine *e, struct engine_changes *out)
@@ -255,24 +229,13 @@ static void collect_gates(struct engine *e, struct engine_changes *out)
     e->gates_dirty = false;
 }
 
-void engine_gone_cell(struct engine *e, struct str key)
-{
-    struct str kept = { xmalloc(key.n), key.n };
-    memcpy((char *)(uintptr_t)kept.p, key.p, key.n);
-    *vec_push(&e->gone_cells) = kept;
-}
-
 void engine_collect(struct engine *e, struct engine_changes *out)
 {
     collect_gone(e, out); /* first: a window may have gone and come again */
     for (size_t k = 0; k < e->dirty.n; k++) collect_incident(e, e->dirty.v[k], out);
     vec_clear(&e->dirty);
-    for (size_t k = 0; k < e->dirty_windows.n; k++) {
-        struct window *w = e->dirty_windows.v[k];
-        if (!w) continue;
-        w->dirty = false;
-        put_cell(out, window_cell_key(out->arena, w), blob_of(out->arena, w, write_window));
-    }
+    for (size_t k = 0; k < e->dirty_windows.n; k++)
+        if (e->dirty_windows.v[k]) collect_window(e->dirty_windows.v[k], out);
     vec_clear(&e->dirty_windows);
     for (size_t k = 0; k < e->dirty_limits.n; k++) {
         struct limit_window *l = e->dirty_limits.v[k];
@@ -404,24 +367,6 @@ int engine_restore_incident(struct engine *e, const struct engine_incident_row *
     return 0;
 }
 
-static void restore_window(struct engine *e, struct json o)
-{
-    struct engine_rule *r = engine_rule_get(e, json_str(json_get_c(o, "rule")));
-    struct window *w;
-    struct json entries = json_get_c(o, "entries"), mark = json_first(json_get_c(o, "marks"));
-    w = window_get(e, r, part_get(e, json_str(json_get_c(o, "project")), json_str(json_get_c(o, "env"))),
-                   json_str(json_get_c(o, "key")));
-    w->collapsed = (uint64_t)i64_or(json_get_c(o, "collapsed"), 0);
-    for (struct json v = json_first(entries); json_kind(v) != JSON_ABSENT;) {
-        struct json run = json_next(v);
-        *vec_push(&w->entries) = (struct window_entry){ i64_or(v, 0), (uint64_t)i64_or(run, 0), (uint64_t)i64_or(mark, 0) };
-        v = json_next(run);
-        if (json_present(mark)) mark = json_next(mark);
-    }
-    timer_set(e, &w->timer, i64_or(json_get_c(o, "over"), 0));
-    if (r->gone || !str_eq_c(json_str(json_get_c(o, "shape")), r->now->shape)) window_drop(e, w);
-}
-
 static void restore_limit(struct engine *e, struct str name, struct json list)
 {
     struct limit_window *l = limit_window_get(e, name);
@@ -485,7 +430,7 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
     } else if (str_starts(row->key, STR("s/"))) {
         rc = silence_restore(e, o, err);
     } else if (str_starts(row->key, STR("w/"))) {
-        restore_window(e, o);
+        restore_window(e, row->key, o);
     } else if (str_starts(row->key, STR("l/"))) {
         restore_limit(e, name, o);
     } else if (str_starts(row->key, STR("d/")) && id_parse("dig", name, &id)) {

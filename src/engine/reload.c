@@ -144,6 +144,7 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     struct step_context c = context(e, now_ms, out, err);
     VEC(uint64_t) ids = { 0 };
     hold_bind(e);
+    windows_restored(e);
     for (size_t k = 0; k < e->by_id.n; k++) {
         struct incident *i = e->by_id.v[k];
         bool other = i && i->timer.kind != TIMER_INCIDENT; /* marked by engine_restore_incident */

@@ -210,7 +210,7 @@ static void forget_old(struct step_context *c)
             e->silences.v[kept++] = s;
             continue;
         }
-        engine_gone_cell(e, str_printf(c->out->arena, "s/" STR_FMT, STR_ARG(name)));
+        cell_gone(e, str_printf(c->out->arena, "s/" STR_FMT, STR_ARG(name)));
         silence_free(s);
     }
     e->silences.n = kept;

@@ -15,7 +15,7 @@ static bool same_window(const void *element, const void *wanted)
 {
     const struct window *w = element;
     const struct wanted_window *x = wanted;
-    return w->key_hash == x->hash && w->rule == x->rule && w->part == x->part && str_eq(w->key, x->key);
+    return w->key_hash == x->hash && w->rule == x->rule && w->part == x->part && str_eq(window_key(w), x->key);
 }
 
 static uint32_t hash_of_window(const void *element)
@@ -32,17 +32,15 @@ struct window *window_find(struct engine *e, struct engine_rule *r, struct part 
 struct window *window_get(struct engine *e, struct engine_rule *r, struct part *p, struct str key)
 {
     struct window *w = window_find(e, r, p, key);
-    char *text;
     if (w) return w;
-    w = xcalloc(1, sizeof *w);
-    text = xmalloc(key.n + 1);
-    if (key.n) memcpy(text, key.p, key.n);
-    text[key.n] = '\0';
+    w = xcalloc(1, sizeof *w + key.n + 1);
+    if (key.n) memcpy(w + 1, key.p, key.n);
     w->timer = (struct timer){ ENGINE_NEVER, 0, TIMER_WINDOW };
     w->rule = r;
     w->part = p;
-    w->key = (struct str){ text, key.n };
-    w->key_hash = key_hash(r, p, w->key);
+    w->key_bytes = (uint32_t)key.n;
+    w->key_hash = key_hash(r, p, key);
+    entries_init(w);
     index_put(&e->windows, w->key_hash, w, hash_of_window);
     r->windows++;
     e->stats.windows++;
@@ -51,21 +49,15 @@ struct window *window_get(struct engine *e, struct engine_rule *r, struct part *
 
 static void window_touch(struct engine *e, struct window *w)
 {
+    entries_seal(e, w);
     if (w->dirty) return;
-    w->dirty = true;
     *vec_push(&e->dirty_windows) = w;
+    w->dirty = (uint32_t)e->dirty_windows.n;
 }
 
 /* Entries that no window ending now or later can hold are over, but a late event may still fall beside them:
  * they are kept for a day more. */
 enum { LATE_MS = 86400000 };
-
-static void drop_first(struct window *w, size_t n)
-{
-    if (n == 0) return;
-    memmove(w->entries.v, w->entries.v + n, (w->entries.n - n) * sizeof *w->entries.v);
-    w->entries.n -= n;
-}
 
 static int64_t last_ms(const struct window *w, size_t k)
 {
@@ -77,38 +69,18 @@ static int64_t newest_ms(const struct window *w)
     return w->entries.n ? last_ms(w, w->entries.n - 1) : 0;
 }
 
-static void drop_old(struct window *w)
+static void drop_old(struct engine *e, struct window *w)
 {
     const struct rule_condition *c = &w->rule->now->condition;
     int64_t newest = newest_ms(w);
     size_t old = 0;
     if (c->window_ms == 0) { /* the last n runs, however old */
-        drop_first(w, w->entries.n > (size_t)c->n ? w->entries.n - (size_t)c->n : 0);
+        entries_drop_first(e, w, w->entries.n > (size_t)c->n ? w->entries.n - (size_t)c->n : 0);
         return;
     }
     while (old < w->entries.n && last_ms(w, old) < newest - c->window_ms - LATE_MS) old++;
     if (c->kind == RULE_FLAPS && old > 0) old--; /* the next one may be a change from it */
-    drop_first(w, old);
-}
-
-/* Most windows hold one entry or two, and there may be a million: they grow from one. */
-static void make_room(struct window *w)
-{
-    if (w->entries.n < w->entries.cap) return;
-    w->entries.cap = w->entries.cap ? 2 * w->entries.cap : 1;
-    w->entries.v = xrealloc(w->entries.v, w->entries.cap * sizeof *w->entries.v);
-}
-
-static void insert(struct window *w, struct window_entry entry)
-{
-    size_t at;
-    make_room(w);
-    at = w->entries.n++;
-    while (at > 0 && w->entries.v[at - 1].event_ms > entry.event_ms) {
-        w->entries.v[at] = w->entries.v[at - 1];
-        at--;
-    }
-    w->entries.v[at] = entry;
+    entries_drop_first(e, w, old);
 }
 
 /* --- counting -------------------------------------------------------------------------------------------------- */
@@ -211,23 +183,35 @@ static bool *needless(const struct window *w)
     return out;
 }
 
-/* Down to `most`: needless ones first, then the oldest. So a thousand hits of one customer do not push four others out. */
+struct shrinking { const bool *needless; size_t needed_go, needless_go; };
+
+static bool shrinks(void *ctx, size_t at, const struct window_entry *entry)
+{
+    struct shrinking *s = ctx;
+    size_t *left = s->needless[at] ? &s->needless_go : &s->needed_go;
+    (void)entry;
+    return *left > 0 && (*left)--;
+}
+
+/* Needless ones first, then the oldest. So a thousand hits of one customer do not push four others out. */
+static void shrink_distinct(struct engine *e, struct window *w, size_t over)
+{
+    bool *out = needless(w);
+    struct shrinking s = { out, over, 0 };
+    for (size_t at = 0; at < w->entries.n && s.needed_go > 0; at++) s.needed_go -= out[at];
+    s.needless_go = over - s.needed_go;
+    entries_remove_if(e, w, shrinks, &s);
+    free(out);
+}
+
+/* Down to `most`. */
 static void shrink(struct engine *e, struct window *w, size_t most)
 {
-    bool distinct = counts_distinct(&w->rule->now->condition), *out = distinct ? needless(w) : NULL;
-    size_t over = w->entries.n - most, kept = 0;
-    size_t left[2] = { over, 0 }; /* how many that are needed go, and how many that are not */
-    for (size_t at = 0; out && at < w->entries.n && left[0] > 0; at++) left[0] -= out[at];
-    left[1] = over - left[0];
-    for (size_t at = 0; at < w->entries.n; at++) {
-        bool spare = out && out[at];
-        if (left[spare] > 0) left[spare]--;
-        else w->entries.v[kept++] = w->entries.v[at];
-    }
-    w->collapsed += w->entries.n - kept;
-    e->stats.collapsed_entries += w->entries.n - kept;
-    w->entries.n = kept;
-    free(out);
+    size_t over = w->entries.n - most;
+    if (counts_distinct(&w->rule->now->condition)) shrink_distinct(e, w, over);
+    else entries_drop_first(e, w, over);
+    w->collapsed = w->collapsed > UINT32_MAX - over ? UINT32_MAX : w->collapsed + (uint32_t)over;
+    e->stats.collapsed_entries += over;
 }
 
 /* Over the bound the oldest collapse into a counter. Where distinct things are counted that is some work: it is done
@@ -259,33 +243,33 @@ static void window_changed(struct engine *e, struct window *w)
 
 void window_add(struct engine *e, struct window *w, struct window_entry entry)
 {
-    insert(w, entry);
-    drop_old(w);
+    entries_insert(e, w, entry);
+    drop_old(e, w);
     keep_bound(e, w);
     window_changed(e, w);
+}
+
+struct stretch { struct window_entry all; int64_t event_ms, apart_ms; bool is_first; };
+
+static bool near_stretch(void *ctx, size_t at, const struct window_entry *x)
+{
+    struct stretch *s = ctx;
+    (void)at;
+    if (s->event_ms <= x->event_ms - s->apart_ms || s->event_ms >= (int64_t)x->mark + s->apart_ms) return false;
+    if (x->event_ms < s->all.event_ms) s->all.event_ms = x->event_ms;
+    if ((int64_t)x->mark > (int64_t)s->all.mark) s->all.mark = x->mark;
+    s->is_first = false;
+    return true;
 }
 
 /* What `first` remembers is stretches: hits that are nearer to each other than the rule's time are one, from the first
  * of them to the last. Whatever falls near a stretch is not the first, and widens it; it may close the gap to the next. */
 bool window_first(struct engine *e, struct window *w, int64_t event_ms, struct str run)
 {
-    const int64_t apart_ms = w->rule->now->condition.window_ms;
-    struct window_entry stretch = { event_ms, str_hash_stable(run), (uint64_t)event_ms };
-    size_t kept = 0;
-    bool is_first = true;
-    for (size_t k = 0; k < w->entries.n; k++) {
-        struct window_entry x = w->entries.v[k];
-        if (event_ms <= x.event_ms - apart_ms || event_ms >= (int64_t)x.mark + apart_ms) {
-            w->entries.v[kept++] = x;
-            continue;
-        }
-        if (x.event_ms < stretch.event_ms) stretch.event_ms = x.event_ms;
-        if ((int64_t)x.mark > (int64_t)stretch.mark) stretch.mark = x.mark;
-        is_first = false;
-    }
-    w->entries.n = kept;
-    window_add(e, w, stretch);
-    return is_first;
+    struct stretch s = { { event_ms, str_hash_stable(run), (uint64_t)event_ms }, event_ms, w->rule->now->condition.window_ms, true };
+    entries_remove_if(e, w, near_stretch, &s);
+    window_add(e, w, s.all);
+    return s.is_first;
 }
 
 void window_put_run(struct engine *e, struct window *w, struct window_entry entry, bool fresh)
@@ -298,28 +282,37 @@ void window_put_run(struct engine *e, struct window *w, struct window_entry entr
         if (w->entries.v[k].run != entry.run) continue;
         if (w->entries.v[k].mark == entry.mark) return;
         w->entries.v[k].mark = entry.mark;
+        entries_changed(w, k);
         window_touch(e, w);
         return;
     }
+}
+
+static bool is_entry(void *ctx, size_t at, const struct window_entry *entry)
+{
+    (void)entry;
+    return at == *(const size_t *)ctx;
 }
 
 void window_drop_run(struct engine *e, struct window *w, uint64_t run)
 {
     for (size_t k = w->entries.n; k-- > 0;) {
         if (w->entries.v[k].run != run) continue;
-        memmove(w->entries.v + k, w->entries.v + k + 1, (w->entries.n - k - 1) * sizeof *w->entries.v);
-        w->entries.n--;
+        entries_remove_if(e, w, is_entry, &k);
         window_touch(e, w);
         return;
     }
 }
 
+static bool has_mark(void *ctx, size_t at, const struct window_entry *entry)
+{
+    (void)at;
+    return entry->mark == *(const uint64_t *)ctx;
+}
+
 void window_forget(struct engine *e, struct window *w, uint64_t mark)
 {
-    size_t kept = 0;
-    for (size_t k = 0; k < w->entries.n; k++)
-        if (w->entries.v[k].mark != mark) w->entries.v[kept++] = w->entries.v[k];
-    w->entries.n = kept;
+    entries_remove_if(e, w, has_mark, &mark);
     window_touch(e, w);
 }
 
@@ -365,25 +358,35 @@ void window_runs(const struct window *w, struct window_span span, struct inciden
     }
 }
 
+static struct str cell_key(struct arena *a, const struct window *w, struct str chunk)
+{
+    const struct str parts[] = { STR("w"), w->rule->name, w->part->project, w->part->env, window_key(w), chunk };
+    return name_joined(a, parts, chunk.n ? 6 : 5);
+}
+
 struct str window_cell_key(struct arena *a, const struct window *w)
 {
-    const struct str parts[] = { STR("w"), w->rule->name, w->part->project, w->part->env, w->key };
-    return name_joined(a, parts, 5);
+    return cell_key(a, w, STR(""));
+}
+
+struct str window_chunk_key(struct arena *a, const struct window *w, int64_t number)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "%016llx", (unsigned long long)number); /* in the order of the numbers */
+    return cell_key(a, w, (struct str){ text, (size_t)n });
 }
 
 void window_drop(struct engine *e, struct window *w)
 {
     struct arena a = { 0 };
-    engine_gone_cell(e, window_cell_key(&a, w));
+    cell_gone(e, window_cell_key(&a, w));
+    entries_gone(e, w);
     arena_fini(&a);
     timer_drop(e, &w->timer);
     index_remove(&e->windows, w->key_hash, w);
     w->rule->windows--;
     e->stats.windows--;
-    if (w->dirty)
-        for (size_t i = 0; i < e->dirty_windows.n; i++)
-            if (e->dirty_windows.v[i] == w) e->dirty_windows.v[i] = NULL;
-    vec_free(&w->entries);
-    free((char *)(uintptr_t)w->key.p);
+    if (w->dirty) e->dirty_windows.v[w->dirty - 1] = NULL;
+    entries_free(w);
     free(w);
 }
