@@ -48,7 +48,8 @@ enum { DUE_FEW = 2 }; /* most wait for a reminder and for the end of quiet */
 enum criterion { BY_SUCCESS, BY_CLEARING }; /* why an incident lingers */
 enum told_flag { /* stored */
     TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4,
-    TOLD_LOUD = 8 /* what is outstanding rings: an opening, a reminder, an escalation */
+    TOLD_LOUD = 8, /* what is outstanding rings: an opening, a reminder, an escalation */
+    TOLD_CHOSEN = 16 /* by the switch, when it opened */
 };
 struct told { /* what one destination has heard of an incident */
     struct place *place;
@@ -85,6 +86,7 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
     uint8_t criterion;         /* enum criterion, while it lingers */
     uint8_t waits;             /* a bit for each of enum due */
     bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
+    bool routed;               /* a switch has decided whom it tells: those with TOLD_CHOSEN, perhaps nobody */
 };
 
 /* --- windows and digests ---------------------------------------------------------------------------------- */
@@ -319,6 +321,10 @@ bool tell_target(struct step_context *c, struct incident *i, struct place *place
 void tell_told(struct step_context *c, struct incident *i, struct told *t, enum message_kind kind, struct str reason);
 struct str told_lane(struct arena *a, const struct incident *i, const struct told *t);
 bool same_params(const char *a, const char *b);
+struct told *told_get(struct incident *i, struct place *place, const char *params); /* adds it */
+/* route.c: whom an opening tells */
+void incident_route(struct step_context *c, struct incident *i); /* when it opens: a switch decides, once */
+void incident_tell_first(struct step_context *c, struct incident *i, enum message_kind kind, struct str reason);
 char *target_params(struct step_context *c, struct incident *i, const struct rule_target *t);
 void note(struct step_context *c, uint64_t incident, const char *what, struct str body);
 struct str note_text(struct step_context *c, const char *name, struct str value);

@@ -61,6 +61,7 @@ static void begin(struct step_context *c, struct incident *i)
     freeze_steps(c, i);
     arm_repeat(i, c->now_ms);
     note(c, i->id, "opened", STR("{}"));
+    incident_route(c, i);
     incident_touch(c->e, i);
 }
 
@@ -74,18 +75,10 @@ void incident_open(struct step_context *c, struct incident *i)
         incident_speak_first(c, i);
 }
 
-static void tell_first(struct step_context *c, struct incident *i, const struct rule_target *to, enum message_kind kind, struct str reason)
-{
-    char *params = target_params(c, i, to);
-    tell_target(c, i, place_get(c->e, c->e->rules->destinations[to->destination].name), params, kind, reason, 0);
-    free(params);
-}
-
 void incident_speak_first(struct step_context *c, struct incident *i)
 {
-    const struct rule *r = i->rule->now;
     incident_wait_until(i, DUE_WAIT, ENGINE_NEVER);
-    for (size_t k = 0; k < r->notify.n && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_OPEN, STR_NONE);
+    incident_tell_first(c, i, MESSAGE_OPEN, STR_NONE);
     i->last_told_ms = c->now_ms;
 }
 
@@ -237,7 +230,7 @@ void incident_open_over(struct step_context *c, struct incident *i, struct str r
     i->late = c->now_ms - i->last_event_ms > 600000;
     note(c, i->id, "opened", STR("{}"));
     note(c, i->id, "resolved", note_text(c, "reason", reason));
-    for (size_t k = 0; k < r->notify.n && r->wait_ms == 0 && !c->failed; k++) tell_first(c, i, &r->notify.v[k], MESSAGE_RESOLVE, reason);
+    if (r->wait_ms == 0) incident_tell_first(c, i, MESSAGE_RESOLVE, reason);
     for (size_t k = 0; k < i->told_count; k++)
         if (incident_told(i)[k].flags & TOLD_DIGEST) digest_resolved(c, incident_told(i)[k].digest);
     empty_window(c, i);

@@ -71,6 +71,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     if (i->successes) json_field_i64(w, "successes", i->successes);
     if (i->identity_hash) json_field_i64(w, "identity", i->identity_hash);
     if (i->late) json_field_bool(w, "late", true);
+    if (i->routed) json_field_bool(w, "routed", true);
     json_field_opt(w, "first_run", str_c(i->first_run));
     json_field_opt(w, "run", str_c(i->last_run));
     json_put_key(w, STR("runs"));
@@ -344,6 +345,7 @@ static void restore_from(struct engine *e, struct incident *i, struct json o)
     i->criterion = (uint8_t)i64_or(json_get_c(o, "criterion"), 0);
     i->successes = (uint32_t)i64_or(json_get_c(o, "successes"), 0);
     i->late = json_bool(json_get_c(o, "late"), false);
+    i->routed = json_bool(json_get_c(o, "routed"), false);
     i->first_run = text_or_null(json_get_c(o, "first_run"));
     i->last_run = text_or_null(json_get_c(o, "run"));
     if (identity) incident_link_identity(e, i, (uint32_t)identity);
