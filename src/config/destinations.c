@@ -118,11 +118,22 @@ static void target_names(const struct yaml_node *n, struct name_list *list)
         for (const struct yaml_node *k = n->first; k; k = k->next) target_names(k, list);
 }
 
+/* Of a switch, those of all its values. */
+static void notify_names(const struct yaml_node *n, struct name_list *list)
+{
+    if (n->kind != YAML_MAP || !yaml_get(n, "switch")) {
+        target_names(n, list);
+        return;
+    }
+    for (const struct yaml_node *k = n->first; k; k = k->next)
+        if (!str_eq_c(k->key, "switch")) target_names(k, list);
+}
+
 static void rule_names(const struct yaml_node *rule, struct name_list *list)
 {
     const struct yaml_node *notify = yaml_get(rule, "notify"), *escalate = yaml_get(rule, "escalate");
     if (rule->kind != YAML_MAP) return;
-    if (notify) target_names(notify, list);
+    if (notify) notify_names(notify, list);
     if (escalate && escalate->kind == YAML_MAP)
         for (const struct yaml_node *k = escalate->first; k; k = k->next) target_names(k, list);
 }

@@ -54,12 +54,14 @@ enum told_flag { /* stored */
     TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4,
     TOLD_LOUD = 8, /* what is outstanding rings: an opening, a reminder, an escalation */
     TOLD_LATER = 16, /* it is outside this target's hours: told when they begin */
-    TOLD_LATER_STEP = 32 /* and that is an escalation */
+    TOLD_LATER_STEP = 32, /* and that is an escalation */
+    TOLD_CHOSEN = 64 /* by the switch, when it opened */
 };
 struct told { /* what one destination has heard of an incident */
     struct place *place;
     char *params;      /* rendered {to: X, ...} values as JSON; NULL = none */
     union { uint64_t digest; int64_t later_ms; }; /* TOLD_DIGEST: which one; TOLD_LATER: when */
+    const char *during;   /* TOLD_CHOSEN: the name of its own hours; NULL = always */
     uint32_t outstanding; /* messages without a final verdict */
     uint32_t flags;
 };
@@ -105,6 +107,7 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
     uint8_t criterion;         /* enum criterion, while it lingers */
     uint8_t waits;             /* a bit for each of enum due */
     bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
+    bool routed;               /* a switch has decided whom it tells: those with TOLD_CHOSEN, perhaps nobody */
 };
 
 /* --- windows and digests ---------------------------------------------------------------------------------- */
@@ -420,7 +423,6 @@ void incident_speak_first(struct step_context *c, struct incident *i);
 void incident_open_over(struct step_context *c, struct incident *i, struct str reason);
 void incident_criterion(struct step_context *c, struct incident *i, enum criterion why); /* linger, then resolve */
 void incident_relapse(struct step_context *c, struct incident *i);
-struct rule_targets incident_targets(const struct step_context *c, const struct incident *i); /* who hears first of it */
 void incident_unpause(struct incident *i, int64_t now_ms);
 void incident_arm_quiet(struct incident *i);
 int64_t incident_repeat_wait(const struct incident *i); /* before the next reminder; 0 = there is none */
@@ -436,6 +438,13 @@ void tell_later(struct step_context *c, struct incident *i); /* those whose hour
 void tell_told(struct step_context *c, struct incident *i, struct told *t, enum message_kind kind, struct str reason);
 struct str told_lane(struct arena *a, const struct incident *i, const struct told *t);
 bool same_params(const char *a, const char *b);
+struct told *told_get(struct incident *i, struct place *place, const char *params); /* adds it */
+/* route.c: whom an opening tells */
+void incident_route(struct step_context *c, struct incident *i); /* when it opens: a switch decides, once */
+void incident_tell_first(struct step_context *c, struct incident *i, enum message_kind kind, struct str reason);
+/* Calls fn for each of those whom an opening told now would tell. */
+typedef void (*opening_fn)(struct step_context *c, struct incident *i, const struct telling *what);
+void incident_openings(struct step_context *c, struct incident *i, const struct telling *model, opening_fn fn);
 char *target_params(struct step_context *c, struct incident *i, const struct rule_target *t);
 void note(struct step_context *c, uint64_t incident, const char *what, struct str body);
 struct str note_text(struct step_context *c, const char *name, struct str value);

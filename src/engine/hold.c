@@ -335,15 +335,11 @@ static struct gather *gather_of(struct engine *e, const struct place *place, con
     return NULL;
 }
 
-static void count_openings(struct step_context *c, struct incident *i)
+static void count_opening(struct step_context *c, struct incident *i, const struct telling *what)
 {
-    struct rule_targets to = incident_targets(c, i);
-    for (size_t k = 0; k < to.n; k++) {
-        const struct place *place = place_get(c->e, c->e->rules->destinations[to.v[k].destination].name);
-        struct gather *g = gather_of(c->e, place, i->part);
-        if (g) g->openings++;
-        else *vec_push(&c->e->gathers) = (struct gather){ place, i->part, 1 };
-    }
+    struct gather *g = gather_of(c->e, what->place, i->part);
+    if (g) g->openings++;
+    else *vec_push(&c->e->gathers) = (struct gather){ what->place, i->part, 1 };
 }
 
 bool hold_gathers(const struct engine *e, const struct place *place, const struct part *part)
@@ -355,11 +351,12 @@ bool hold_gathers(const struct engine *e, const struct place *place, const struc
 void hold_speak(struct step_context *c)
 {
     struct engine *e = c->e;
+    const struct telling none = { .kind = MESSAGE_OPEN };
     size_t n = e->released.n;
     if (n == 0) return;
     for (size_t k = 0; k < n && !c->failed; k++) {
         struct incident *i = incident_by_id(e, e->released.v[k]);
-        if (opening_is_due(c, i)) count_openings(c, i);
+        if (opening_is_due(c, i)) incident_openings(c, i, &none, count_opening);
     }
     for (size_t k = 0; k < n && !c->failed; k++) {
         struct incident *i = incident_by_id(e, e->released.v[k]);

@@ -62,6 +62,7 @@ static void begin(struct step_context *c, struct incident *i)
     freeze_steps(c, i);
     arm_repeat(i, c->now_ms);
     note(c, i->id, "opened", STR("{}"));
+    incident_route(c, i);
     incident_touch(c->e, i);
     hold_review(c, i);
     hold_gate(c, i, 1);
@@ -77,23 +78,6 @@ void incident_open(struct step_context *c, struct incident *i)
     if (behind) *vec_push(&c->e->fresh) = i->id;
 }
 
-struct rule_targets incident_targets(const struct step_context *c, const struct incident *i)
-{
-    const struct rule *r = i->rule->now;
-    return r->outside == RULE_OUTSIDE_ELSEWHERE && hold_outside(c, i) ? r->outside_to : r->notify;
-}
-
-static void tell_first(struct step_context *c, struct incident *i, enum message_kind kind, struct str reason)
-{
-    struct rule_targets to = incident_targets(c, i);
-    for (size_t k = 0; k < to.n && !c->failed; k++) {
-        char *params = target_params(c, i, &to.v[k]);
-        struct telling what = { place_get(c->e, c->e->rules->destinations[to.v[k].destination].name), params, kind, reason, 0, to.v[k].during };
-        tell_target(c, i, &what);
-        free(params);
-    }
-}
-
 void incident_speak_first(struct step_context *c, struct incident *i)
 {
     incident_wait_until(i, DUE_WAIT, ENGINE_NEVER);
@@ -101,7 +85,7 @@ void incident_speak_first(struct step_context *c, struct incident *i)
         hold_dropped(i);
         return;
     }
-    tell_first(c, i, MESSAGE_OPEN, STR_NONE);
+    incident_tell_first(c, i, MESSAGE_OPEN, STR_NONE);
     i->last_told_ms = c->now_ms;
 }
 
@@ -262,7 +246,7 @@ void incident_open_over(struct step_context *c, struct incident *i, struct str r
     i->late = c->now_ms - i->last_event_ms > 600000;
     note(c, i->id, "opened", STR("{}"));
     note(c, i->id, "resolved", note_text(c, "reason", reason));
-    if (!silent && !hold_drops(c, i, "resolve")) tell_first(c, i, MESSAGE_RESOLVE, reason);
+    if (!silent && !hold_drops(c, i, "resolve")) incident_tell_first(c, i, MESSAGE_RESOLVE, reason);
     for (size_t k = 0; k < i->told_count; k++)
         if (incident_told(i)[k].flags & TOLD_DIGEST) digest_resolved(c, incident_told(i)[k].digest);
     empty_window(c, i);

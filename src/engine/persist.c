@@ -27,6 +27,7 @@ static void write_told(const struct incident *i, struct json_writer *w)
         json_put_i64(w, (int64_t)t->digest);
         json_put_i64(w, t->outstanding);
         json_put_i64(w, t->flags);
+        if (t->during) json_put_str(w, str_c(t->during));
         json_array_end(w);
     }
     json_array_end(w);
@@ -73,6 +74,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     if (i->identity_hash) json_field_i64(w, "identity", i->identity_hash);
     if (i->late) json_field_bool(w, "late", true);
     hold_write(i, w);
+    if (i->routed) json_field_bool(w, "routed", true);
     json_field_opt(w, "first_run", str_c(i->first_run));
     json_field_opt(w, "run", str_c(i->last_run));
     json_put_key(w, STR("runs"));
@@ -286,6 +288,7 @@ static void restore_told(struct engine *e, struct incident *i, struct json list)
             .digest = (uint64_t)i64_or(json_at(v, 2), 0),
             .outstanding = (uint32_t)i64_or(json_at(v, 3), 0),
             .flags = (uint32_t)i64_or(json_at(v, 4), 0),
+            .during = hours_intern(e, json_str(json_at(v, 5))),
         });
     }
 }
@@ -339,6 +342,7 @@ static void restore_from(struct engine *e, struct incident *i, struct json o)
     i->late = json_bool(json_get_c(o, "late"), false);
     hold_restore(i, json_get_c(o, "hold"));
     e->stats.incidents_held += incident_held(i);
+    i->routed = json_bool(json_get_c(o, "routed"), false);
     i->first_run = text_or_null(json_get_c(o, "first_run"));
     i->last_run = text_or_null(json_get_c(o, "run"));
     if (identity) incident_link_identity(e, i, (uint32_t)identity);

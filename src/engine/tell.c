@@ -134,7 +134,7 @@ bool same_params(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
-static struct told *told_get(struct incident *i, struct place *place, const char *params)
+struct told *told_get(struct incident *i, struct place *place, const char *params)
 {
     for (size_t k = 0; k < i->told_count; k++) {
         struct told *t = incident_told_at(i, k);

@@ -30,6 +30,23 @@ static void put_condition(struct json_writer *w, const struct rule_condition *c)
     json_object_end(w);
 }
 
+static void put_targets(struct json_writer *w, const struct ruleset *rs, const struct rule_targets *to)
+{
+    for (size_t i = 0; i < to->n; i++) json_put_str(w, rs->destinations[to->v[i].destination].name);
+}
+
+/* Of a switch, all that it may tell, and the field it decides by. */
+static void put_notify(struct json_writer *w, const struct ruleset *rs, const struct rule *rule)
+{
+    json_put_key(w, STR("notify"));
+    json_array_begin(w);
+    put_targets(w, rs, &rule->notify);
+    for (size_t i = 0; rule->route && i < rule->route->case_count; i++) put_targets(w, rs, &rule->route->cases[i].to);
+    if (rule->route) put_targets(w, rs, &rule->route->otherwise);
+    json_array_end(w);
+    if (rule->route) json_field_str(w, "switch", rule->route->field.text);
+}
+
 static void put_rule(struct json_writer *w, const struct ruleset *rs, const struct rule *rule)
 {
     json_object_begin(w);
@@ -42,11 +59,7 @@ static void put_rule(struct json_writer *w, const struct ruleset *rs, const stru
     json_array_begin(w);
     for (size_t i = 0; i < rule->by_count; i++) json_put_str(w, rule->by[i].text);
     json_array_end(w);
-    json_put_key(w, STR("notify"));
-    json_array_begin(w);
-    for (size_t i = 0; i < rule->notify.n; i++)
-        json_put_str(w, rs->destinations[rule->notify.v[i].destination].name);
-    json_array_end(w);
+    put_notify(w, rs, rule);
     json_field_opt(w, "runbook", rule->runbook);
     json_object_end(w);
 }

@@ -94,6 +94,10 @@ static uint32_t reads_of(struct compile *c, const struct rule *r)
     for (size_t i = 0; i < r->field_count; i++) bits |= template_reads(c, r->fields[i].value);
     for (size_t i = 0; i < r->label_count; i++) bits |= template_reads(c, r->labels[i].value);
     for (size_t i = 0; i < r->escalate_count; i++) bits |= targets_read(c, &r->escalate[i].to);
+    if (r->route) {
+        bits |= rule_field_reads(&r->route->field) | targets_read(c, &r->route->otherwise);
+        for (size_t i = 0; i < r->route->case_count; i++) bits |= targets_read(c, &r->route->cases[i].to);
+    }
     return bits | targets_read(c, &r->notify);
 }
 

@@ -107,6 +107,36 @@ struct str rule_identity_of(const struct rule *r, struct arena *a, struct str ke
     return (struct str){ p, n };
 }
 
+/* The part of a key that begins at from, without its escapes. */
+static struct str part_at(struct arena *a, struct str key, size_t from)
+{
+    char *p = arena_alloc(a, key.n - from + 1);
+    size_t n = 0;
+    for (size_t at = from; at < key.n && key.p[at] != '/'; at++) {
+        if (key.p[at] == '\\' && at + 1 < key.n) at++;
+        p[n++] = key.p[at];
+    }
+    return (struct str){ p, n };
+}
+
+struct str rule_key_value(const struct rule *r, struct arena *a, struct str key, const struct rule_field *f)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < r->by_count && at <= key.n; i++) {
+        if (rule_field_same(&r->by[i], f)) return part_at(a, key, at);
+        while (at < key.n && key.p[at] != '/') at += key.p[at] == '\\' ? 2 : 1;
+        at++; /* the border */
+    }
+    return STR_NONE;
+}
+
+bool rule_by_has(const struct rule *r, const struct rule_field *f)
+{
+    for (size_t i = 0; i < r->by_count; i++)
+        if (rule_field_same(&r->by[i], f)) return true;
+    return false;
+}
+
 static struct str label_of(const struct rule *r, struct arena *a, const struct str *values)
 {
     size_t room = 1, n = 0;

@@ -38,6 +38,12 @@ static const struct field_part forms[] = {
     { .name = "target", .about = "One of [targets](#targets).",
       .schema = "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"to\"],\"properties\":{\"to\":{\"type\":\"string\"}},"
                 "\"additionalProperties\":{\"type\":" TEXT_TYPES "}}]}" },
+    { .name = "switch",
+      .about = "`{switch: FIELD, VALUE: targets, ..., else: targets}`: whom an incident tells is decided when it opens, by the first VALUE that "
+               "fits. FIELD is in `by`, or is task, env or project; a VALUE is what a test of FIELD may be: a text, a glob, a state. Without "
+               "`else`, others tell nobody.",
+      .schema = "{\"type\":\"object\",\"required\":[\"switch\"],\"minProperties\":2,\"properties\":{\"switch\":" PART("field") "},"
+                "\"additionalProperties\":" PART("targets") "}" },
     { .name = "escalate", .about = "A map from the time since opening to the [targets](#targets) that hear of it then: `{15m: pager, 45m: [pager, mail]}`.",
       .schema = "{\"type\":\"object\",\"minProperties\":1,\"propertyNames\":{\"pattern\":\"^" DURATION "$\"},\"additionalProperties\":" PART("targets") "}" },
     { .name = "labels", .about = "A map of names and texts; a text may be a template.",

@@ -37,8 +37,7 @@ static bool value_within(const struct match_value *v, const struct match *wide)
     return false;
 }
 
-/* Does whatever meets one list of values meet the other? */
-static bool test_within(const struct match *m, const struct match *wide)
+bool match_test_within(const struct match *m, const struct match *wide)
 {
     if (m->kind != MATCH_TEST || wide->kind != MATCH_TEST || m->op != OP_IN || wide->op != OP_IN) return false;
     if (!rule_field_same(&m->field, &wide->field) || rule_field_shape(m->field.id) == SHAPE_BOOL) return false;
@@ -51,7 +50,7 @@ static bool test_within(const struct match *m, const struct match *wide)
 static bool follows(const struct clauses *from, const struct clauses *to, size_t at)
 {
     for (size_t i = 0; i < from->n; i++)
-        if (str_eq(from->texts[i], to->texts[at]) || test_within(from->v[i], to->v[at])) return true;
+        if (str_eq(from->texts[i], to->texts[at]) || match_test_within(from->v[i], to->v[at])) return true;
     return false;
 }
 

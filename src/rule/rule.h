@@ -73,6 +73,14 @@ struct rule_target {
 };
 struct rule_targets { struct rule_target *v; size_t n; };
 struct rule_step { int64_t after_ms; struct rule_targets to; };
+/* {switch: FIELD, VALUE: ..., else: ...}: whom it tells is decided by one field, when the incident opens. */
+struct rule_case { const struct match *value; struct rule_targets to; };
+struct rule_switch {
+    struct rule_field field;
+    struct rule_case *cases; /* the first that fits wins */
+    size_t case_count;
+    struct rule_targets otherwise; /* n 0 = there is no `else` */
+};
 struct rule_limit { int64_t n, per_ms; };
 struct rule_message_field { struct str name; const struct template *value; };
 
@@ -99,6 +107,7 @@ struct rule {
     size_t resolve_count;
     int severity;                     /* enum severity of message.h: 0 info .. 3 critical */
     struct rule_targets notify;
+    const struct rule_switch *route;  /* decides instead of notify; NULL = none */
     struct rule_step *escalate;       /* by after_ms */
     size_t escalate_count;
     size_t *unless;                   /* indexes into ruleset->rules: while one of them has an open incident in the same env, messages are held */
@@ -220,6 +229,12 @@ size_t rule_keys(const struct rule *r, struct rule_subject *s, struct rule_key *
 size_t rule_counted_values(const struct rule *r, struct rule_subject *s, struct str *out, size_t max);
 /* The condition as one would write it: "3 hits in 10m". */
 struct str rule_condition_text(const struct rule_condition *c, struct arena *a);
+
+/* What a key says of a field of `by`; STR_NONE when the field is not in `by`. */
+struct str rule_key_value(const struct rule *r, struct arena *a, struct str key, const struct rule_field *f);
+
+/* Whom the rule's switch tells of an incident with that key (STR_NONE: of many keys) and that last hit; n 0 = nobody. */
+const struct rule_targets *rule_routed(const struct rule *r, struct rule_subject *s, struct str key);
 
 /* The identity part of a key, as in rule_key.identity. */
 struct str rule_identity_of(const struct rule *r, struct arena *a, struct str key);

@@ -127,6 +127,11 @@ bool by_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool limit_parse(struct compile *c, const struct yaml_node *n, struct rule_limit *out);
 bool targets_parse(struct compile *c, const struct yaml_node *n, struct rule_targets *out);
 bool escalate_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+/* `notify`: targets, or a switch between them (route.c). */
+bool notify_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+/* Once `when` and `by` are known; at: where its `notify` stands, or the rule. */
+void route_check(struct compile *c, const struct yaml_node *at, const struct rule *r);
+bool rule_by_has(const struct rule *r, const struct rule_field *f); /* project and env are in every key, and not in `by` */
 const struct template *template_parse(struct compile *c, const struct yaml_node *n);
 bool message_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
@@ -153,6 +158,8 @@ bool defaults_parse(struct compile *c, const struct yaml_node *n);
 void rule_parse(struct compile *c, const struct yaml_node *n);
 void rule_finish(struct compile *c, struct rule *r); /* derived members: population, reads, shape, filters */
 
+/* Does whatever meets one list of values meet the other, too? (overlap.c) */
+bool match_test_within(const struct match *m, const struct match *wide);
 /* Warns of rules whose hits are all another's, at the same destination (overlap.c). */
 void overlaps_check(struct compile *c);
 

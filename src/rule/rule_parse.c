@@ -41,7 +41,7 @@ static void settings_from(struct compile *c, const struct rule_draft *draft, str
     if (draft->by) by_parse(c, draft->by, r);
     if (draft->repeat) repeat_parse(c, draft->repeat, r);
     if (draft->resolve) resolve_parse(c, draft->resolve, r);
-    if (draft->notify) targets_parse(c, draft->notify, &r->notify);
+    if (draft->notify) notify_parse(c, draft->notify, r);
     if (draft->escalate) escalate_parse(c, draft->escalate, r);
     if (draft->message) message_parse(c, draft->message, r);
     if (draft->labels) labels_parse(c, draft->labels, r);
@@ -112,9 +112,7 @@ static void clears_check(struct compile *c, const struct yaml_node *n, const str
 static bool in_key(const struct rule *r, const struct rule_field *f)
 {
     if (f->id == RULE_ENV || f->id == RULE_PROJECT) return true;
-    for (size_t i = 0; i < r->by_count; i++)
-        if (rule_field_same(&r->by[i], f)) return true;
-    return false;
+    return rule_by_has(r, f);
 }
 
 /* One run has one incident: no second run will ever join it. */
@@ -139,7 +137,7 @@ static void needed_check(struct compile *c, const struct yaml_node *n, const str
 {
     if (!draft->when && !yaml_get(n, "when"))
         yaml_error_key(c->d, n, "rule `" STR_FMT "` has no `when`", STR_ARG(n->key));
-    if (!draft->notify && c->base.notify.n == 0 && !yaml_get(n, "notify"))
+    if (!draft->notify && c->base.notify.n == 0 && !c->base.route && !yaml_get(n, "notify"))
         yaml_error_key(c->d, n, "rule `" STR_FMT "` has no `notify`", STR_ARG(n->key));
 }
 
@@ -196,6 +194,7 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     if (!own || c->d->errors > errors || !draft.enabled) return;
     r->when = when_of(c, own);
     condition_check(c, n, r);
+    if (r->route) route_check(c, draft.notify ? draft.notify : n, r);
     rule_finish(c, r);
     opens_check(c, n, r);
     *vec_push(&c->rules) = r;

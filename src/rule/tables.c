@@ -119,8 +119,8 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
       .help = "Openings and escalations; above it one digest, never a drop. 20 per 1m by default." }, \
     { .name = "severity", .type = FIELD_ENUM, AT(severity), .names = severities, .fallback = severity_, \
       .help = "How bad it is." }, \
-    { .name = "notify", .type = FIELD_NODE, AT(notify), .schema = PART("targets"), \
-      .help = "Who hears of it: a destination, {to: DESTINATION, channel: ...}, or a list." }, \
+    { .name = "notify", .type = FIELD_NODE, AT(notify), .schema = "{\"anyOf\":[" PART("targets") "," PART("switch") "]}", \
+      .help = "Who hears of it: a destination, {to: DESTINATION, channel: ...}, a list, or a switch between those by the value of a field." }, \
     { .name = "escalate", .type = FIELD_NODE, AT(escalate), .schema = PART("escalate"), \
       .help = "Who else hears of it how long after opening, unless acknowledged: {15m: pager}." }, \
     { .name = "message", .type = FIELD_NODE, AT(message), .schema = PART("message"), \

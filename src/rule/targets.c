@@ -64,10 +64,18 @@ static bool param_parse(struct compile *c, const struct yaml_node *n, struct rul
     return true;
 }
 
+static bool switch_misplaced(struct compile *c, const struct yaml_node *n)
+{
+    yaml_error_key(c->d, yaml_get(n, "switch"), "a `switch` is the whole of `notify`: it stands in no list, no escalation and no other switch")->hint =
+        STR("name destinations here; a VALUE of the switch takes a list of them");
+    return false;
+}
+
 static bool target_map(struct compile *c, const struct yaml_node *n, struct rule_target *out)
 {
     const struct yaml_node *to = yaml_get(n, "to");
     bool ok = true;
+    if (yaml_get(n, "switch")) return switch_misplaced(c, n);
     if (!to || to->kind != YAML_SCALAR) {
         yaml_error(c->d, to ? to : n, "wants {to: DESTINATION, ...}");
         return false;
@@ -119,11 +127,6 @@ static bool target_item(struct compile *c, const struct yaml_node *n, void *ctx)
 
 bool targets_parse(struct compile *c, const struct yaml_node *n, struct rule_targets *out)
 {
-    const struct yaml_node *sw = n->kind == YAML_MAP ? yaml_get(n, "switch") : NULL;
-    if (sw) {
-        compile_unavailable(c, sw);
-        return false;
-    }
     out->n = 0;
     out->v = ARENA_ARRAY(c->a, struct rule_target, n->kind == YAML_SEQ ? n->count : 1);
     if (n->kind == YAML_MAP) return target_item(c, n, out);

@@ -39,7 +39,7 @@ static const struct example examples[] = {
     { "customer-failures:\n    when: {status: failed, metadata.customerId: {exists: true}}\n"
       "    by: [metadata.customerId, task]\n    notify:\n      switch: metadata.customerId\n"
       "      acme: {to: slack-cust, channel: \"#cust-acme\"}\n      globex: [slack-ops, pager]\n      else: mail-support\n",
-      "`switch`" },
+      NULL },
     { "checkout-down:\n    when: {task: checkout, status: failed}\n    streak: 3\n    resolve: 3 successes\n    linger: 10m\n"
       "    notify: [slack-ops, pager]\n", NULL },
     { "nightly-export-missing:\n    when: {task: nightly-export, status: success}\n"
