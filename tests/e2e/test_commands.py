@@ -5,7 +5,7 @@ import pytest
 
 from conftest import ROOT, a_run, hook, seed_run, wait_for
 
-COMMANDS = ["serve", "check", "test", "explain", "backtest", "render", "send", "status", "incidents", "ack", "resolve", "deliveries",
+COMMANDS = ["serve", "check", "test", "explain", "backtest", "render", "send", "status", "incidents", "ack", "resolve", "silence", "deliveries",
             "retry", "runs", "providers", "demo", "healthcheck", "version"]
 RULES = {"crashed": {"when": {"status": "CRASHED"}, "notify": ["out", "hooked"]},
          "timed-out": {"when": {"status": "TIMED_OUT"}, "count": "3 in 10m", "wait": "1h", "notify": "out"}}

@@ -1,0 +1,107 @@
+"""Silences: by command and by API, over restarts and crashes; what they hold is told when they end."""
+import pytest
+
+from conftest import a_run, hook, wait_for
+
+FINE, WRONG, USAGE = 0, 1, 2
+RULES = {"crashed": {"when": {"status": "CRASHED"}, "notify": "out", "linger": "0s"},
+         "failed": {"when": {"status": "FAILED"}, "notify": "out"}}
+
+
+@pytest.fixture
+def server(runbell, fakes):
+    return runbell.start(rules=RULES, destinations={"out": hook(fakes)})
+
+
+def told(fakes):
+    return [(one.body["data"]["kind"], one.body["data"].get("task")) for one in fakes.taken("/hook/a")]
+
+
+def add(server, *arguments):
+    done = server.run("silence", "add", "--by", "ann", "--why", "the database is moved", *arguments)
+    assert done.returncode == FINE, done
+    return done.stdout.split(":")[0]
+
+
+def test_what_a_silence_holds_is_told_when_it_ends(server, fakes):
+    ident = add(server, "--when", "{task: sync-*}", "--for", "1h")
+    listed = server.run("silence", "list").stdout
+    assert ident in listed and "{task: sync-*}" in listed and "ann" in listed and "the database is moved" in listed
+    server.accept([a_run("run_1", task="sync-orders"), a_run("run_2", task="other")])
+    wait_for(lambda: told(fakes) == [("open", "other")], "what is not silenced")
+    one = server.wait_incident("&task=sync-orders")
+    assert one["state"] == "open", "recorded and shown all the same"
+    timeline = server.api("/v1/incidents/" + one["id"])["timeline"]
+    assert any(note["what"] == "held" and ident in note["detail"]["by"] and "ann" in note["detail"]["by"] for note in timeline), timeline
+    assert server.status()["incidents"]["held"] == 1 and server.metric("incidents_held") == 1
+    why = server.run("explain", "run_1").stdout
+    assert ident in why and "clocks stand still" in why, why
+    assert server.run("silence", "end", ident, "--by", "bob").returncode == FINE
+    wait_for(lambda: ("open", "sync-orders") in told(fakes), "what it held")
+    body = next(one.body["data"] for one in fakes.taken("/hook/a") if one.body["data"]["task"] == "sync-orders")
+    assert body["note"].startswith("held for ") and ident in body["note"], body
+    assert "nothing" in server.run("silence", "list").stdout
+    ended = server.run("silence", "list", "--all").stdout
+    assert "ended" in ended and ident in ended
+    assert server.api("/v1/silences?state=all")["data"][0]["ended_because"] == "ended by bob"
+    assert server.metric("incidents_held") == 0
+
+
+def test_kill_9_forgets_no_silence_and_nothing_that_it_holds(server, fakes):
+    ident = add(server, "--rule", "crashed", "--until-resolved")
+    server.accept(a_run("run_1"))
+    server.wait_incident(state="open")
+    server.kill9()
+    server.start()
+    assert ident in server.run("silence", "list").stdout
+    server.accept(a_run("run_2"))
+    server.accept(a_run("run_3", status="FAILED"))
+    wait_for(lambda: told(fakes) == [("open", "render-video")], "the other rule alone")
+    server.kill9()
+    server.start()
+    server.run("silence", "end", ident)
+    wait_for(lambda: len(told(fakes)) == 2, "what it held")
+
+
+def test_until_resolved(server, fakes):
+    ident = add(server, "--when", '{"task": "render-video"}', "--until-resolved")
+    server.accept(a_run("run_1"))
+    one = server.wait_incident(state="open")
+    server.run("resolve", one["id"])
+    wait_for(lambda: server.api("/v1/silences")["data"] == [], "its end")
+    assert server.api("/v1/silences?state=all")["data"][0]["id"] == ident
+    server.accept(a_run("run_2"))
+    wait_for(lambda: told(fakes) == [("open", "render-video")], "the next one")
+
+
+@pytest.mark.parametrize("body, word", [
+    ({}, "what is silenced"),
+    ({"when": {"task": "a"}, "who": "ann", "why": "x"}, "until when"),
+    ({"when": {"task": "a"}, "for": "1h", "who": "ann"}, "why"),
+    ({"when": {"task": "a"}, "for": "1h", "why": "x"}, "who"),
+    ({"when": {"task": "a"}, "for": "soon", "who": "ann", "why": "x"}, "30m or 2h"),
+    ({"when": {"task": "a"}, "for": "91d", "who": "ann", "why": "x"}, "90 days"),
+    ({"when": {"taks": "a"}, "for": "1h", "who": "ann", "why": "x"}, "did you mean `task`"),
+    ({"when": "{task: [}", "for": "1h", "who": "ann", "why": "x"}, "1:"),
+    ({"when": {}, "for": "1h", "who": "ann", "why": "x"}, "every run"),
+    ({"when": 7, "for": "1h", "who": "ann", "why": "x"}, "`when` is a match"),
+    ({"when": {"error.message": {"re": "("}}, "for": "1h", "who": "ann", "why": "x"}, "missing closing parenthesis"),
+    ({"rule": "crahsed", "for": "1h", "who": "ann", "why": "x"}, "did you mean `crashed`"),
+    ({"rule": "crashed", "fro": "1h", "who": "ann", "why": "x"}, "did you mean `for`"),
+    ({"rule": "crashed", "until_resolved": "yes", "who": "ann", "why": "x"}, "true or false"),
+    ([1], "no object"),
+])
+def test_a_silence_that_is_wrong(server, body, word):
+    answer = server.api("/v1/silences", body, status=400)
+    assert word in answer["detail"], answer
+    assert server.api("/v1/silences")["data"] == []
+
+
+def test_usage(server):
+    for arguments, word in ((["add", "x"], "operand"), (["lst"], "did you mean list"), (["end"], "which"), ([], "add|list|end")):
+        done = server.run("silence", *arguments)
+        assert done.returncode == USAGE and word in done.stderr, done
+    for arguments in (["end", "sil_0000000000001"], ["end", "inc_0000000000001"], ["add", "--rule", "crashed"]):
+        assert server.run("silence", *arguments).returncode == WRONG
+    answer = server.request("PUT", "/v1/silences", headers={"Authorization": "Bearer " + server.environment["API_TOKEN"]})
+    assert answer.status == 405 and answer.headers["allow"] == "GET, HEAD, POST", answer.headers
