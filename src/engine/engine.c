@@ -64,6 +64,7 @@ void engine_free(struct engine **engine)
     for (size_t k = 0; k < e->by_id.n; k++)
         if (e->by_id.v[k]) incident_free(e, e->by_id.v[k]);
     for (size_t k = 0; k < e->digests.n; k++) digest_free(e, e->digests.v[k]);
+    absent_fini(e);
     free_maps(e);
     free(e->incident_keys.slots);
     free(e->incident_identities.slots);
@@ -102,6 +103,7 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     struct step_context c = { .e = e, .out = out, .err = err };
     if (in->now_ms > e->now_ms) e->now_ms = in->now_ms;
     c.now_ms = e->now_ms;
+    if (!e->absences.loaded && in->kind != ENGINE_SOURCES) absent_loaded(&c);
     switch (in->kind) {
     case ENGINE_EVENT:
         if (in->u.event.transition->kind != TRANSITION_DUPLICATE) engine_event(&c, in);
@@ -109,6 +111,7 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     case ENGINE_TICK: engine_tick(&c); break;
     case ENGINE_COMMAND: engine_command_step(&c, in); break;
     case ENGINE_VERDICT: engine_verdict_step(&c, in); break;
+    case ENGINE_SOURCES: absent_sources(&c, in->u.sources.v, in->u.sources.n); break;
     case ENGINE_FAULT: engine_fault(&c, in->u.fault.topic, in->u.fault.title, in->u.fault.body); break;
     }
     return c.failed ? -1 : 0;
@@ -119,6 +122,7 @@ struct engine_stats engine_stats(const struct engine *e)
     struct engine_stats s = e->stats;
     s.timers = e->heap.n;
     s.detail_bytes = e->detail_bytes;
+    s.absent_unknown = absent_unknown(e);
     return s;
 }
 

@@ -71,7 +71,9 @@ static void settle(struct step_context *c, const struct ruleset *after)
     vec_free(&ids);
     while ((m = map_next(&e->engine_rules, &at))) {
         struct engine_rule *r = m->value;
-        if (r->windows > 0 && changed(r, ruleset_find(after, r->name))) drop_windows_of(e, r);
+        if (!changed(r, ruleset_find(after, r->name))) continue;
+        if (r->windows > 0) drop_windows_of(e, r);
+        absent_forget(e, r);
     }
 }
 
@@ -133,6 +135,7 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
         not_late(i, c.now_ms);
         apply_settings(&c, i);
     }
+    absent_loaded(&c);
     return c.failed ? -1 : 0;
 }
 
@@ -152,5 +155,6 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     }
     resolve_all(&c, ids.v, ids.n, e->rules);
     vec_free(&ids);
+    absent_loaded(&c);
     return c.failed ? -1 : 0;
 }
