@@ -119,28 +119,48 @@ static const char *state_verb(enum run_state s)
     return NULL;
 }
 
+/* Takes the next value off a key; the others are behind it. */
+static void put_key_part(struct str *rest, struct strbuf *b)
+{
+    size_t at = 0;
+    while (at < rest->n && rest->p[at] != '/') at += rest->p[at] == '\\' ? 2 : 1;
+    for (size_t p = 0; p < at && p < rest->n; p++) {
+        if (rest->p[p] == '\\' && p + 1 < at) p++;
+        strbuf_char(b, rest->p[p]);
+    }
+    *rest = at < rest->n ? str_sub(*rest, at + 1, rest->n - at - 1) : STR("");
+}
+
 struct str incident_label(struct arena *a, const struct incident *i)
 {
     const struct rule *r = i->rule->now;
-    struct str rest = incident_key(i), part;
+    struct str rest = incident_key(i);
     struct strbuf b;
     struct str out;
     if (r->by_count == 0) return str_dup(a, incident_key(i)); /* what is handed out outlives the incident */
     strbuf_init(&b, CONTENT_CEILING);
     for (size_t k = 0; k < r->by_count; k++) {
-        size_t at = 0;
         if (k > 0) strbuf_c(&b, ", ");
         strbuf_str(&b, r->by[k].text);
         strbuf_char(&b, '=');
-        while (at < rest.n && rest.p[at] != '/') at += rest.p[at] == '\\' ? 2 : 1;
-        part = str_sub(rest, 0, at);
-        for (size_t p = 0; p < part.n; p++) {
-            if (part.p[p] == '\\' && p + 1 < part.n) p++;
-            strbuf_char(&b, part.p[p]);
-        }
-        rest = at < rest.n ? str_sub(rest, at + 1, rest.n - at - 1) : STR("");
+        put_key_part(&rest, &b);
     }
     out = str_dup(a, strbuf_view(&b));
+    strbuf_fini(&b);
+    return out;
+}
+
+struct str incident_key_part(struct arena *a, const struct incident *i, enum rule_field_id id)
+{
+    const struct rule *r = i->rule->now;
+    struct str rest = incident_key(i), out = STR_NONE;
+    struct strbuf b;
+    strbuf_init(&b, CONTENT_CEILING);
+    for (size_t k = 0; k < r->by_count && str_absent(out); k++) {
+        strbuf_clear(&b);
+        put_key_part(&rest, &b);
+        if (r->by[k].id == id) out = str_dup(a, strbuf_view(&b));
+    }
     strbuf_fini(&b);
     return out;
 }
@@ -207,6 +227,10 @@ static struct str builtin_title(struct talk *t)
     struct str out;
     char text[TIMEFMT_SIZE];
     strbuf_init(&b, 4096);
+    if (t->r->condition.kind == RULE_ABSENT) {
+        strbuf_fini(&b);
+        return absent_title(t->a, i, &t->d.absence);
+    }
     if (t->r->condition.kind == RULE_FLAPS) strbuf_printf(&b, STR_FMT " flaps", STR_ARG(whose(t)));
     else if (t->r->condition.kind == RULE_RATE) rate_title(t, &b);
     else if (str_absent(other)) run_title(t, &b);
@@ -240,6 +264,7 @@ static struct str builtin_title(struct talk *t)
 static struct str builtin_body(struct talk *t)
 {
     const struct run_error *e = &t->d.run.error;
+    if (t->r->condition.kind == RULE_ABSENT) return absent_body(t->a, t->i, &t->d.absence);
     if (e->name.n && e->message.n) return str_printf(t->a, STR_FMT ": " STR_FMT, STR_ARG(e->name), STR_ARG(e->message));
     if (e->message.n) return e->message;
     return e->code.n ? e->code : e->name;
@@ -385,7 +410,9 @@ static void set_lateness(struct talk *t, const struct say *say, struct message *
     }
     if (t->c->overdue_ms > 0) {
         span = duration_human(t->c->overdue_ms, text);
-        t->note = str_printf(t->a, "sent " STR_FMT " later than due: runbell was not running", STR_ARG(span));
+        t->note = t->r->condition.kind == RULE_ABSENT && say->kind == MESSAGE_OPEN
+                      ? absent_lateness(t->a, t->c->overdue_ms)
+                      : str_printf(t->a, "sent " STR_FMT " later than due: runbell was not running", STR_ARG(span));
     }
     if (!t->i->late || (say->kind != MESSAGE_OPEN && say->kind != MESSAGE_ESCALATION)) return;
     m->late = true;

@@ -49,6 +49,39 @@ static bool shrink(struct run *r)
     return big;
 }
 
+static void put_absence(const struct absence *x, struct json_writer *w)
+{
+    json_put_key(w, STR("absence"));
+    json_array_begin(w);
+    json_put_i64(w, x->since_ms);
+    json_put_i64(w, x->slot_ms);
+    json_put_i64(w, x->due_ms);
+    json_put_i64(w, x->now_ms);
+    json_put_bool(w, x->hit);
+    json_array_end(w);
+}
+
+static void get_absence(struct json v, struct absence *out)
+{
+    int64_t *const times[] = { &out->since_ms, &out->slot_ms, &out->due_ms, &out->now_ms };
+    for (size_t k = 0; k < 4; k++) (void)json_i64(json_at(v, k), times[k]);
+    out->hit = json_bool(json_at(v, 4), false);
+}
+
+void detail_set_absence(struct step_context *c, struct incident *i, const struct run *run, const struct absence *x)
+{
+    struct json_draft d;
+    struct json_writer *w = json_draft_begin(&d, 4 * CONTENT_CEILING);
+    json_object_begin(w);
+    json_put_key(w, STR("run"));
+    run_write(run, w);
+    put_absence(x, w);
+    json_object_end(w);
+    keep(c->e, i, json_draft_end(&d, c->out->arena));
+    i->detail_dirty = true;
+    incident_touch(c->e, i);
+}
+
 void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard)
 {
     struct strbuf b;
@@ -107,6 +140,7 @@ int detail_get(struct step_context *c, struct incident *i, struct detail *out)
     if (json_i64(json_get_c(root, "event_ms"), &v)) out->transition.event_ms = v;
     out->transition.derived = json_bool(json_get_c(root, "derived"), false);
     out->transition.current = true;
+    get_absence(json_get_c(root, "absence"), &out->absence);
     out->dashboard = json_str(json_get_c(root, "dashboard"));
     out->note = json_str(json_get_c(root, "note"));
     return 0;

@@ -71,6 +71,7 @@ void engine_free(struct engine **engine)
     for (size_t k = 0; k < e->by_id.n; k++)
         if (e->by_id.v[k]) incident_free(e, e->by_id.v[k]);
     for (size_t k = 0; k < e->digests.n; k++) digest_free(e, e->digests.v[k]);
+    absent_fini(e);
     free_maps(e);
     free(e->incident_keys.slots);
     free(e->incident_identities.slots);
@@ -116,6 +117,7 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     c.now_ms = e->now_ms;
     if (e->gates_seen_ms == 0) gates_reload(&c); /* the first step of all */
     if (e->gates.due_ms <= c.now_ms) gates_due(&c); /* what holds is as of now, whatever comes */
+    if (!e->absences.loaded && in->kind != ENGINE_SOURCES) absent_loaded(&c);
     switch (in->kind) {
     case ENGINE_EVENT:
         if (in->u.event.transition->kind != TRANSITION_DUPLICATE) engine_event(&c, in);
@@ -123,6 +125,7 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     case ENGINE_TICK: engine_tick(&c); break;
     case ENGINE_COMMAND: engine_command_step(&c, in); break;
     case ENGINE_VERDICT: engine_verdict_step(&c, in); break;
+    case ENGINE_SOURCES: absent_sources(&c, in->u.sources.v, in->u.sources.n); break;
     case ENGINE_FAULT: engine_fault(&c, in->u.fault.topic, in->u.fault.title, in->u.fault.body); break;
     }
     hold_fresh(&c);
@@ -136,6 +139,7 @@ struct engine_stats engine_stats(const struct engine *e)
     s.timers = e->heap.n;
     s.detail_bytes = e->detail_bytes;
     for (size_t k = 0; k < e->silences.n; k++) s.silences += e->silences.v[k]->ended_ms == 0;
+    s.absent_unknown = absent_unknown(e);
     return s;
 }
 

@@ -37,7 +37,15 @@ struct engine *engine_new(const struct engine_setup *setup);
 void engine_free(struct engine **e);
 
 /* --- inputs ------------------------------------------------------------------------------------------- */
-enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT };
+enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT, ENGINE_SOURCES };
+/* Who brings events, and how far it is: what was not heard of may have happened all the same. An engine that was never told of its
+ * sources takes everything for heard: in a replay, that is so. */
+struct engine_source {
+    struct str name, project, env; /* env STR_NONE: any */
+    uint32_t states, fields;       /* that it can ever tell: bits of enum run_state; RUN_HAS_* */
+    int64_t heard_ms;              /* since then it listens */
+    int64_t told_ms;               /* all that happened until then it has told; ENGINE_NEVER: it tells at once */
+};
 enum engine_command { ENGINE_ACK, ENGINE_RESOLVE, ENGINE_SNOOZE, ENGINE_SILENCE, ENGINE_SILENCE_END };
 struct engine_input {
     enum engine_input_kind kind;
@@ -59,6 +67,7 @@ struct engine_input {
             bool until_resolved;   /* ENGINE_SILENCE: ends with the last incident that it holds, for_ms at the latest */
         } command;
         struct { uint64_t delivery, incident; struct str destination, lane; bool delivered; /* else dead */ struct str detail; } verdict;
+        struct { const struct engine_source *v; size_t n; } sources; /* all there are; copied */
         struct { struct str topic, title, body; } fault; /* runbell's own: told to the operator, once per topic and hour */
     } u;
 };
@@ -120,13 +129,14 @@ void engine_collect(struct engine *e, struct engine_changes *out);
 /* At start, before any step: unresolved incidents (any order), then cells. -1 on a blob that is not ours. */
 int engine_restore_incident(struct engine *e, const struct engine_incident_row *row, struct err *err) WUR;
 int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, struct err *err) WUR;
-/* Ends restoring: incidents of rules that are gone or changed are settled as in a reload. */
+/* Ends restoring; also without anything restored, it is the moment from which the rules are in force. Incidents of rules that are gone or changed are settled as in a reload. */
 int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out, struct err *err) WUR;
 /* Drops details of collected incidents until at most keep_bytes of them stay. Only with a detail_fn. */
 void engine_trim(struct engine *e, size_t keep_bytes);
 
 struct engine_stats {
     size_t incidents_pending, incidents_open, incidents_acknowledged, incidents_held, silences, windows, timers, detail_bytes;
+    size_t absent_keys, absent_unknown; /* keys waited for; those of them that may be absent, if only their sources had told (10000 at most) */
     uint64_t collapsed_entries, collapsed_keys, template_failures, limited;
 };
 struct engine_stats engine_stats(const struct engine *e);
@@ -136,6 +146,9 @@ int engine_describe(const struct engine *e, uint64_t incident, struct json_write
  * the rule counts nothing: then nothing is written. */
 struct engine_window_name { struct str rule, project, env, key; };
 int engine_describe_window(struct engine *e, const struct engine_window_name *name, int64_t event_ms, struct json_writer *w);
+/* What a key of `absent` waits for, from its cell: {"key","state","last_hit","expected","rings"}. */
+struct str absent_cell_key(struct arena *a, struct str rule, struct str project, struct str env, struct str key);
+void engine_describe_absent(struct json cell, struct json_writer *w);
 /* Ids of open, pending and acknowledged incidents of a rule (rule empty: all), at most max. */
 size_t engine_incidents(const struct engine *e, struct str rule, uint64_t *out, size_t max);
 #endif

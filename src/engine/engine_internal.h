@@ -18,6 +18,8 @@ enum {
 /* --- interned things: small, never freed before the engine is ------------------------------------------ */
 struct part { /* (project, env) */
     struct str project, env;
+    int64_t heard_ms;   /* event time of the last event, to the hour; 0 = none, or long ago */
+    bool heard_dirty;
 };
 struct place { /* a destination by name; its index may change with a reload */
     struct str name;
@@ -32,11 +34,12 @@ struct engine_rule { /* a rule by name, over reloads */
     bool gone;
     size_t open;            /* unresolved incidents */
     size_t windows;
+    struct absent_rule *absent; /* absent.h; NULL = it waits for nothing */
     struct rule *stub;      /* stands in for a gone rule, so that its incidents can still say that they end */
 };
 
 /* --- timers: one heap entry per thing that waits ------------------------------------------------------- */
-enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW, TIMER_GATES };
+enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW, TIMER_GATES, TIMER_ABSENT };
 struct timer {
     int64_t due_ms; /* ENGINE_NEVER = not in the heap */
     uint32_t at;    /* index in the heap + 1; 0 = not in it */
@@ -171,6 +174,24 @@ struct fault { struct str topic; int64_t last_ms; uint64_t held; bool dirty; };
 /* A hash table of pointers whose hash the element keeps; see index.c. */
 struct index { void **slots; size_t n, used, cap; };
 
+/* --- absences: absent.h ------------------------------------------------------------------------------------ */
+struct absences {
+    struct index keys;
+    VEC(struct absent_group *) groups;
+    VEC(struct absent_key *) dirty_keys;
+    VEC(struct engine_rule *) dirty_rules;
+    VEC(struct part *) heard, dirty_heard; /* environments that live */
+    VEC(struct engine_source) sources;
+    struct arena source_texts;
+    int64_t swept_ms;
+    bool told;   /* of its sources */
+    bool loaded; /* the rules are in force */
+};
+struct absence { /* of one key, for what is said of it */
+    int64_t since_ms, slot_ms, due_ms, now_ms; /* the last hit, or since when it is watched; see absent_key */
+    bool hit;
+};
+
 struct engine {
     const struct ruleset *rules;
     struct engine_limits limits;
@@ -194,6 +215,7 @@ struct engine {
     VEC(struct limit_window *) dirty_limits;
     VEC(struct fault *) dirty_faults;
     VEC(struct str) gone_cells;    /* keys to delete; heap */
+    struct absences absences;
     size_t detail_bytes;
     VEC(struct over) over;         /* what the report over_event opened and ended in one: told once */
     uint64_t over_event;
@@ -294,6 +316,7 @@ void gates_reload(struct step_context *c);
 /* A name of several parts, "a/b/c": what is in a part can neither pass for a border nor end the text. */
 struct str name_joined(struct arena *a, const struct str *parts, size_t n);
 struct part *part_get(struct engine *e, struct str project, struct str env);
+struct part *part_find(struct engine *e, struct str project, struct str env); /* NULL: not met yet */
 struct place *place_get(struct engine *e, struct str name);
 struct engine_rule *engine_rule_get(struct engine *e, struct str name);
 struct incident *incident_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
@@ -416,6 +439,22 @@ void engine_event(struct step_context *c, const struct engine_input *in);
 /* population.c */
 struct str population_key(const struct rule *r, const struct rule_key *key); /* of the window */
 void population_event(struct step_context *c, const struct engine_input *in, struct rule_subject *s);
+/* absent.c, absent_names.c, absent_keys.c, absent_cells.c */
+void absent_hit(struct step_context *c, const struct hit *h);
+void absent_due(struct step_context *c, struct timer *t);
+void absent_heard(struct step_context *c, struct str project, struct str env, int64_t event_ms); /* that it lives, whatever happened there */
+void absent_loaded(struct step_context *c);
+void absent_sources(struct step_context *c, const struct engine_source *v, size_t n);
+void absent_forget(struct engine *e, struct engine_rule *r); /* the rule is another one, or gone */
+void absent_fini(struct engine *e);
+size_t absent_unknown(const struct engine *e);
+uint64_t absent_group_id(const struct timer *t);
+void absent_collect(struct engine *e, struct engine_changes *out);
+bool absent_restore(struct engine *e, struct str key, struct json o); /* false: it is no cell of theirs */
+/* absent_text.c */
+struct str absent_title(struct arena *a, const struct incident *i, const struct absence *x);
+struct str absent_body(struct arena *a, const struct incident *i, const struct absence *x);
+struct str absent_lateness(struct arena *a, int64_t overdue_ms);
 /* life.c: the life of an incident */
 void incident_open(struct step_context *c, struct incident *i);
 void incident_speak_first(struct step_context *c, struct incident *i);
@@ -467,9 +506,11 @@ struct str content_incident(struct step_context *c, struct incident *i, const st
 struct str content_title(struct step_context *c, struct incident *i);
 struct str content_digest(struct step_context *c, struct digest *d, enum message_kind kind, bool resolved, uint64_t message_id);
 struct str incident_label(struct arena *a, const struct incident *i);
+struct str incident_key_part(struct arena *a, const struct incident *i, enum rule_field_id id); /* STR_NONE: not in the key */
 /* detail.c: the last hit, paged */
 void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard);
-struct detail { struct run run; struct transition transition; struct str dashboard, note; };
+struct detail { struct run run; struct transition transition; struct str dashboard, note; struct absence absence; };
+void detail_set_absence(struct step_context *c, struct incident *i, const struct run *run, const struct absence *x); /* there is no hit */
 int detail_get(struct step_context *c, struct incident *i, struct detail *out);
 /* fault.c */
 void engine_fault(struct step_context *c, struct str topic, struct str title, struct str body);

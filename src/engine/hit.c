@@ -306,6 +306,10 @@ static void all_hits(struct step_context *c, const struct engine_input *in, stru
         struct hit h = { s, c->e->by_index[candidates[k]], in, t->kind == TRANSITION_FULLER, counted, 0 };
         if (rule_on_population(&r->condition)) continue; /* population_event's */
         if ((h.fuller && !(r->reads & t->gained)) || !rule_matches(r, s)) continue;
+        if (r->condition.kind == RULE_ABSENT) {
+            absent_hit(c, &h);
+            continue;
+        }
         if (h.fuller) h.counted_count = counted_keys(r, s, counted);
         hit_rule(c, &h);
     }
@@ -429,4 +433,5 @@ void engine_event(struct step_context *c, const struct engine_input *in)
         population_event(c, in, &s);
         all_ends(c, in, &s);
     }
+    absent_heard(c, s.run->project, s.run->env, s.transition->event_ms);
 }

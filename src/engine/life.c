@@ -51,6 +51,12 @@ static void arm_repeat(struct incident *i, int64_t from_ms)
     incident_wait_until(i, DUE_REPEAT, wait_ms > 0 ? from_ms + wait_ms : ENGINE_NEVER);
 }
 
+/* What did not happen is not late: it says itself how long it is overdue. */
+static bool is_late(const struct step_context *c, const struct incident *i)
+{
+    return i->rule->now->condition.kind != RULE_ABSENT && c->now_ms - i->last_event_ms > 600000;
+}
+
 /* Open, and nobody told yet. */
 static void begin(struct step_context *c, struct incident *i)
 {
@@ -58,7 +64,7 @@ static void begin(struct step_context *c, struct incident *i)
     c->e->stats.incidents_open++;
     i->state = INCIDENT_OPEN;
     i->opened_ms = c->now_ms;
-    i->late = c->now_ms - i->last_event_ms > 600000;
+    i->late = is_late(c, i);
     freeze_steps(c, i);
     arm_repeat(i, c->now_ms);
     note(c, i->id, "opened", STR("{}"));
@@ -182,8 +188,9 @@ void incident_relapse(struct step_context *c, struct incident *i)
     incident_touch(c->e, i);
 }
 
-static struct str criterion_text(enum criterion why)
+static struct str criterion_text(const struct incident *i, enum criterion why)
 {
+    if (why == BY_CLEARING && i->rule->now->condition.kind == RULE_ABSENT) return STR("it is back");
     return why == BY_SUCCESS ? STR("a run succeeded") : STR("the condition no longer holds");
 }
 
@@ -191,14 +198,14 @@ void incident_criterion(struct step_context *c, struct incident *i, enum criteri
 {
     int64_t linger_ms = i->rule->now->linger_ms;
     if (i->state == INCIDENT_PENDING || linger_ms == 0) {
-        incident_resolve(c, i, criterion_text(why));
+        incident_resolve(c, i, criterion_text(i, why));
         return;
     }
     if (incident_lingers(i)) return;
     incident_wait_until(i, DUE_LINGER, c->now_ms + linger_ms);
     if (i->paused_ms == 0) i->paused_ms = c->now_ms;
     i->criterion = (uint8_t)why;
-    note(c, i->id, "lingering", note_text(c, "reason", criterion_text(why)));
+    note(c, i->id, "lingering", note_text(c, "reason", criterion_text(i, why)));
     incident_touch(c->e, i);
 }
 
@@ -243,7 +250,7 @@ void incident_open_over(struct step_context *c, struct incident *i, struct str r
     c->e->stats.incidents_pending--;
     i->state = INCIDENT_RESOLVED;
     i->opened_ms = c->now_ms;
-    i->late = c->now_ms - i->last_event_ms > 600000;
+    i->late = is_late(c, i);
     note(c, i->id, "opened", STR("{}"));
     note(c, i->id, "resolved", note_text(c, "reason", reason));
     if (!silent && !hold_drops(c, i, "resolve")) incident_tell_first(c, i, MESSAGE_RESOLVE, reason);
@@ -320,7 +327,7 @@ static void fire(struct step_context *c, struct incident *i, enum due what)
     case DUE_WAIT: incident_speak_first(c, i); break;
     case DUE_UPDATE: update_due(c, i); break;
     case DUE_REPEAT: repeat_due(c, i); break;
-    case DUE_LINGER: incident_resolve(c, i, criterion_text((enum criterion)i->criterion)); break;
+    case DUE_LINGER: incident_resolve(c, i, criterion_text(i, (enum criterion)i->criterion)); break;
     case DUE_QUIET: quiet_due(c, i); break;
     case DUE_CLEARS: clears_due(c, i); break;
     case DUE_LAPSE: lapse_due(c, i); break;

@@ -253,6 +253,7 @@ void engine_collect(struct engine *e, struct engine_changes *out)
     vec_clear(&e->dirty_faults);
     collect_digests(e, out);
     collect_gates(e, out);
+    absent_collect(e, out);
     if (e->ids.last != e->ids_kept) {
         e->ids_kept = e->ids.last;
         put_cell(out, STR("ids"), str_printf(out->arena, "[%llu]", (unsigned long long)e->ids.last));
@@ -441,6 +442,8 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
         restore_digest(e, id, o);
     } else if (str_starts(row->key, STR("f/"))) {
         restore_fault(e, name, o);
+    } else {
+        (void)absent_restore(e, row->key, o);
     }
     arena_fini(&a);
     return rc;

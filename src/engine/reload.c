@@ -71,7 +71,9 @@ static void settle(struct step_context *c, const struct ruleset *after)
     vec_free(&ids);
     while ((m = map_next(&e->engine_rules, &at))) {
         struct engine_rule *r = m->value;
-        if (r->windows > 0 && changed(r, ruleset_find(after, r->name))) drop_windows_of(e, r);
+        if (!changed(r, ruleset_find(after, r->name))) continue;
+        if (r->windows > 0) drop_windows_of(e, r);
+        absent_forget(e, r);
     }
 }
 
@@ -136,6 +138,7 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
     if (!c.failed) gates_reload(&c);
     hold_fresh(&c);
     hold_speak(&c);
+    absent_loaded(&c);
     return c.failed ? -1 : 0;
 }
 
@@ -160,5 +163,6 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     hold_fresh(&c);
     hold_speak(&c);
     gates_arm(e); /* what changed meanwhile is due at once */
+    absent_loaded(&c);
     return c.failed ? -1 : 0;
 }

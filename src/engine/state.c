@@ -29,26 +29,39 @@ struct str name_joined(struct arena *a, const struct str *parts, size_t n)
     return (struct str){ p, at };
 }
 
-struct part *part_get(struct engine *e, struct str project, struct str env)
+/* With the length in front no two pairs look alike. */
+static struct str part_name(struct str project, struct str env, char *room, size_t room_bytes)
 {
-    char text[512];
-    struct str name;
-    struct part *p;
-    size_t length = project.n, n = sizeof length + project.n + env.n; /* with the length in front no two pairs look alike */
-    char *full = n <= sizeof text ? text : xmalloc(n);
+    size_t length = project.n, n = sizeof length + project.n + env.n;
+    char *full = n <= room_bytes ? room : xmalloc(n);
     memcpy(full, &length, sizeof length);
     memcpy(full + sizeof length, project.p ? project.p : "", project.n);
     memcpy(full + sizeof length + project.n, env.p ? env.p : "", env.n);
-    name = (struct str){ full, n };
-    p = map_get(&e->parts, name);
+    return (struct str){ full, n };
+}
+
+struct part *part_find(struct engine *e, struct str project, struct str env)
+{
+    char room[512];
+    struct str name = part_name(project, env, room, sizeof room);
+    struct part *p = map_get(&e->parts, name);
+    if (name.p != room) free((char *)(uintptr_t)name.p);
+    return p;
+}
+
+struct part *part_get(struct engine *e, struct str project, struct str env)
+{
+    char room[512];
+    struct str name = part_name(project, env, room, sizeof room);
+    struct part *p = map_get(&e->parts, name);
     if (!p) {
         struct str kept = str_dup(&e->names, name);
         p = ARENA_NEW(&e->names, struct part);
-        p->project = str_sub(kept, sizeof length, project.n);
-        p->env = str_sub(kept, sizeof length + project.n, env.n);
+        p->project = str_sub(kept, sizeof(size_t), project.n);
+        p->env = str_sub(kept, sizeof(size_t) + project.n, env.n);
         map_put(&e->parts, kept, p);
     }
-    if (full != text) free(full);
+    if (name.p != room) free((char *)(uintptr_t)name.p);
     return p;
 }
 

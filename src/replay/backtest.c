@@ -103,7 +103,9 @@ int64_t backtest_warm_up(const struct ruleset *rules)
     int64_t most = DAY_MS;
     for (size_t k = 0; k < rules->rule_count; k++) {
         const struct rule *r = rules->rules[k];
+        int64_t absent_ms = r->condition.kind == RULE_ABSENT ? rule_absent_period(&r->condition) : 0;
         if (r->condition.window_ms > most) most = r->condition.window_ms;
+        if (absent_ms > most) most = absent_ms; /* what came last before it was armed */
         for (size_t i = 0; i < r->resolve_count; i++)
             if (r->resolve[i].quiet_ms > most) most = r->resolve[i].quiet_ms;
     }

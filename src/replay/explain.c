@@ -58,7 +58,7 @@ static int64_t longest_window(const struct ruleset *rs)
 {
     int64_t most = 0;
     for (size_t k = 0; k < rs->rule_count; k++)
-        if (rs->rules[k]->condition.window_ms > most) most = rs->rules[k]->condition.window_ms;
+        if (rs->rules[k]->condition.kind != RULE_ABSENT && rs->rules[k]->condition.window_ms > most) most = rs->rules[k]->condition.window_ms;
     return most;
 }
 

@@ -226,9 +226,17 @@ uint64_t history_id_at(int64_t wall_ms)
     return id_next(&from, wall_ms);
 }
 
+/* The rules are in force from there on. */
+static int begin(struct history *h, int64_t from_ms, struct err *err)
+{
+    h->now_ms = from_ms;
+    return engine_restored(h->engine, from_ms, &h->out, err);
+}
+
 int history_read(struct history *h, struct store_reader *r, int64_t from_ms, int64_t until_ms, struct err *err)
 {
     size_t n = 1;
+    if (begin(h, from_ms, err) < 0) return -1;
     h->last = history_id_at(from_ms) - 1;
     h->until = history_id_at(until_ms);
     while (n > 0 && h->last < h->until) {
@@ -278,6 +286,7 @@ int history_read_as_it_happened(struct history *h, struct store_reader *r, int64
     memset(h->starts, 0, h->config->source_count * sizeof *h->starts); /* it is as if each source had always looked */
     while (n > 0 && rc == 0) rc = r->ops->events(r, m.last, STORE_ROWS_MAX, take_moment, &m, &n, err);
     if (m.list.n) qsort(m.list.v, m.list.n, sizeof *m.list.v, by_moment);
+    if (rc == 0) rc = begin(h, from_ms, err);
     if (rc == 0) rc = read_moments(h, r, &m, err);
     vec_free(&m.list);
     return rc;

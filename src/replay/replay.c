@@ -5,11 +5,17 @@
 
 struct who { struct str rule, key; };
 
+/* The rules are in force from the start on, and all that happens is heard. */
 void replay_init(struct replay *r, const struct ruleset *rules, struct str public_url, int64_t start_ms)
 {
     struct engine_setup setup = { .rules = rules, .limits = engine_default_limits, .public_url = public_url };
+    struct engine_output out;
+    struct err err;
     *r = (struct replay){ .now_ms = start_ms, .dashboard = STR_NONE };
     r->engine = engine_new(&setup);
+    engine_output_init(&out, &r->arena);
+    if (engine_restored(r->engine, start_ms, &out, &err) < 0) abort(); /* there is nothing that could be wrong */
+    engine_output_fini(&out);
 }
 
 void replay_fini(struct replay *r)

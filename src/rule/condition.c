@@ -184,6 +184,7 @@ bool condition_parse(struct compile *c, const struct rule_draft *draft, struct r
         { draft->first, RULE_FIRST, first_parse },
         { draft->flaps, RULE_FLAPS, flaps_parse },
         { draft->rate, RULE_RATE, rate_parse },
+        { draft->absent, RULE_ABSENT, absent_parse },
     };
     const struct yaml_node *first = NULL;
     bool ok = true;
@@ -255,6 +256,7 @@ void condition_check(struct compile *c, const struct yaml_node *n, struct rule *
     const char *name = condition_name(&r->condition);
     const struct yaml_node *at = yaml_get(n, name), *when = yaml_get(n, "when");
     bool names_status = match_names_field(r->when, RULE_STATUS);
+    if (r->condition.kind == RULE_ABSENT) absent_check(c, n, r);
     if (!rule_on_population(&r->condition)) return;
     key_check(c, at, r);
     r->condition.canceled = names_status && (match_states(r->when) >> RUN_CANCELED & 1);
@@ -285,6 +287,7 @@ struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
     if (c->kind == RULE_FIRST) return str_printf(a, "the first hit in " STR_FMT, STR_ARG(span));
     if (c->kind == RULE_FLAPS) return str_printf(a, "%lld changes of outcome in " STR_FMT, (long long)c->n, STR_ARG(span));
     if (c->kind == RULE_RATE) return rate_text(c, a, span);
+    if (c->kind == RULE_ABSENT) return absent_text(c, a);
     if (c->of) return str_printf(a, "%lld of " STR_FMT " in " STR_FMT, (long long)c->n, STR_ARG(c->of->text), STR_ARG(span));
     return str_printf(a, "%lld %s in " STR_FMT, (long long)c->n, c->of_runs ? "runs" : "hits", STR_ARG(span));
 }
@@ -295,6 +298,7 @@ void condition_shape(const struct rule_condition *c, struct strbuf *out)
 {
     strbuf_printf(out, "\n%d %lld %lld %d", (int)c->kind, (long long)c->n, (long long)c->window_ms, (int)c->of_runs);
     if (c->kind == RULE_RATE) strbuf_printf(out, "\n%s %.17g min %lld", c->under ? "under" : "over", c->percent, (long long)c->min);
+    if (c->kind == RULE_ABSENT) absent_shape(c, out);
     if (!c->of) return;
     strbuf_c(out, "\nof ");
     strbuf_str(out, c->of->text);

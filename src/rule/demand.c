@@ -119,6 +119,14 @@ static void take_texts(struct arena *a, struct rule_texts *all, struct rule_name
     vec_free(all);
 }
 
+void rule_literals(const struct rule *r, struct arena *a, enum rule_field_id id, struct rule_names *out)
+{
+    struct rule_texts all = { 0 };
+    bool bound = literals(r->when, id, &all);
+    *out = (struct rule_names){ .all = !bound };
+    take_texts(a, &all, out);
+}
+
 /* --- the demand of a set ------------------------------------------------------------------------------- */
 static uint32_t class_states(unsigned class)
 {

@@ -21,6 +21,9 @@ static const struct field_part forms[] = {
     { .name = "rate",
       .about = "`over 20% of last 50 runs` or `under 90% in 1h, min 50`: the share of hits among the finished runs; or the map below.",
       .schema = "{\"anyOf\":[" TEXT("(over|under) +[0-9.]+ *% +(of +last +[0-9]+ +runs|in +" DURATION ")( *, *min +[0-9]+)?") "," PART("rate.map") "]}" },
+    { .name = "absent",
+      .about = "`2h`: no hit of a key for that long; or the map below, with `every` or `cron`.",
+      .schema = "{\"anyOf\":[" TEXT(DURATION) "," PART("absent.map") "]}" },
     { .name = "by",
       .about = "The field, or the list of fields, that make one incident; `[]` is one for the whole environment. `project` and `env` always "
                "belong to it.",

@@ -54,6 +54,10 @@ struct rule_condition {
     const struct cron *cron; /* RULE_ABSENT: or the times at which a hit is due; NULL = no */
     const struct zone *zone; /* of cron */
 };
+/* RULE_ABSENT: when a hit is due after the last one, or after its clock was started, at that moment: *slot_ms, and with the grace
+ * what is given back. SCHEDULE_NEVER: never. */
+int64_t rule_absent_due(const struct rule_condition *c, int64_t after_ms, int64_t *slot_ms);
+int64_t rule_absent_period(const struct rule_condition *c); /* about the longest time between two hits that are in time */
 /* Is the condition about the finished runs of the population, one after another, and not about hits alone? */
 bool rule_on_population(const struct rule_condition *c);
 /* Bits of the states that then count. */
@@ -82,6 +86,11 @@ struct rule_switch {
     struct rule_targets otherwise; /* n 0 = there is no `else` */
 };
 struct rule_limit { int64_t n, per_ms; };
+struct rule_names { struct str *v; size_t n; bool all; /* others, too: v does not bound anything */ };
+struct rule_watch { /* of RULE_ABSENT: whom its `when` names, whatever has been seen of them */
+    struct rule_names tasks, envs, projects;
+    bool by_name; /* and that is all that `by` asks: each of them is a key */
+};
 struct rule_message_field { struct str name; const struct template *value; };
 
 enum rule_outside { RULE_OUTSIDE_HOLD, RULE_OUTSIDE_DROP, RULE_OUTSIDE_ELSEWHERE };
@@ -100,6 +109,7 @@ struct rule {
     size_t by_count;
     bool by_run;                      /* `run` is in by */
     bool by_identity;                 /* by holds identity fields only */
+    const struct rule_watch *watch;   /* RULE_ABSENT; else NULL */
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int64_t *repeat_ms;               /* the last one repeats; NULL = never */
     size_t repeat_count;
@@ -206,7 +216,8 @@ enum { RULE_KNOWS_ENV = 1 << 24, RULE_KNOWS_PROJECT = 1 << 25, RULE_KNOWS_KIND =
 bool rule_could_hit(const struct rule *r, struct rule_subject *s, uint32_t known);
 uint32_t rule_states(const struct rule *r); /* bits of states that a hit can be in: a superset */
 uint32_t rule_needs(const struct rule *r);  /* RUN_HAS_* without which there is no hit */
-struct rule_names { struct str *v; size_t n; bool all; /* others, too: v does not bound anything */ };
+/* The literals of that field of which every hit has one: task, tags, env, project. */
+void rule_literals(const struct rule *r, struct arena *a, enum rule_field_id id, struct rule_names *out);
 struct rule_demand { /* of the rules that can concern runs of one environment */
     size_t rules;
     uint32_t hits;    /* states that are hits of some rule */

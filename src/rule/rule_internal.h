@@ -118,6 +118,11 @@ bool condition_parse(struct compile *c, const struct rule_draft *draft, struct r
 /* What the condition and the rest of the rule mean together; once `when` and `by` are known. */
 void condition_check(struct compile *c, const struct yaml_node *n, struct rule *r);
 void condition_shape(const struct rule_condition *c, struct strbuf *out);
+/* absent.c */
+bool absent_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out);
+void absent_check(struct compile *c, const struct yaml_node *n, struct rule *r);
+struct str absent_text(const struct rule_condition *c, struct arena *a);
+void absent_shape(const struct rule_condition *c, struct strbuf *out);
 enum { RULE_WORDS_MAX = 8 };
 /* Splits at blanks; more than RULE_WORDS_MAX words give RULE_WORDS_MAX + 1. */
 size_t rule_words(struct str text, struct str words[RULE_WORDS_MAX]);
@@ -138,7 +143,7 @@ bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
-    const struct yaml_node *when, *count, *streak, *first, *flaps, *rate, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
+    const struct yaml_node *when, *count, *streak, *first, *flaps, *rate, *absent, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
     const struct yaml_node *labels;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;
@@ -148,10 +153,11 @@ struct rule_draft {
 struct flaps_draft { int64_t n, in_ms; };
 struct rate_draft { const struct yaml_node *over, *under; int64_t last, in_ms, min; };
 struct count_draft { int64_t n, in_ms; const struct yaml_node *of; };
+struct absent_draft { int64_t every_ms, grace_ms; struct str cron, zone; };
 struct resolve_draft { int64_t successes, quiet_ms; };
 struct message_draft { const struct yaml_node *title, *body, *fields; };
 enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000, RULE_STREAK_MAX = 1000, RULE_RATE_MAX = 10000 };
-enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_FLAPS, RULE_TABLE_RATE, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
+enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_FLAPS, RULE_TABLE_RATE, RULE_TABLE_ABSENT, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
                   RULE_TABLE_DEFAULTS, RULE_TABLES };
 extern const struct field_table rule_tables[RULE_TABLES];
 bool defaults_parse(struct compile *c, const struct yaml_node *n);

@@ -73,6 +73,17 @@ static const struct field rate_fields[] = {
       .help = "With fewer runs it does not hold: `last` by default, 10 with `in`." },
 };
 
+static const struct field absent_fields[] = {
+    { .name = "every", .type = FIELD_DURATION, .offset = offsetof(struct absent_draft, every_ms), .most = INT64_MAX,
+      .help = "No hit for that long." },
+    { .name = "cron", .type = FIELD_TEXT, .offset = offsetof(struct absent_draft, cron),
+      .help = "Or the times at which a hit is due: minute, hour, day, month, weekday, or @daily and the like." },
+    { .name = "grace", .type = FIELD_DURATION, .offset = offsetof(struct absent_draft, grace_ms), .most = INT64_MAX, .fallback = "0s",
+      .help = "How much later it may come." },
+    { .name = "zone", .type = FIELD_TEXT, .offset = offsetof(struct absent_draft, zone),
+      .help = "The time zone of `cron`, as Europe/Berlin; UTC by default." },
+};
+
 static const struct field resolve_fields[] = {
     { .name = "successes", .type = FIELD_INT, .offset = offsetof(struct resolve_draft, successes), .least = 1,
       .most = RULE_SUCCESSES_MAX, .help = "That many successful runs one after another." },
@@ -142,6 +153,8 @@ static const struct field rule_fields[] = {
       .help = "That many changes between hit and success within a sliding window: `4 in 1h`." },
     { .name = "rate", .type = FIELD_NODE, AT(rate), .schema = PART("rate"),
       .help = "The share of hits among the finished runs: `over 20% of last 50 runs`, `under 90% in 1h, min 50`." },
+    { .name = "absent", .type = FIELD_NODE, AT(absent), .schema = PART("absent"),
+      .help = "No hit for that long: `2h`, or none by the times of `{cron: \"0 3 * * *\", grace: 30m, zone: Europe/Berlin}`." },
     { .name = "streak", .type = FIELD_NODE, AT(streak), .schema = "{\"type\":\"integer\",\"minimum\":1}",
       .help = "That many finished runs of the key one after another are hits; anything else in between breaks the row." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),
@@ -160,6 +173,7 @@ const struct field_table rule_tables[RULE_TABLES] = {
     [RULE_TABLE_COUNT] = { "count", count_fields, COUNT(count_fields) },
     [RULE_TABLE_FLAPS] = { "flaps", flaps_fields, COUNT(flaps_fields) },
     [RULE_TABLE_RATE] = { "rate", rate_fields, COUNT(rate_fields) },
+    [RULE_TABLE_ABSENT] = { "absent", absent_fields, COUNT(absent_fields) },
     [RULE_TABLE_RESOLVE] = { "resolve", resolve_fields, COUNT(resolve_fields) },
     [RULE_TABLE_MESSAGE] = { "message", message_fields, COUNT(message_fields) },
     [RULE_TABLE_DEFAULTS] = { "defaults", defaults_fields, COUNT(defaults_fields) },

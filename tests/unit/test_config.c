@@ -234,7 +234,7 @@ static void test_every_mistake_of_every_section(void **state)
          "rules:\n"
          "  a: {whn: {status: failed}, notify: out}\n"
          "  b: {when: {status: FALED}, notify: ot}\n"
-         "  c: {when: {status: failed}, absent: 2h, notify: out}\n"
+         "  c: {when: {status: failed}, absent: soon, notify: out}\n"
          "  d: {when: {status: failed}, count: 3 on 10m, notify: out}\n"
          "tests: 7\n");
     assert_null(load(b, false));
@@ -279,7 +279,7 @@ static void test_every_mistake_of_every_section(void **state)
                 "main.yaml:33:7: error: unknown key `whn` in rule [did you mean `when`?]\n"
                 "main.yaml:34:22: warning: no known state is called `FALED`; it is matched by its exact text [did you mean `FAILED`?]\n"
                 "main.yaml:34:38: error: no destination is called `ot` [did you mean `out`?]\n"
-                "main.yaml:35:31: error: `absent` is not available in this version of runbell yet\n"
+                "main.yaml:35:39: error: wants a time like `2h`, {every: 2h, grace: 10m} or {cron: \"0 3 * * *\", grace: 30m, zone: Europe/Berlin}, got `soon`\n"
                 "main.yaml:36:38: error: wants a count like `3 in 10m`, `10 runs in 5m` or `5 of metadata.customerId in 15m`, got `3 on 10m`\n"
                 "main.yaml:37:8: error: tests is a list\n");
 }
