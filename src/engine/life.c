@@ -177,23 +177,24 @@ void incident_relapse(struct step_context *c, struct incident *i)
     incident_touch(c->e, i);
 }
 
-static struct str criterion_text(enum criterion why)
+static struct str criterion_text(const struct incident *i, enum criterion why)
 {
-    return why == BY_SUCCESS ? STR("a run succeeded") : STR("the condition no longer holds");
+    if (why == BY_SUCCESS) return STR("a run succeeded");
+    return i->rule->now->condition.kind == RULE_LASTS ? STR("no run is left") : STR("the condition no longer holds");
 }
 
 void incident_criterion(struct step_context *c, struct incident *i, enum criterion why)
 {
     int64_t linger_ms = i->rule->now->linger_ms;
     if (i->state == INCIDENT_PENDING || linger_ms == 0) {
-        incident_resolve(c, i, criterion_text(why));
+        incident_resolve(c, i, criterion_text(i, why));
         return;
     }
     if (incident_lingers(i)) return;
     incident_wait_until(i, DUE_LINGER, c->now_ms + linger_ms);
     if (i->paused_ms == 0) i->paused_ms = c->now_ms;
     i->criterion = (uint8_t)why;
-    note(c, i->id, "lingering", note_text(c, "reason", criterion_text(why)));
+    note(c, i->id, "lingering", note_text(c, "reason", criterion_text(i, why)));
     incident_touch(c->e, i);
 }
 
@@ -201,10 +202,12 @@ static void empty_window(struct step_context *c, struct incident *i)
 {
     struct window *w = incident_window(c->e, i);
     const struct rule *r = i->rule->now;
-    if (!w || r->condition.kind == RULE_FIRST) return; /* the memory of the key stays */
+    bool lasts = r->condition.kind == RULE_LASTS;
+    if ((!w && !lasts) || r->condition.kind == RULE_FIRST) return; /* the memory of the key stays */
     for (size_t k = 0; k < r->resolve_count; k++)
         if (r->resolve[k].kind == RULE_CLEARS) return; /* its window goes on */
-    if (rule_on_population(&r->condition) && !r->by_identity) window_forget(c->e, w, mark_of(r, incident_key(i))); /* it is others' window, too */
+    if (lasts) lasts_forget_key(c, i);
+    else if (rule_on_population(&r->condition) && !r->by_identity) window_forget(c->e, w, mark_of(r, incident_key(i))); /* it is others' window, too */
     else window_drop(c->e, w);
 }
 
@@ -287,7 +290,7 @@ static void pend_again(struct step_context *c, struct incident *i)
 static void lapse_due(struct step_context *c, struct incident *i)
 {
     c->e->stats.incidents_acknowledged--;
-    if (i->last_told_ms == 0 && (int64_t)i->run_count < i->rule->now->at_least) {
+    if (i->last_told_ms == 0 && incident_affected(i) < i->rule->now->at_least) {
         pend_again(c, i);
         return;
     }
@@ -309,7 +312,7 @@ static void fire(struct step_context *c, struct incident *i, enum due what)
     case DUE_WAIT: incident_speak_first(c, i); break;
     case DUE_UPDATE: update_due(c, i); break;
     case DUE_REPEAT: repeat_due(c, i); break;
-    case DUE_LINGER: incident_resolve(c, i, criterion_text((enum criterion)i->criterion)); break;
+    case DUE_LINGER: incident_resolve(c, i, criterion_text(i, (enum criterion)i->criterion)); break;
     case DUE_QUIET: quiet_due(c, i); break;
     case DUE_CLEARS: clears_due(c, i); break;
     case DUE_LAPSE: lapse_due(c, i); break;

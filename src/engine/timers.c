@@ -8,6 +8,7 @@
 static uint64_t owner_id(const struct timer *t)
 {
     if (t->kind == TIMER_WINDOW) return 0;
+    if (t->kind == TIMER_WATCHED) return lasts_timer_id(t);
     if (t->kind == TIMER_DIGEST) return ((const struct digest *)(const void *)t)->id;
     return ((const struct incident *)(const void *)t)->id;
 }
@@ -160,6 +161,7 @@ static void fire(struct step_context *c, struct timer *t)
     case TIMER_INCIDENT: incident_due(c, (struct incident *)(void *)t); break;
     case TIMER_DIGEST: digest_due(c, (struct digest *)(void *)t); break;
     case TIMER_WINDOW: window_drop(c->e, (struct window *)(void *)t); break;
+    case TIMER_WATCHED: lasts_due(c, t); break;
     }
     c->overdue_ms = 0;
 }

@@ -142,6 +142,8 @@ static const struct field rule_fields[] = {
       .help = "That many changes between hit and success within a sliding window: `4 in 1h`." },
     { .name = "rate", .type = FIELD_NODE, AT(rate), .schema = PART("rate"),
       .help = "The share of hits among the finished runs: `over 20% of last 50 runs`, `under 90% in 1h, min 50`." },
+    { .name = "lasts", .type = FIELD_NODE, AT(lasts), .schema = "{\"type\":\"string\"}",
+      .help = "A run stays a hit that long: `30m`. The incident holds the runs that do." },
     { .name = "streak", .type = FIELD_NODE, AT(streak), .schema = "{\"type\":\"integer\",\"minimum\":1}",
       .help = "That many finished runs of the key one after another are hits; anything else in between breaks the row." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),
