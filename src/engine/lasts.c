@@ -86,6 +86,14 @@ static bool was_hit(struct look *l, const struct rule *r, const struct run_seen 
     return rule_matches(r, &s);
 }
 
+/* Was it a hit in the state it was in before place i? r NULL: it was in none that counts. */
+static bool was_hit_before(struct look *l, const struct rule *r, size_t i)
+{
+    while (i-- > 0)
+        if (!l->known->seen[i].derived) return r && was_hit(l, r, &l->known->seen[i]);
+    return false;
+}
+
 /* Back from the state it is in, as long as the run was a hit, and no further than to where its attempt began. r NULL: in
  * that very state. *open: the memory of the run ends before the stay does. */
 static int64_t stays_since(struct look *l, const struct rule *r, bool *open)
@@ -95,8 +103,9 @@ static int64_t stays_since(struct look *l, const struct rule *r, bool *open)
     *open = false;
     for (size_t i = k->seen_count; i-- > 0;) {
         const struct run_seen *seen = &k->seen[i];
-        if (seen->state == RUN_REATTEMPTING && seen->derived) return since_ms == ENGINE_NEVER ? seen->event_ms : since_ms;
-        if (r ? since_ms != ENGINE_NEVER && !was_hit(l, r, seen) : since_ms != ENGINE_NEVER) return since_ms; /* the newest one is what it is now */
+        bool newest = since_ms == ENGINE_NEVER; /* it is what the run is now */
+        if (seen->derived) return newest || was_hit_before(l, r, i) ? seen->event_ms : since_ms;
+        if (!newest && !(r && was_hit(l, r, seen))) return since_ms;
         since_ms = seen->event_ms;
         if (seen->state == RUN_REATTEMPTING) return since_ms;
     }

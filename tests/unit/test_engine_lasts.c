@@ -177,7 +177,7 @@ static void test_a_new_attempt_starts_anew(void **state)
 }
 
 /* --- several states: a stay is how long it was a hit without a break ---------------------------------------------------- */
-#define EITHER "rules:\n  r:\n    when: {status: [DEQUEUED, EXECUTING, WAITING]}\n    lasts: 30m\n    repeat: never\n    notify: hook\n"
+#define EITHER "rules:\n  r:\n    when: {status: [DEQUEUED, EXECUTING, WAITING]}\n    lasts: 30m\n    repeat: never\n    notify: hook\n    message: {body: \"{{status}} {{metadata.x}}\"}\n"
 
 static void test_one_stay_in_several_states(void **state)
 {
@@ -192,6 +192,7 @@ static void test_one_stay_in_several_states(void **state)
     until(&b, 30 * MINUTE + 1);
     assert_int_equal(openings(&b), 1);
     assert_true(field_is(&b, last_said(&b, "hook"), "title", "sync: 1 run DEQUEUED, EXECUTING or WAITING for over 30m in prod"));
+    assert_true(field_is(&b, last_said(&b, "hook"), "body", "WAITING "));
     tell(&b, EXECUTES("run_a", 40 * MINUTE));
     assert_int_equal(count_notes(&b, "left"), 0);
     assert_int_equal(count_notes(&b, "hit"), 1);
