@@ -184,8 +184,9 @@ crash: ## the long crash test: a thousand SIGKILLs under load (CRASH_KILLS), two
 
 property: ## the long property tests: a million reports (CONDITION_EVENTS) for each condition against a naive model, then ten thousand random timelines of runs (RUNS) for each way of polling, with faults and kills
 	$(AGAIN) test-deps
-	$(AGAIN) all $(BUILD)/tests/test_engine_model
+	$(AGAIN) all $(BUILD)/tests/test_engine_model $(BUILD)/tests/test_engine_lasts_model
 	@CONDITION_EVENTS=$(or $(CONDITION_EVENTS),1000000) $(BUILD)/tests/test_engine_model
+	@CONDITION_EVENTS=$(or $(CONDITION_EVENTS),1000000) $(BUILD)/tests/test_engine_lasts_model
 	@RUNBELL_BIN=$(BUILD)/runbell $(PYTHON) tests/trigger/property.py --runs $(or $(RUNS),10000)
 
 bench: ## the benchmarks, interleaved with peers; text and SVG under build/bench

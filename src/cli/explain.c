@@ -41,6 +41,17 @@ static void print_windows(struct arena *a, struct json rule)
     if (json_present(json_get_c(rule, "windows_note"))) printf("      window: %.*s\n", STR_ARG(shown(a, rule, "windows_note")));
 }
 
+/* Of `lasts`: since when it is so, and until when that is all right. */
+static void print_stays(struct arena *a, struct json rule)
+{
+    for (struct json s = json_first(json_get_c(rule, "stays")); json_kind(s) != JSON_ABSENT; s = json_next(s)) {
+        struct str key = shown(a, s, "key");
+        printf("      stay%s%.*s: since %.*s, %s at %.*s, when %.*s are over", key.n ? " in " : "", STR_ARG(key), STR_ARG(shown(a, s, "since")),
+               json_bool(json_get_c(s, "over"), false) ? "rang" : "rings", STR_ARG(shown(a, s, "rings_at")), STR_ARG(shown(a, s, "lasts")));
+        printf("; %.*s runs of this key were over their time then\n", STR_ARG(shown(a, s, "still")));
+    }
+}
+
 static void print_members(struct arena *a, struct json v)
 {
     for (struct json m = json_first(v); json_kind(m) != JSON_ABSENT; m = json_next(m))
@@ -83,6 +94,7 @@ static bool print_rule(struct arena *a, struct json rule)
     for (struct json c = json_first(clauses); json_kind(c) != JSON_ABSENT; c = json_next(c)) print_clause(c, 2);
     if (!hit) return false;
     print_windows(a, rule);
+    print_stays(a, rule);
     print_incidents(a, rule);
     return true;
 }

@@ -135,6 +135,7 @@ bool incident_cleared(struct engine *e, const struct incident *i, int64_t now_ms
     const struct rule *r = i->rule->now;
     struct window *w = incident_window(e, i);
     *clears_ms = ENGINE_NEVER;
+    if (r->condition.kind == RULE_LASTS) return i->still == 0;
     if (!w) return true;
     if (r->condition.kind == RULE_FIRST) return false; /* what has been seen stays seen */
     if (!rule_on_population(&r->condition)) return !window_holds(w, now_ms, clears_ms);

@@ -65,6 +65,7 @@ static int make_view(struct talk *t)
     json_field_i64(&w, "hits", t->i->hits);
     json_field_i64(&w, "count", t->i->hits);
     json_field_i64(&w, "runs", t->i->run_count);
+    if (t->r->condition.kind == RULE_LASTS) json_field_i64(&w, "still", t->i->still);
     json_field_opt(&w, "first_run", incident_first_run(t->i));
     view_rate(t, &w);
     json_field_opt(&w, "url", run_link(t));
@@ -233,6 +234,7 @@ static struct str builtin_title(struct talk *t)
     }
     if (t->r->condition.kind == RULE_FLAPS) strbuf_printf(&b, STR_FMT " flaps", STR_ARG(whose(t)));
     else if (t->r->condition.kind == RULE_RATE) rate_title(t, &b);
+    else if (t->r->condition.kind == RULE_LASTS) lasts_title(i, whose(t), &b);
     else if (str_absent(other)) run_title(t, &b);
     else strbuf_str(&b, other);
     if (t->r->condition.of) {
@@ -242,7 +244,7 @@ static struct str builtin_title(struct talk *t)
         struct str span = duration_format(t->r->condition.window_ms, text);
         strbuf_printf(&b, " (%u %s, limit %lld in " STR_FMT ")", t->r->condition.of_runs ? i->run_count : i->hits,
                       t->r->condition.of_runs ? "runs" : "times", (long long)t->r->condition.n, STR_ARG(span));
-    } else if (t->r->condition.kind == RULE_RATE) {
+    } else if (t->r->condition.kind == RULE_RATE || t->r->condition.kind == RULE_LASTS) {
         /* said already */
     } else if (t->r->condition.kind == RULE_FLAPS) {
         struct str span = duration_format(t->r->condition.window_ms, text);
@@ -331,7 +333,9 @@ static void builtin_fields(struct talk *t, struct field_list *f)
     if (n == 0) add(t, f, STR("Run"), run->id, false);
     for (size_t k = 0; k < n; k++) add(t, f, others[k].name, others[k].value, others[k].wide);
     if (!by_has(t->r, RULE_TASK) && !by_has(t->r, RULE_RUN)) add(t, f, STR("Key"), incident_label(t->a, t->i), false);
-    if (n == 0 && t->i->run_count > 1) add(t, f, STR("Runs"), str_printf(t->a, "%u", t->i->run_count), false);
+    if (t->r->condition.kind == RULE_LASTS) add(t, f, STR("Since"), lasts_since(t->a, t->i, t->d.transition.event_ms), false);
+    if (n == 0 && t->r->condition.kind == RULE_LASTS && t->i->run_count > 1) add(t, f, STR("Runs"), lasts_runs_text(t->a, t->i), false);
+    else if (n == 0 && t->i->run_count > 1) add(t, f, STR("Runs"), str_printf(t->a, "%u", t->i->run_count), false);
     if (t->d.transition.attempt > 1) add(t, f, STR("Attempt"), str_printf(t->a, "%lld", (long long)t->d.transition.attempt), false);
     add(t, f, STR("Version"), run->version, false);
     add(t, f, STR("Queue"), run->queue, false);

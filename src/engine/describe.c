@@ -15,6 +15,7 @@ int engine_describe_window(struct engine *e, const struct engine_window_name *na
     const struct window *w;
     struct window_span best = { 0, 0, 0 };
     char text[TIMEFMT_SIZE];
+    if (r && r->now->condition.kind == RULE_LASTS) return lasts_describe(e, name, out);
     if (!r || r->now->condition.kind != RULE_COUNT) return 0;
     w = window_find(e, r, part_get(e, name->project, name->env), name->key);
     if (w) best = window_best(w, event_ms);

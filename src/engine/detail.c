@@ -82,14 +82,12 @@ void detail_set_absence(struct step_context *c, struct incident *i, const struct
     incident_touch(c->e, i);
 }
 
-void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard)
+bool detail_write(const struct rule_subject *s, struct str dashboard, struct strbuf *out)
 {
-    struct strbuf b;
     struct json_writer w;
     struct run run = *s->run;
     bool big = shrink(&run);
-    strbuf_init(&b, 4 * CONTENT_CEILING);
-    json_writer_init(&w, &b);
+    json_writer_init(&w, out);
     json_object_begin(&w);
     json_put_key(&w, STR("run"));
     run_write(&run, &w);
@@ -100,7 +98,14 @@ void detail_set(struct step_context *c, struct incident *i, struct rule_subject 
     json_field_opt(&w, "dashboard", dashboard);
     if (big) json_field_str(&w, "note", STR("the run's metadata is over 16 KiB and is not kept for messages"));
     json_object_end(&w);
-    if (strbuf_ok(&b)) {
+    return strbuf_ok(out);
+}
+
+void detail_set(struct step_context *c, struct incident *i, struct rule_subject *s, struct str dashboard)
+{
+    struct strbuf b;
+    strbuf_init(&b, 4 * CONTENT_CEILING);
+    if (detail_write(s, dashboard, &b)) {
         keep(c->e, i, strbuf_view(&b));
         i->detail_dirty = true;
     }
@@ -125,16 +130,19 @@ static int page_in(struct step_context *c, struct incident *i)
 
 int detail_get(struct step_context *c, struct incident *i, struct detail *out)
 {
-    struct json root;
-    int64_t v;
-    struct arena *a = c->out->arena;
     memset(out, 0, sizeof *out);
     if (page_in(c, i) < 0) return -1;
-    if (json_parse(a, str_dup(a, (struct str){ i->detail, i->detail_bytes }), &json_own_limits, &root, NULL, c->err) < 0 ||
-        run_restore(a, json_get_c(root, "run"), &out->run, c->err) < 0) {
-        c->failed = true;
-        return -1;
-    }
+    if (detail_read(c->out->arena, (struct str){ i->detail, i->detail_bytes }, out, c->err) == 0) return 0;
+    c->failed = true;
+    return -1;
+}
+
+int detail_read(struct arena *a, struct str text, struct detail *out, struct err *err)
+{
+    struct json root;
+    int64_t v;
+    memset(out, 0, sizeof *out);
+    if (json_parse(a, str_dup(a, text), &json_own_limits, &root, NULL, err) < 0 || run_restore(a, json_get_c(root, "run"), &out->run, err) < 0) return -1;
     if (json_i64(json_get_c(root, "state"), &v)) out->transition.state = (enum run_state)v;
     if (json_i64(json_get_c(root, "attempt"), &v)) out->transition.attempt = v;
     if (json_i64(json_get_c(root, "event_ms"), &v)) out->transition.event_ms = v;

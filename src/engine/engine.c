@@ -4,7 +4,7 @@
 
 #include "engine/engine_internal.h"
 
-const struct engine_limits engine_default_limits = { 4096, 1000000, 1000 };
+const struct engine_limits engine_default_limits = { 4096, 1000000, 1000, 1000000 };
 
 const char *incident_state_name(enum incident_state s)
 {
@@ -20,6 +20,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     e->detail_ctx = setup->detail_ctx;
     e->public_url = str_dup(&e->names, setup->public_url);
     e->gates = (struct timer){ ENGINE_NEVER, 0, TIMER_GATES };
+    e->lasts = lasts_new();
     engine_bind_rules(e, setup->rules);
     return e;
 }
@@ -67,6 +68,7 @@ void engine_free(struct engine **engine)
     *engine = NULL;
     for (size_t k = 0; k < e->dirty.n; k++)
         if (e->dirty.v[k]->ended) incident_free(e, e->dirty.v[k]);
+    lasts_free(e); /* with their timers */
     free_windows(e);
     for (size_t k = 0; k < e->by_id.n; k++)
         if (e->by_id.v[k]) incident_free(e, e->by_id.v[k]);
@@ -140,6 +142,7 @@ struct engine_stats engine_stats(const struct engine *e)
     s.detail_bytes = e->detail_bytes;
     for (size_t k = 0; k < e->silences.n; k++) s.silences += e->silences.v[k]->ended_ms == 0;
     s.absent_unknown = absent_unknown(e);
+    s.watched_runs = lasts_runs(e);
     return s;
 }
 
@@ -188,6 +191,7 @@ int engine_describe(const struct engine *e, uint64_t incident, struct json_write
     json_field_str(w, "state", str_c(incident_state_name((enum incident_state)i->state)));
     json_field_i64(w, "hits", i->hits);
     json_field_i64(w, "runs", i->run_count);
+    if (i->rule->now->condition.kind == RULE_LASTS) json_field_i64(w, "still", i->still);
     for (size_t k = 0; k < DUE_KINDS; k++) field_due(w, due_names[k], incident_due_in_force(i, (enum due)k));
     hold_describe(i, w);
     describe_told(i, w);

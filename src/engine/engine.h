@@ -20,6 +20,7 @@ struct engine_limits {
     size_t window_entries;    /* kept per key; older ones collapse into a counter */
     size_t keys_per_rule;     /* open incidents of one rule; above it hits join the key "(overflow)" */
     size_t runs_per_incident; /* distinct runs remembered; above it they are only counted */
+    size_t watched_runs;      /* that are in a state of a rule with `lasts`; above it the operator is told that some are not watched */
 };
 extern const struct engine_limits engine_default_limits;
 
@@ -57,6 +58,7 @@ struct engine_input {
             uint64_t event_id;
             struct str dashboard; /* the source's, for links; STR_NONE */
             bool since_succeeded; /* the run is already known to have succeeded after this transition */
+            const struct run_known *known; /* all that is known of the run, this report included; NULL: the transition alone */
         } event;
         struct engine_command_input {
             enum engine_command what;
@@ -135,16 +137,16 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
 void engine_trim(struct engine *e, size_t keep_bytes);
 
 struct engine_stats {
-    size_t incidents_pending, incidents_open, incidents_acknowledged, incidents_held, silences, windows, timers, detail_bytes;
+    size_t incidents_pending, incidents_open, incidents_acknowledged, incidents_held, silences, windows, timers, detail_bytes, watched_runs;
     size_t absent_keys, absent_unknown; /* keys waited for; those of them that may be absent, if only their sources had told (10000 at most) */
-    uint64_t collapsed_entries, collapsed_keys, template_failures, limited;
+    uint64_t collapsed_entries, collapsed_keys, unwatched_runs, template_failures, limited;
 };
 struct engine_stats engine_stats(const struct engine *e);
 /* For test, explain and the API: the incident as JSON (state, timers, told destinations). 1 found, 0 absent. */
 int engine_describe(const struct engine *e, uint64_t incident, struct json_writer *w);
-/* The window of a rule's key as an event at event_ms sees it: {"key","count","of","what","in","oldest","newest"}. 1, or 0 when
- * the rule counts nothing: then nothing is written. */
-struct engine_window_name { struct str rule, project, env, key; };
+/* The window of a rule's key as an event at event_ms sees it: {"key","count","of","what","in","oldest","newest"}; of `lasts`, the run's
+ * stay: {"key","lasts","since","rings_at","over","still"}. 1, or 0 when there is no such thing: then nothing is written. */
+struct engine_window_name { struct str rule, project, env, key, run; };
 int engine_describe_window(struct engine *e, const struct engine_window_name *name, int64_t event_ms, struct json_writer *w);
 /* What a key of `absent` waits for, from its cell: {"key","state","last_hit","expected","rings"}. */
 struct str absent_cell_key(struct arena *a, struct str rule, struct str project, struct str env, struct str key);

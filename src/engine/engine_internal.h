@@ -35,11 +35,12 @@ struct engine_rule { /* a rule by name, over reloads */
     size_t open;            /* unresolved incidents */
     size_t windows;
     struct absent_rule *absent; /* absent.h; NULL = it waits for nothing */
+    size_t stays;           /* of watched runs */
     struct rule *stub;      /* stands in for a gone rule, so that its incidents can still say that they end */
 };
 
 /* --- timers: one heap entry per thing that waits ------------------------------------------------------- */
-enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW, TIMER_GATES, TIMER_ABSENT };
+enum timer_kind { TIMER_INCIDENT, TIMER_DIGEST, TIMER_WINDOW, TIMER_GATES, TIMER_ABSENT, TIMER_WATCHED };
 struct timer {
     int64_t due_ms; /* ENGINE_NEVER = not in the heap */
     uint32_t at;    /* index in the heap + 1; 0 = not in it */
@@ -104,6 +105,7 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
     char *first_run, *last_run; /* NULL: none, or equal to key */
     uint32_t detail_bytes, key_bytes, key_hash, identity_hash;
     uint32_t hits, run_count, runs_kept, successes;
+    uint32_t still;            /* `lasts`: of its runs, those that still are what they were hits by */
     uint16_t told_count, step_count, step_next, repeat_next;
     uint8_t state;             /* enum incident_state */
     uint8_t last_state;        /* enum run_state of the last hit */
@@ -227,6 +229,7 @@ struct engine {
     VEC(uint64_t) released, fresh; /* incidents; only within a step */
     VEC(struct gather) gathers;    /* openings that are released at once, by destination */
     struct rule_scratch scratch, success_scratch;
+    struct lasts *lasts;           /* runs that are watched: lasts.h */
     struct engine_stats stats;
 };
 
@@ -347,6 +350,11 @@ static inline const uint64_t *incident_runs(const struct incident *i)
     return i->runs_kept > 1 ? i->runs.many : &i->runs.one;
 }
 bool incident_has_run(const struct incident *i, struct str run);
+/* How many runs it is about, for `at_least`: those that ever hit, or that still do where that is what is asked for. */
+static inline int64_t incident_affected(const struct incident *i)
+{
+    return i->rule->now->condition.kind == RULE_LASTS ? i->still : i->run_count;
+}
 static inline bool incident_run_ended(const struct incident *i)
 {
     return i->repeat_next == REPEAT_OVER;
@@ -512,6 +520,30 @@ void detail_set(struct step_context *c, struct incident *i, struct rule_subject 
 struct detail { struct run run; struct transition transition; struct str dashboard, note; struct absence absence; };
 void detail_set_absence(struct step_context *c, struct incident *i, const struct run *run, const struct absence *x); /* there is no hit */
 int detail_get(struct step_context *c, struct incident *i, struct detail *out);
+/* What is kept of a run to speak of it later, as text; false: it has no room. */
+bool detail_write(const struct rule_subject *s, struct str dashboard, struct strbuf *out);
+int detail_read(struct arena *a, struct str text, struct detail *out, struct err *err);
+/* lasts.c: runs that are a hit of a rule for some time */
+struct lasts *lasts_new(void);
+void lasts_free(struct engine *e);
+size_t lasts_runs(const struct engine *e);
+void lasts_bind(struct engine *e); /* to the rules that are now in force */
+void lasts_event(struct step_context *c, const struct engine_input *in);
+void lasts_due(struct step_context *c, struct timer *t);
+uint64_t lasts_timer_id(const struct timer *t);
+/* A resolve that leaves nothing of its hits behind: the runs of it do not count for the next one. */
+void lasts_forget_key(struct step_context *c, const struct incident *i);
+void lasts_drop_rule(struct engine *e, struct engine_rule *r);
+/* After rules came or changed: what is watched already is looked at by them, too. */
+void lasts_look_again(struct step_context *c);
+/* lasts_text.c: how it is said */
+void lasts_title(const struct incident *i, struct str whose, struct strbuf *out); /* "sync: 3 runs EXECUTING for over 30m" */
+struct str lasts_runs_text(struct arena *a, const struct incident *i);            /* "5, of which 3 still are" */
+struct str lasts_since(struct arena *a, const struct incident *i, int64_t over_ms); /* of a run whose time was over then */
+int lasts_describe(struct engine *e, const struct engine_window_name *name, struct json_writer *out);
+void lasts_collect(struct engine *e, struct engine_changes *out);
+void lasts_restore(struct engine *e, struct json o);
+void lasts_restore_rules(struct engine *e, struct json o);
 /* fault.c */
 void engine_fault(struct step_context *c, struct str topic, struct str title, struct str body);
 #endif

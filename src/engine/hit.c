@@ -198,7 +198,7 @@ void hit_settle(struct step_context *c, const struct hit *h, struct incident *i,
     incident_arm_clears(c, i);
     if (relapses(c, i, h)) incident_relapse(c, i);
     if (i->state == INCIDENT_PENDING) {
-        if ((int64_t)i->run_count >= h->rule->now->at_least) open_hit(c, h, i);
+        if (incident_affected(i) >= h->rule->now->at_least) open_hit(c, h, i);
     } else if (there) {
         hold_told_after_all(c, i);
         incident_want_update(c, i);
@@ -304,7 +304,7 @@ static void all_hits(struct step_context *c, const struct engine_input *in, stru
         const struct rule *r = c->e->rules->rules[candidates[k]];
         struct rule_key counted[KEYS_PER_HIT];
         struct hit h = { s, c->e->by_index[candidates[k]], in, t->kind == TRANSITION_FULLER, counted, 0 };
-        if (rule_on_population(&r->condition)) continue; /* population_event's */
+        if (rule_on_population(&r->condition) || r->condition.kind == RULE_LASTS) continue; /* population_event's, lasts_event's */
         if ((h.fuller && !(r->reads & t->gained)) || !rule_matches(r, s)) continue;
         if (r->condition.kind == RULE_ABSENT) {
             absent_hit(c, &h);
@@ -422,6 +422,8 @@ void engine_event(struct step_context *c, const struct engine_input *in)
 {
     struct rule_subject s;
     rule_subject_init(&s, c->out->arena, in->u.event.run, in->u.event.transition, c->now_ms);
+    lasts_event(c, in);
+    if (c->failed) return;
     /* Ends first: a success that is itself a hit of a rule must not resolve what it opens. A failure that is
      * a hit is told apart in run_ended by the hit's state. */
     if (run_state_class(in->u.event.transition->state) & RUN_CLASS_SUCCESS) {

@@ -190,8 +190,10 @@ void incident_relapse(struct step_context *c, struct incident *i)
 
 static struct str criterion_text(const struct incident *i, enum criterion why)
 {
-    if (why == BY_CLEARING && i->rule->now->condition.kind == RULE_ABSENT) return STR("it is back");
-    return why == BY_SUCCESS ? STR("a run succeeded") : STR("the condition no longer holds");
+    const enum rule_condition_kind kind = i->rule->now->condition.kind;
+    if (why == BY_SUCCESS) return STR("a run succeeded");
+    if (kind == RULE_ABSENT) return STR("it is back");
+    return kind == RULE_LASTS ? STR("no run is left") : STR("the condition no longer holds");
 }
 
 void incident_criterion(struct step_context *c, struct incident *i, enum criterion why)
@@ -213,10 +215,12 @@ static void empty_window(struct step_context *c, struct incident *i)
 {
     struct window *w = incident_window(c->e, i);
     const struct rule *r = i->rule->now;
-    if (!w || r->condition.kind == RULE_FIRST) return; /* the memory of the key stays */
+    bool lasts = r->condition.kind == RULE_LASTS;
+    if ((!w && !lasts) || r->condition.kind == RULE_FIRST) return; /* the memory of the key stays */
     for (size_t k = 0; k < r->resolve_count; k++)
         if (r->resolve[k].kind == RULE_CLEARS) return; /* its window goes on */
-    if (rule_on_population(&r->condition) && !r->by_identity) window_forget(c->e, w, mark_of(r, incident_key(i))); /* it is others' window, too */
+    if (lasts) lasts_forget_key(c, i);
+    else if (rule_on_population(&r->condition) && !r->by_identity) window_forget(c->e, w, mark_of(r, incident_key(i))); /* it is others' window, too */
     else window_drop(c->e, w);
 }
 
@@ -305,7 +309,7 @@ static void pend_again(struct step_context *c, struct incident *i)
 static void lapse_due(struct step_context *c, struct incident *i)
 {
     c->e->stats.incidents_acknowledged--;
-    if (i->last_told_ms == 0 && (int64_t)i->run_count < i->rule->now->at_least) {
+    if (i->last_told_ms == 0 && incident_affected(i) < i->rule->now->at_least) {
         pend_again(c, i);
         return;
     }

@@ -71,6 +71,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     json_field_i64(w, "state", i->last_state);
     if (i->criterion) json_field_i64(w, "criterion", i->criterion);
     if (i->successes) json_field_i64(w, "successes", i->successes);
+    if (i->still) json_field_i64(w, "still", i->still);
     if (i->identity_hash) json_field_i64(w, "identity", i->identity_hash);
     if (i->late) json_field_bool(w, "late", true);
     hold_write(i, w);
@@ -254,6 +255,7 @@ void engine_collect(struct engine *e, struct engine_changes *out)
     collect_digests(e, out);
     collect_gates(e, out);
     absent_collect(e, out);
+    lasts_collect(e, out);
     if (e->ids.last != e->ids_kept) {
         e->ids_kept = e->ids.last;
         put_cell(out, STR("ids"), str_printf(out->arena, "[%llu]", (unsigned long long)e->ids.last));
@@ -340,6 +342,7 @@ static void restore_from(struct engine *e, struct incident *i, struct json o)
     i->last_state = (uint8_t)i64_or(json_get_c(o, "state"), 0);
     i->criterion = (uint8_t)i64_or(json_get_c(o, "criterion"), 0);
     i->successes = (uint32_t)i64_or(json_get_c(o, "successes"), 0);
+    i->still = (uint32_t)i64_or(json_get_c(o, "still"), 0);
     i->late = json_bool(json_get_c(o, "late"), false);
     hold_restore(i, json_get_c(o, "hold"));
     e->stats.incidents_held += incident_held(i);
@@ -436,6 +439,10 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
         rc = silence_restore(e, o, err);
     } else if (str_starts(row->key, STR("w/"))) {
         restore_window(e, row->key, o);
+    } else if (str_starts(row->key, STR("r/"))) {
+        lasts_restore(e, o);
+    } else if (str_eq(row->key, STR("lasts"))) {
+        lasts_restore_rules(e, o);
     } else if (str_starts(row->key, STR("l/"))) {
         restore_limit(e, name, o);
     } else if (str_starts(row->key, STR("d/")) && id_parse("dig", name, &id)) {

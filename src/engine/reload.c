@@ -32,6 +32,7 @@ void engine_bind_rules(struct engine *e, const struct ruleset *rules)
     // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
     e->by_index = xcalloc(rules->rule_count, sizeof *e->by_index);
     for (size_t k = 0; k < rules->rule_count; k++) e->by_index[k] = engine_rule_get(e, rules->rules[k]->name);
+    lasts_bind(e);
 }
 
 static bool changed(const struct engine_rule *before, const struct rule *after)
@@ -73,6 +74,7 @@ static void settle(struct step_context *c, const struct ruleset *after)
         struct engine_rule *r = m->value;
         if (!changed(r, ruleset_find(after, r->name))) continue;
         if (r->windows > 0) drop_windows_of(e, r);
+        if (r->stays > 0) lasts_drop_rule(e, r);
         absent_forget(e, r);
     }
 }
@@ -103,7 +105,7 @@ static void apply_settings(struct step_context *c, struct incident *i)
         incident_wait_until(i, DUE_WAIT, wait_due > c->now_ms ? wait_due : c->now_ms);
     if (incident_repeat_wait(i) == 0) incident_wait_until(i, DUE_REPEAT, ENGINE_NEVER);
     else if (i->state == INCIDENT_OPEN && incident_due_ms(i, DUE_REPEAT) == ENGINE_NEVER) incident_wait_until(i, DUE_REPEAT, c->now_ms + incident_repeat_wait(i));
-    if (i->state == INCIDENT_PENDING && (int64_t)i->run_count >= r->at_least) incident_open(c, i);
+    if (i->state == INCIDENT_PENDING && incident_affected(i) >= r->at_least) incident_open(c, i);
     if (!i->ended) incident_rearm(c->e, i);
 }
 
@@ -136,9 +138,10 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
         apply_settings(&c, i);
     }
     if (!c.failed) gates_reload(&c);
+    lasts_look_again(&c);
+    absent_loaded(&c);
     hold_fresh(&c);
     hold_speak(&c);
-    absent_loaded(&c);
     return c.failed ? -1 : 0;
 }
 
@@ -160,9 +163,10 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     }
     resolve_all(&c, ids.v, ids.n, e->rules);
     vec_free(&ids);
+    lasts_look_again(&c);
+    absent_loaded(&c);
     hold_fresh(&c);
     hold_speak(&c);
     gates_arm(e); /* what changed meanwhile is due at once */
-    absent_loaded(&c);
     return c.failed ? -1 : 0;
 }

@@ -238,7 +238,7 @@ void gates_due(struct step_context *c)
     forget_old(c);
     if (began) mark_all(c);
     e->gates_seen_ms = c->now_ms;
-    e->gates_dirty = true;
+    e->gates_dirty = e->rules->schedule_count > 0;
     hold_review_all(c);
     hold_speak(c);
     gates_arm(e);
@@ -250,7 +250,7 @@ void gates_reload(struct step_context *c)
     hold_bind(c->e);
     mark_all(c);
     c->e->gates_seen_ms = c->now_ms;
-    c->e->gates_dirty = true;
+    c->e->gates_dirty = c->e->rules->schedule_count > 0;
     hold_review_all(c);
     hold_speak(c);
     gates_arm(c->e);

@@ -9,6 +9,7 @@ static uint64_t owner_id(const struct timer *t)
 {
     if (t->kind == TIMER_WINDOW || t->kind == TIMER_GATES) return 0;
     if (t->kind == TIMER_ABSENT) return absent_group_id(t);
+    if (t->kind == TIMER_WATCHED) return lasts_timer_id(t);
     if (t->kind == TIMER_DIGEST) return ((const struct digest *)(const void *)t)->id;
     return ((const struct incident *)(const void *)t)->id;
 }
@@ -170,6 +171,7 @@ static void fire(struct step_context *c, struct timer *t)
     case TIMER_WINDOW: window_drop(c->e, (struct window *)(void *)t); break;
     case TIMER_GATES: gates_due(c); break;
     case TIMER_ABSENT: absent_due(c, t); break;
+    case TIMER_WATCHED: lasts_due(c, t); break;
     }
     c->overdue_ms = 0;
 }

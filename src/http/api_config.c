@@ -15,6 +15,7 @@ static void put_condition(struct json_writer *w, const struct rule_condition *c)
     json_object_begin(w);
     json_field_str(w, "kind", str_c(kinds[c->kind]));
     if (c->kind == RULE_FIRST || c->kind == RULE_FLAPS) put_duration(w, "within", c->window_ms);
+    if (c->kind == RULE_LASTS) put_duration(w, "for", c->window_ms);
     if (c->kind == RULE_STREAK || c->kind == RULE_FLAPS) json_field_i64(w, "n", c->n);
     if (c->kind == RULE_COUNT) {
         json_field_i64(w, "n", c->n);

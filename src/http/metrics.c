@@ -63,6 +63,8 @@ static void put_incidents(struct strbuf *b, const struct pipeline_stats *p)
     one(b, "silences", "gauge", "Silences in force.", p->engine.silences);
     one(b, "collapsed_entries_total", "counter", "Hits that were only counted.", p->engine.collapsed_entries);
     one(b, "collapsed_keys_total", "counter", "Hits that joined (overflow).", p->engine.collapsed_keys);
+    one(b, "watched_runs", "gauge", "Runs in a state of a rule with `lasts`.", p->engine.watched_runs);
+    one(b, "unwatched_runs_total", "counter", "Those for which there was no room.", p->engine.unwatched_runs);
     one(b, "template_failures_total", "counter", "Messages sent with built-in text.",
         p->engine.template_failures);
     one(b, "limited_total", "counter", "Messages that went into a digest.", p->engine.limited);

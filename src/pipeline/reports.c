@@ -150,6 +150,7 @@ static int evaluate(struct pipeline *p, const struct pipeline_request *r, const 
     in.u.event.event_id = report->event_id;
     in.u.event.dashboard = r->source ? r->source->dashboard : STR_NONE;
     in.u.event.since_succeeded = run_succeeded_since(known, t);
+    in.u.event.known = known;
     return engine_step(p->engine, &in, &p->out, err);
 }
 

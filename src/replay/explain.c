@@ -37,7 +37,7 @@ static void take_windows(void *ctx, struct engine *e, const struct history_judge
         const struct rule *r = x->s->config->rules->rules[k];
         size_t n = rule_matches(r, &s) ? rule_keys(r, &s, keys, KEYS_MAX) : 0;
         for (size_t i = 0; i < n; i++) {
-            struct engine_window_name name = { r->name, j->event->project, j->event->env, keys[i].key };
+            struct engine_window_name name = { r->name, j->event->project, j->event->env, keys[i].key, j->event->run };
             struct json_draft d;
             int has = engine_describe_window(e, &name, j->transition->event_ms, json_draft_begin(&d, CEILING));
             struct str text = json_draft_end(&d, x->s->arena);
@@ -86,8 +86,8 @@ static int count_windows(struct explain *x, struct err *err)
 
 static void put_windows(struct explain *x, const struct rule *r, const struct transition *t)
 {
-    if (r->condition.kind != RULE_COUNT) return;
-    json_put_key(x->w, STR("windows"));
+    if (r->condition.kind != RULE_COUNT && r->condition.kind != RULE_LASTS) return;
+    json_put_key(x->w, r->condition.kind == RULE_LASTS ? STR("stays") : STR("windows"));
     json_array_begin(x->w);
     for (size_t k = 0; k < x->counted.n; k++) {
         const struct counted *c = &x->counted.v[k];
@@ -216,6 +216,13 @@ static int put_incidents(struct explain *x, const struct rule *r, size_t *n, str
 }
 
 /* --- rules, transitions, environments ---------------------------------------------------------------------------------- */
+static struct str not_joined(const struct rule *r)
+{
+    if (r->condition.kind == RULE_COUNT) return STR("a hit, counted: the condition does not hold");
+    if (r->condition.kind == RULE_LASTS) return STR("a hit, watched: it rings if it lasts");
+    return STR("a hit under today's rules; no incident of the store has it");
+}
+
 static int put_rule(struct explain *x, const struct rule *r, struct err *err)
 {
     struct json_draft d;
@@ -230,8 +237,7 @@ static int put_rule(struct explain *x, const struct rule *r, struct err *err)
     if (hit) {
         put_windows(x, r, x->subject->transition);
         if (put_incidents(x, r, &n, err) < 0) return -1;
-        verdict = n ? STR("joined an incident") : r->condition.kind == RULE_COUNT ? STR("a hit, counted: the condition does not hold")
-                                                                                    : STR("a hit under today's rules; no incident of the store has it");
+        verdict = n ? STR("joined an incident") : not_joined(r);
     }
     json_field_str(x->w, "verdict", verdict);
     json_object_end(x->w);

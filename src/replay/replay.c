@@ -149,6 +149,7 @@ int replay_report(struct replay *r, struct run *report, int64_t at_ms, uint64_t 
     for (size_t k = 0; k < n; k++) {
         in.u.event.transition = &t[k];
         in.u.event.since_succeeded = run_succeeded_since(known, &t[k]);
+        in.u.event.known = known;
         if (t[k].kind != TRANSITION_DUPLICATE && step(r, &in, hits, err) < 0) return -1;
     }
     return replay_until(r, r->now_ms, err);

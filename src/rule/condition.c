@@ -86,6 +86,15 @@ static bool first_parse(struct compile *c, const struct yaml_node *n, struct rul
     return false;
 }
 
+/* --- lasts --------------------------------------------------------------------------------------------- */
+static bool lasts_parse(struct compile *c, const struct yaml_node *n, struct rule_condition *out)
+{
+    if (!yaml_want_duration(n, c->d, &out->window_ms)) return false;
+    if (out->window_ms > 0) return true;
+    yaml_error(c->d, n, "`lasts` wants a time above 0, as 30m")->hint = STR("a rule without it rings as soon as a run is in that state");
+    return false;
+}
+
 /* --- flaps --------------------------------------------------------------------------------------------- */
 static const char flaps_form[] = "a number of changes like `4 in 1h` or {n: 4, in: 1h}";
 
@@ -185,6 +194,7 @@ bool condition_parse(struct compile *c, const struct rule_draft *draft, struct r
         { draft->flaps, RULE_FLAPS, flaps_parse },
         { draft->rate, RULE_RATE, rate_parse },
         { draft->absent, RULE_ABSENT, absent_parse },
+        { draft->lasts, RULE_LASTS, lasts_parse },
     };
     const struct yaml_node *first = NULL;
     bool ok = true;
@@ -250,6 +260,45 @@ static bool has_outcome(const struct match *m)
     return false;
 }
 
+/* Where the status stands, or else what asks for one. */
+static const struct yaml_node *status_node(const struct yaml_node *n, const char *name)
+{
+    const struct yaml_node *when = yaml_get(n, "when"), *status = when && when->kind == YAML_MAP ? yaml_get(when, "status") : NULL;
+    return status ? status : yaml_get(n, name);
+}
+
+/* The first final state that a hit can be in; RUN_UNKNOWN: there is none. */
+static enum run_state final_hit(struct compile *c, const struct rule *r)
+{
+    struct run run;
+    struct transition t = { .kind = TRANSITION_NEW };
+    struct rule_subject s;
+    run_init(&run);
+    run.present = RUN_HAS_STATE;
+    for (int state = RUN_UNKNOWN + 1; state < RUN_STATES; state++) {
+        if (!(run_state_class((enum run_state)state) & RUN_CLASS_FINISHED)) continue;
+        run.state = t.state = (enum run_state)state;
+        rule_subject_init(&s, c->a, &run, &t, 0);
+        if (rule_could_hit(r, &s, RUN_HAS_STATE)) return (enum run_state)state;
+    }
+    return RUN_UNKNOWN;
+}
+
+/* A run that is over stays what it is for ever; and what never is a state cannot last. */
+static void lasts_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
+{
+    enum run_state over = final_hit(c, r);
+    if (over != RUN_UNKNOWN && !match_names_field(r->when, RULE_STATUS))
+        yaml_error_key(c->d, yaml_get(n, "lasts"), "`lasts` is about states that a run leaves, and `when` names no status: a run that has ended would stay a hit for ever")->hint =
+            STR("add a status, as `status: EXECUTING` or `status: active`");
+    else if (over != RUN_UNKNOWN)
+        yaml_error(c->d, status_node(n, "lasts"), "`lasts` is about states that a run leaves, and `when` takes %s: a run stays in that for ever", run_state_name(over))->hint =
+            STR("name states of runs under way: EXECUTING, QUEUED, WAITING and the like, or `active`; without `lasts` a final state rings at once");
+    else if (match_states(r->when) == 1u << RUN_REATTEMPTING)
+        yaml_warning(c->d, status_node(n, "lasts"), "this hardly ever rings: today's Trigger.dev tells of retries by attempts, and no run stays in REATTEMPTING")->hint =
+            STR("name EXECUTING or QUEUED: each attempt starts `lasts` anew");
+}
+
 /* A run that is still under way belongs to no row, and without an outcome there is nothing to tell hits by. */
 void condition_check(struct compile *c, const struct yaml_node *n, struct rule *r)
 {
@@ -257,6 +306,7 @@ void condition_check(struct compile *c, const struct yaml_node *n, struct rule *
     const struct yaml_node *at = yaml_get(n, name), *when = yaml_get(n, "when");
     bool names_status = match_names_field(r->when, RULE_STATUS);
     if (r->condition.kind == RULE_ABSENT) absent_check(c, n, r);
+    if (r->condition.kind == RULE_LASTS) lasts_check(c, n, r);
     if (!rule_on_population(&r->condition)) return;
     key_check(c, at, r);
     r->condition.canceled = names_status && (match_states(r->when) >> RUN_CANCELED & 1);
@@ -288,6 +338,7 @@ struct str rule_condition_text(const struct rule_condition *c, struct arena *a)
     if (c->kind == RULE_FLAPS) return str_printf(a, "%lld changes of outcome in " STR_FMT, (long long)c->n, STR_ARG(span));
     if (c->kind == RULE_RATE) return rate_text(c, a, span);
     if (c->kind == RULE_ABSENT) return absent_text(c, a);
+    if (c->kind == RULE_LASTS) return str_printf(a, STR_FMT " without a break", STR_ARG(span));
     if (c->of) return str_printf(a, "%lld of " STR_FMT " in " STR_FMT, (long long)c->n, STR_ARG(c->of->text), STR_ARG(span));
     return str_printf(a, "%lld %s in " STR_FMT, (long long)c->n, c->of_runs ? "runs" : "hits", STR_ARG(span));
 }

@@ -141,6 +141,7 @@ static uint32_t end_states(const struct rule *r)
 {
     uint32_t states = r->by_run ? class_states(RUN_CLASS_FINISHED) : 0;
     if (rule_on_population(&r->condition)) states |= rule_population_states(&r->condition);
+    if (r->condition.kind == RULE_LASTS) states = MATCH_ALL_STATES; /* whatever a run goes on to, it has left the state that is watched */
     for (size_t i = 0; i < r->resolve_count; i++) {
         if (r->resolve[i].kind != RULE_SUCCESS) continue;
         states |= class_states(RUN_CLASS_SUCCESS);
@@ -174,10 +175,11 @@ void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str projec
         out->hits |= match_states(r->when);
         out->states |= match_states(r->when) | end_states(r);
         out->reads |= r->reads;
+        out->attempts |= r->condition.kind == RULE_LASTS; /* a new attempt starts it anew */
         if (!literals(m, RULE_TASK, &tasks)) out->tasks.all = true;
         if (!literals(m, RULE_TAGS, &tags)) out->tags.all = true;
     }
-    out->attempts = (out->hits >> RUN_REATTEMPTING & 1) || (out->reads & RUN_HAS_ATTEMPT);
+    out->attempts |= (out->hits >> RUN_REATTEMPTING & 1) || (out->reads & RUN_HAS_ATTEMPT);
     take_texts(a, &tasks, &out->tasks);
     take_texts(a, &tags, &out->tags);
 }

@@ -43,7 +43,7 @@ size_t rule_field_values(const struct rule_field *f, struct rule_subject *s, str
 enum rule_condition_kind { RULE_EVERY_HIT, RULE_COUNT, RULE_STREAK, RULE_FIRST, RULE_FLAPS, RULE_RATE, RULE_LASTS, RULE_ABSENT }; /* the order is part of shapes */
 struct rule_condition {
     enum rule_condition_kind kind;
-    int64_t n, window_ms; /* RULE_COUNT, RULE_FLAPS; RULE_STREAK: n; RULE_FIRST: window_ms; RULE_RATE: the last n runs or window_ms, the other is 0 */
+    int64_t n, window_ms; /* RULE_COUNT, RULE_FLAPS; RULE_STREAK: n; RULE_FIRST, RULE_LASTS: window_ms; RULE_RATE: the last n runs or window_ms, the other is 0 */
     bool of_runs;         /* distinct runs instead of hits */
     const struct rule_field *of; /* or distinct values of a field; NULL = no */
     bool under;           /* RULE_RATE: under instead of over */
@@ -199,6 +199,8 @@ size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject 
 /* The same over populations, only rules whose condition is about their populations. */
 size_t ruleset_population_candidates(const struct ruleset *rs, struct rule_subject *s,
                                      struct rule_scratch *scratch, const uint32_t **indexes);
+/* Only rules with `lasts`. */
+size_t ruleset_lasts_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch, const uint32_t **indexes);
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
 bool rule_match_holds(const struct match *m, struct rule_subject *s);     /* of a mute or a silence */
@@ -255,7 +257,7 @@ struct str rule_identity_of(const struct rule *r, struct arena *a, struct str ke
 void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w);
 
 /* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
- * first_run, count, rate.percent, rate.hits, rate.runs. Writes the view for a subject into w as one object: the run's fields ("error" and
+ * first_run, count, still, rate.percent, rate.hits, rate.runs. Writes the view for a subject into w as one object: the run's fields ("error" and
  * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run, rate and
  * count are the incident's: whoever knows them adds them; rule_view_members writes the members alone, into an
  * object that the caller has begun. */

@@ -143,7 +143,7 @@ bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
-    const struct yaml_node *when, *count, *streak, *first, *flaps, *rate, *absent, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
+    const struct yaml_node *when, *count, *streak, *first, *flaps, *rate, *absent, *lasts, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
     const struct yaml_node *labels;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;
@@ -196,7 +196,7 @@ struct index_table {
     struct posting_list states[RUN_STATES], always;
 };
 struct rule_index {
-    struct index_table hits, successes, populations;
+    struct index_table hits, successes, populations, lasts;
     struct map names; /* name -> struct rule * */
 };
 enum { INDEX_PREFIX_MAX = 64, INDEX_PATHS_MAX = 64 };

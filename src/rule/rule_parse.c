@@ -11,7 +11,7 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = { "lasts",
+    static const char *const names[] = {
                                          "unless", "during", "outside", "confirm", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);
@@ -102,7 +102,7 @@ static void name_check(struct compile *c, const struct yaml_node *n)
 
 static void clears_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
 {
-    if (r->condition.kind == RULE_COUNT || r->condition.kind == RULE_ABSENT || rule_on_population(&r->condition)) return;
+    if (r->condition.kind == RULE_COUNT || r->condition.kind == RULE_ABSENT || r->condition.kind == RULE_LASTS || rule_on_population(&r->condition)) return;
     for (size_t i = 0; i < r->resolve_count; i++)
         if (r->resolve[i].kind == RULE_CLEARS)
             yaml_warning(c->d, n, "`clears` only makes sense with a condition that can stop to hold, as `count` or `streak`: here it never does");
@@ -162,10 +162,12 @@ static const struct match *when_of(struct compile *c, const struct match *own)
 /* What is a state of things, and not a number of hits, is over when it no longer is. */
 static void resolve_default(struct compile *c, struct rule *r)
 {
-    if (r->condition.kind != RULE_RATE && r->condition.kind != RULE_ABSENT) return;
-    r->resolve = ARENA_NEW(c->a, struct rule_resolve);
+    bool lasts = r->condition.kind == RULE_LASTS;
+    if (r->condition.kind != RULE_RATE && r->condition.kind != RULE_ABSENT && !lasts) return;
+    r->resolve = ARENA_ARRAY(c->a, struct rule_resolve, 2);
     r->resolve[0] = (struct rule_resolve){ .kind = RULE_CLEARS };
-    r->resolve_count = 1;
+    r->resolve[1] = (struct rule_resolve){ .kind = RULE_QUIET, .quiet_ms = 24 * 3600 * 1000 };
+    r->resolve_count = lasts ? 2 : 1;
 }
 
 void rule_parse(struct compile *c, const struct yaml_node *n)

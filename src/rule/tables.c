@@ -155,6 +155,8 @@ static const struct field rule_fields[] = {
       .help = "The share of hits among the finished runs: `over 20% of last 50 runs`, `under 90% in 1h, min 50`." },
     { .name = "absent", .type = FIELD_NODE, AT(absent), .schema = PART("absent"),
       .help = "No hit for that long: `2h`, or none by the times of `{cron: \"0 3 * * *\", grace: 30m, zone: Europe/Berlin}`." },
+    { .name = "lasts", .type = FIELD_NODE, AT(lasts), .schema = "{\"type\":\"string\"}",
+      .help = "A run stays a hit that long: `30m`. The incident holds the runs that do." },
     { .name = "streak", .type = FIELD_NODE, AT(streak), .schema = "{\"type\":\"integer\",\"minimum\":1}",
       .help = "That many finished runs of the key one after another are hits; anything else in between breaks the row." },
     SHARED_FIELDS(NULL, NULL, NULL, NULL),

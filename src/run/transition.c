@@ -315,6 +315,12 @@ size_t run_transitions(struct arena *a, struct run *report, struct run_known *kn
     return j.n;
 }
 
+const struct run_seen *run_known_state(const struct run_known *k)
+{
+    const struct run_seen *final = find_final(k);
+    return final ? final : state_before(k, k->seen_count);
+}
+
 bool run_succeeded_since(const struct run_known *k, const struct transition *t)
 {
     if (is_final(t->state)) return false;

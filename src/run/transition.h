@@ -55,6 +55,8 @@ enum { TRANSITIONS_MAX = 64 }; /* of one report; of more new attempts than fit t
  * first. event_id is recorded with new transitions. */
 size_t run_transitions(struct arena *a, struct run *report, struct run_known *known, int64_t arrival_ms,
                        int64_t source_start_ms, uint64_t event_id, struct transition out[TRANSITIONS_MAX]);
+/* The transition that the run's state now is: a final one, else the latest that was reported as such. NULL: none is known. */
+const struct run_seen *run_known_state(const struct run_known *known);
 /* Is the run known to have completed since t? Then a retry told late, or in the report of the success itself, is over. */
 bool run_succeeded_since(const struct run_known *known, const struct transition *t);
 

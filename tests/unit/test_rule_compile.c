@@ -28,9 +28,9 @@ static const struct example examples[] = {
     { "failure-rate:\n    when: {status: failed}\n    rate: over 20% of last 50 runs\n    notify: slack-ops\n"
       "    escalate: {30m: pager}\n", NULL },
     { "sync-went-quiet:\n    when: {task: sync-orders, status: success}\n    absent: 2h\n    notify: pager\n", NULL },
-    { "stuck-executing:\n    when: {status: EXECUTING}\n    lasts: 30m\n    notify: slack-ops\n", "`lasts`" },
+    { "stuck-executing:\n    when: {status: EXECUTING}\n    lasts: 30m\n    notify: slack-ops\n", NULL },
     { "queue-backlog:\n    when: {status: QUEUED}\n    lasts: 10m\n    at_least: 20\n    by: queue\n    notify: slack-ops\n",
-      "`lasts`" },
+      NULL },
     { "payments-failed:\n    when: {task: \"payments-*\", status: failed, env: prod}\n    severity: critical\n"
       "    notify: slack-ops\n    escalate: {15m: pager, 45m: [pager, mail-support]}\n", NULL },
     { "report-failed:\n    when: {task: \"report-*\", status: failed}\n    during: business\n    outside: hold\n"
@@ -444,6 +444,14 @@ static const struct mistake mistakes[] = {
     { "    when: {status: failed}\n    notify: pager\n    streak: 3\n    count: 3 in 5m\n", 5, 5, "a rule has one condition: `streak` stands beside `count`", "two rules" },
     { "    when: {status: [failed, EXECUTING]}\n    notify: pager\n    streak: 3\n", 3, 20, "takes a state that is not final", "final states" },
     { "    when: {status: {not: success}}\n    notify: pager\n    streak: 3\n", 3, 20, "takes a state that is not final", NULL },
+    { "    when: {status: EXECUTING}\n    notify: pager\n    lasts: 0s\n", 5, 12, "`lasts` wants a time above 0", "as soon as" },
+    { "    when: {status: EXECUTING}\n    notify: pager\n    lasts: long\n", 5, 12, "duration", NULL },
+    { "    when: {status: EXECUTING}\n    notify: pager\n    lasts: [30m]\n", 5, 12, "duration", NULL },
+    { "    when: {status: EXECUTING}\n    notify: pager\n    lasts: 30m\n    count: 3 in 5m\n", 5, 5, "a rule has one condition: `lasts` stands beside `count`", "two rules" },
+    { "    when: {status: [EXECUTING, CRASHED]}\n    notify: pager\n    lasts: 30m\n", 3, 20, "`when` takes CRASHED: a run stays in that for ever", "runs under way" },
+    { "    when: {status: {not: success}}\n    notify: pager\n    lasts: 30m\n", 3, 20, "`when` takes FAILED: a run stays in that for ever", NULL },
+    { "    when: {any: [{status: QUEUED}, {task: a}]}\n    notify: pager\n    lasts: 30m\n", 5, 12, "`when` takes COMPLETED: a run stays in that for ever", NULL },
+    { "    when: {queue: bulk}\n    notify: pager\n    lasts: 30m\n", 5, 5, "`when` names no status: a run that has ended would stay a hit for ever", "status: active" },
     { "    when: {task: checkout}\n    notify: pager\n    streak: 3\n", 5, 5, "`when` names no outcome", "status: failed" },
     { "    when: {}\n    notify: pager\n    count: 3 of in 10m\n", 5, 12, "5 of metadata.customerId in 15m", NULL },
     { "    when: {}\n    notify: pager\n    count: {n: 3, of: tsk, in: 10m}\n", 5, 23, "unknown field `tsk`", "`task`" },
@@ -555,6 +563,38 @@ static void defaults_refuse_conditions(void **state)
     find_diag(&b, "`lasts` cannot be a default");
     find_diag(&b, "`unless` is not available");
     find_diag(&b, "unknown key `name`");
+    bed_fini(&b);
+}
+
+/* A state of things is over when it no longer is, and at the latest when it has been told long enough. */
+static void lasts_and_its_defaults(void **state)
+{
+    static const char *const fine[] = { "{status: active}", "{status: [QUEUED, DELAYED], queue: a}", "{not: {status: finished}}", "{status: {none: [finished]}}",
+                                        "{status: SOME_NEW_STATE}", "{any: [{status: QUEUED, queue: a}, {status: EXECUTING}]}" };
+    (void)state;
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        struct bed b;
+        const struct rule *r;
+        bed_when(&b, fine[i], "    lasts: 1h30m\n");
+        expect_ok(&b);
+        r = b.rs->rules[0];
+        assert_int_equal(r->condition.kind, RULE_LASTS);
+        assert_int_equal(r->condition.window_ms, 90 * 60000);
+        assert_int_equal(r->resolve_count, 2);
+        assert_int_equal(r->resolve[0].kind, RULE_CLEARS);
+        assert_int_equal(r->resolve[1].quiet_ms, 24 * 3600000);
+        bed_fini(&b);
+    }
+}
+
+static void lasts_in_a_state_that_never_is(void **state)
+{
+    struct bed b;
+    (void)state;
+    bed_when(&b, "{status: REATTEMPTING}", "    lasts: 30m\n    resolve: clears\n");
+    expect_ok(&b);
+    assert_int_equal(b.d.warnings, 1);
+    assert_non_null(strstr(find_diag(&b, "no run stays in REATTEMPTING")->hint.p, "EXECUTING"));
     bed_fini(&b);
 }
 
@@ -686,6 +726,8 @@ int main(void)
         cmocka_unit_test(each_mistake_at_its_place),
         cmocka_unit_test(ten_mistakes_at_once),
         cmocka_unit_test(defaults_refuse_conditions),
+        cmocka_unit_test(lasts_and_its_defaults),
+        cmocka_unit_test(lasts_in_a_state_that_never_is),
         cmocka_unit_test(warnings_leave_a_ruleset),
         cmocka_unit_test(a_placeholder_takes_any_parameter),
         cmocka_unit_test(what_one_run_can_do),

@@ -63,6 +63,7 @@ static void test_states(void **state)
         { "{status: CRASHED}", "    resolve: 2 successes\n", STATE(RUN_CRASHED), STATE(RUN_COMPLETED) | FAILED_STATES, false },
         { "{status: QUEUED}", "    resolve: manual\n    by: run\n", STATE(RUN_QUEUED), STATE(RUN_COMPLETED) | STATE(RUN_CANCELED) | FAILED_STATES, false },
         { "{status: failed}", "    resolve: manual\n", FAILED_STATES, 0, false },
+        { "{status: EXECUTING}", "    lasts: 30m\n", STATE(RUN_EXECUTING), STATE(RUN_STATES) - 1, true },
         { "{status: REATTEMPTING}", "    resolve: manual\n", STATE(RUN_REATTEMPTING), 0, true },
         { "{status: CRASHED, attempt: {gt: 2}}", "    resolve: manual\n", STATE(RUN_CRASHED), 0, true },
         { "{status: {not: CRASHED}}", "    resolve: manual\n", (STATE(RUN_STATES) - 1) & ~STATE(RUN_CRASHED), 0, true },
@@ -77,7 +78,7 @@ static void test_states(void **state)
         if ((d.hits & cases[k].hits) != cases[k].hits) fail_msg("%s: hits %x lack some of %x", cases[k].when, d.hits, cases[k].hits);
         if (d.states != (d.hits | cases[k].also)) fail_msg("%s: states %x instead of %x", cases[k].when, d.states, d.hits | cases[k].also);
         assert_int_equal(d.attempts, cases[k].attempts);
-        if (k < 8) assert_int_equal(d.hits, cases[k].hits);
+        if (k < 9) assert_int_equal(d.hits, cases[k].hits);
         bed_fini(&b);
     }
 }
