@@ -341,10 +341,10 @@ static void of_customer(struct world *w, size_t customer, enum run_state state)
     struct run run;
     int n = snprintf(id, sizeof id, "run_%zu_%d", customer, (int)state);
     run = a_run((struct str){ id, (size_t)n }, STR("job"), state);
-    run.started_ms = w->now_ms;
+    w->now_ms += 2;
+    run.started_ms = w->now_ms - 1; /* after what happened before */
     run.present |= RUN_HAS_METADATA | RUN_HAS_STARTED;
     if (json_parse(&a, str_printf(&a, "{\"customerId\":\"customer-%07zu\"}", customer), &json_default_limits, &run.metadata, NULL, &err)) exit(1);
-    w->now_ms += 1;
     take(w, &run, (uint64_t)w->now_ms);
     if (++w->in_batch == 1000) collect(w);
     arena_reset(&a);

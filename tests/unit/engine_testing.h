@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/rng.h"
 #include "engine/engine.h"
 
@@ -316,17 +317,18 @@ UNUSED void verdict(struct bench *b, size_t k, bool delivered)
 UNUSED void restore(struct bench *b, struct engine *e)
 {
     struct err err;
+    struct map last_cells = { 0 };
     for (size_t k = 0; k < b->rows.n; k++) {
         struct engine_incident_row row = b->rows.v[k];
         bool last = true;
         for (size_t n = k + 1; n < b->rows.n; n++) last &= b->rows.v[n].id != row.id;
         if (last && row.state != INCIDENT_RESOLVED) assert_int_equal(engine_restore_incident(e, &row, &err), 0);
     }
-    for (size_t k = 0; k < b->cells.n; k++) {
-        bool last = true;
-        for (size_t n = k + 1; n < b->cells.n; n++) last &= !str_eq(b->cells.v[n].key, b->cells.v[k].key);
-        if (last && !str_absent(b->cells.v[k].blob)) assert_int_equal(engine_restore_cell(e, &b->cells.v[k], &err), 0);
-    }
+    for (size_t k = 0; k < b->cells.n; k++) map_put(&last_cells, b->cells.v[k].key, &b->cells.v[k]);
+    for (size_t k = 0; k < b->cells.n; k++)
+        if (map_get(&last_cells, b->cells.v[k].key) == &b->cells.v[k] && !str_absent(b->cells.v[k].blob))
+            assert_int_equal(engine_restore_cell(e, &b->cells.v[k], &err), 0);
+    map_fini(&last_cells);
 }
 
 /* The engine of b is replaced by one built from what it handed out. */
