@@ -172,6 +172,7 @@ void incident_relapse(struct step_context *c, struct incident *i)
 
 static struct str criterion_text(enum criterion why)
 {
+    if (why == BY_MATCH) return STR("a run event met its `resolve`");
     return why == BY_SUCCESS ? STR("a run succeeded") : STR("the condition no longer holds");
 }
 

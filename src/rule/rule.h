@@ -58,11 +58,13 @@ struct rule_condition {
 bool rule_on_population(const struct rule_condition *c);
 /* Bits of the states that then count. */
 uint32_t rule_population_states(const struct rule_condition *c);
-enum rule_resolve_kind { RULE_SUCCESS, RULE_QUIET, RULE_CLEARS, RULE_MANUAL };
+enum rule_resolve_kind { RULE_SUCCESS, RULE_QUIET, RULE_CLEARS, RULE_MANUAL, RULE_MATCH };
+struct match; /* the compiled condition tree, rule_internal.h */
 struct rule_resolve {
     enum rule_resolve_kind kind;
     int64_t successes; /* RULE_SUCCESS: consecutive ones wanted, 1 = plain "success" */
     int64_t quiet_ms;  /* RULE_QUIET */
+    const struct match *match; /* RULE_MATCH, as written: see rule.ends */
 };
 struct rule_param { struct str name; const struct template *value; }; /* {to: X, channel: "..."} */
 struct rule_target {
@@ -86,7 +88,6 @@ struct rule_message_field { struct str name; const struct template *value; };
 
 enum rule_outside { RULE_OUTSIDE_HOLD, RULE_OUTSIDE_DROP, RULE_OUTSIDE_ELSEWHERE };
 
-struct match;      /* the compiled condition tree, rule_internal.h */
 struct rule_extra; /* what only this room reads, rule_internal.h */
 struct rule {
     struct str name;
@@ -105,6 +106,7 @@ struct rule {
     size_t repeat_count;
     struct rule_resolve *resolve;
     size_t resolve_count;
+    const struct match *ends;         /* what `resolve: {match: ...}` wants of an event that ends an incident; NULL = no such */
     int severity;                     /* enum severity of message.h: 0 info .. 3 critical */
     struct rule_targets notify;
     const struct rule_switch *route;  /* decides instead of notify; NULL = none */
@@ -187,7 +189,11 @@ size_t ruleset_success_candidates(const struct ruleset *rs, struct rule_subject 
 /* The same over populations, only rules whose condition is about their populations. */
 size_t ruleset_population_candidates(const struct ruleset *rs, struct rule_subject *s,
                                      struct rule_scratch *scratch, const uint32_t **indexes);
+/* The same over what ends incidents. */
+size_t ruleset_end_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
+                              const uint32_t **indexes);
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
+bool rule_ends(const struct rule *r, struct rule_subject *s);             /* does it meet `resolve: {match: ...}`, and is no hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
 bool rule_match_holds(const struct match *m, struct rule_subject *s);     /* of a mute or a silence */
 
@@ -198,6 +204,9 @@ enum { RULE_KNOWS_ENV = 1 << 24, RULE_KNOWS_PROJECT = 1 << 25, RULE_KNOWS_KIND =
 bool rule_could_hit(const struct rule *r, struct rule_subject *s, uint32_t known);
 uint32_t rule_states(const struct rule *r); /* bits of states that a hit can be in: a superset */
 uint32_t rule_needs(const struct rule *r);  /* RUN_HAS_* without which there is no hit */
+uint32_t rule_ends_states(const struct rule *r); /* as rule_states, of what ends its incidents; 0 = it says nothing */
+uint32_t rule_ends_needs(const struct rule *r);
+bool rule_could_end(const struct rule *r, struct rule_subject *s, uint32_t known); /* as rule_could_hit */
 struct rule_names { struct str *v; size_t n; bool all; /* others, too: v does not bound anything */ };
 struct rule_demand { /* of the rules that can concern runs of one environment */
     size_t rules;
