@@ -28,7 +28,9 @@ struct source_sight config_source_sight(const struct config_source *s)
     }
 }
 
-static bool wants_kind(struct loader *l, const struct rule *r, struct str kind)
+typedef bool (*could_fn)(const struct rule *r, struct rule_subject *s, uint32_t known);
+
+static bool wants_kind(struct loader *l, const struct rule *r, struct str kind, could_fn could)
 {
     struct run run;
     struct transition t = { .kind = TRANSITION_NEW };
@@ -36,7 +38,7 @@ static bool wants_kind(struct loader *l, const struct rule *r, struct str kind)
     run_init(&run);
     run.kind = kind;
     rule_subject_init(&s, l->a, &run, &t, 0);
-    return rule_could_hit(r, &s, RULE_KNOWS_KIND);
+    return could(r, &s, RULE_KNOWS_KIND);
 }
 
 /* Why this source cannot show a hit of the rule; STR_NONE: it can. */
@@ -49,7 +51,7 @@ static struct str blind(struct loader *l, const struct rule *r, const struct con
     };
     struct source_sight sight = config_source_sight(s);
     uint32_t missing = rule_needs(r) & ~sight.fields;
-    bool runs = wants_kind(l, r, STR("run"));
+    bool runs = wants_kind(l, r, STR("run"), rule_could_hit);
     if (!runs && !sight.other_kinds) return STR("sees runs only, no deployments or error groups");
     if (runs && !(rule_states(r) & sight.states))
         return rule_states(r) == 1u << RUN_REATTEMPTING ? STR("does not see retries: Trigger.dev's webhook tells of final failures only")
@@ -83,9 +85,25 @@ static void check_rule(struct loader *l, const struct rule *r)
     strbuf_fini(&why);
 }
 
+/* What ends its incidents, too: else they wait for something that is never told. */
+static void check_ends(struct loader *l, const struct rule *r)
+{
+    uint32_t states = rule_ends_states(r), needs = rule_ends_needs(r);
+    if (!wants_kind(l, r, STR("run"), rule_could_end)) return; /* no match, or not about runs */
+    for (size_t k = 0; k < l->c->source_count; k++) {
+        struct source_sight sight = config_source_sight(&l->c->sources[k]);
+        if ((states & sight.states) && !(needs & ~sight.fields)) return;
+    }
+    diag_add(l->d, DIAG_WARNING, r->file, r->line, r->col, "no source can show the event that ends incidents of rule `" STR_FMT "` by `resolve: {match: ...}`", STR_ARG(r->name))->hint =
+        STR("add a source that sees it, or another way to resolve, as `24h quiet`");
+}
+
 void config_check_observable(struct loader *l)
 {
     const struct ruleset *rs = l->c->rules;
     if (!rs || l->c->source_count == 0 || l->d->errors) return; /* what is wrong already would only be told again */
-    for (size_t k = 0; k < rs->rule_count; k++) check_rule(l, rs->rules[k]);
+    for (size_t k = 0; k < rs->rule_count; k++) {
+        check_rule(l, rs->rules[k]);
+        check_ends(l, rs->rules[k]);
+    }
 }

@@ -53,7 +53,7 @@ enum due { /* what an incident may wait for */
     DUE_STEP = DUE_KINDS /* its next escalation */
 };
 enum { DUE_FEW = 2 }; /* most wait for a reminder and for the end of quiet */
-enum criterion { BY_SUCCESS, BY_CLEARING }; /* why an incident lingers */
+enum criterion { BY_SUCCESS, BY_CLEARING, BY_MATCH }; /* why an incident lingers */
 enum told_flag { /* stored */
     TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4,
     TOLD_LOUD = 8, /* what is outstanding rings: an opening, a reminder, an escalation */
@@ -444,6 +444,8 @@ struct thinner { struct run run; struct transition transition; struct rule_subje
 void hit_thinner(const struct rule_subject *s, struct thinner *out);
 struct rule_key hit_overflow(void);
 void engine_event(struct step_context *c, const struct engine_input *in);
+/* ends.c: what `resolve: {match: ...}` names */
+void engine_ends(struct step_context *c, const struct engine_input *in, struct rule_subject *s);
 /* population.c */
 struct str population_key(const struct rule *r, const struct rule_key *key); /* of the window */
 void population_event(struct step_context *c, const struct engine_input *in, struct rule_subject *s);

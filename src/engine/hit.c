@@ -424,6 +424,7 @@ void engine_event(struct step_context *c, const struct engine_input *in)
     rule_subject_init(&s, c->out->arena, in->u.event.run, in->u.event.transition, c->now_ms);
     lasts_event(c, in);
     if (c->failed) return;
+    engine_ends(c, in, &s);
     /* Ends first: a success that is itself a hit of a rule must not resolve what it opens. A failure that is
      * a hit is told apart in run_ended by the hit's state. */
     if (run_state_class(in->u.event.transition->state) & RUN_CLASS_SUCCESS) {

@@ -191,6 +191,7 @@ void incident_relapse(struct step_context *c, struct incident *i)
 static struct str criterion_text(const struct incident *i, enum criterion why)
 {
     const enum rule_condition_kind kind = i->rule->now->condition.kind;
+    if (why == BY_MATCH) return STR("a run event met its `resolve`");
     if (why == BY_SUCCESS) return STR("a run succeeded");
     if (kind == RULE_ABSENT) return STR("it is back");
     return kind == RULE_LASTS ? STR("no run is left") : STR("the condition no longer holds");

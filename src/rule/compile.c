@@ -89,6 +89,7 @@ static uint32_t targets_read(struct compile *c, const struct rule_targets *to)
 static uint32_t reads_of(struct compile *c, const struct rule *r)
 {
     uint32_t bits = match_reads(r->when) | template_reads(c, r->title) | template_reads(c, r->body);
+    if (r->ends) bits |= match_reads(r->ends);
     if (r->condition.of) bits |= rule_field_reads(r->condition.of);
     for (size_t i = 0; i < r->by_count; i++) bits |= rule_field_reads(&r->by[i]);
     for (size_t i = 0; i < r->field_count; i++) bits |= template_reads(c, r->fields[i].value);
@@ -134,6 +135,7 @@ void rule_finish(struct compile *c, struct rule *r)
     }
     if (r->linger_ms < 0) r->linger_ms = r->by_run ? 0 : LINGER_MS;
     r->population = match_population(c->a, r->when);
+    r->ends = ends_of(c, r);
     r->extra = extra_of(c, r);
     r->reads = reads_of(c, r);
     shape_of(r);

@@ -49,6 +49,11 @@ bool rule_could_hit(const struct rule *r, struct rule_subject *s, uint32_t known
     return could(r->population, s, known) != NO;
 }
 
+bool rule_could_end(const struct rule *r, struct rule_subject *s, uint32_t known)
+{
+    return r->ends && could(r->ends, s, known) != NO;
+}
+
 /* --- what a hit must have ------------------------------------------------------------------------------ */
 uint32_t rule_states(const struct rule *r)
 {
@@ -74,6 +79,11 @@ static uint32_t needs(const struct match *m)
 uint32_t rule_needs(const struct rule *r)
 {
     return needs(r->when);
+}
+
+uint32_t rule_ends_needs(const struct rule *r)
+{
+    return r->ends ? needs(r->ends) : 0;
 }
 
 /* --- literals of which every hit has one --------------------------------------------------------------- */
@@ -136,12 +146,13 @@ static uint32_t class_states(unsigned class)
     return states;
 }
 
-/* Ends of runs that are no hits but stand in a row or a rate with them, close incidents, break a row of successes, or end the run of a key. */
+/* What ends incidents by a match, and ends of runs that are no hits but stand in a row or a rate with them, close incidents, break a row of successes, or end the run of a key. */
 static uint32_t end_states(const struct rule *r)
 {
     uint32_t states = r->by_run ? class_states(RUN_CLASS_FINISHED) : 0;
     if (rule_on_population(&r->condition)) states |= rule_population_states(&r->condition);
     if (r->condition.kind == RULE_LASTS) states = MATCH_ALL_STATES; /* whatever a run goes on to, it has left the state that is watched */
+    states |= rule_ends_states(r);
     for (size_t i = 0; i < r->resolve_count; i++) {
         if (r->resolve[i].kind != RULE_SUCCESS) continue;
         states |= class_states(RUN_CLASS_SUCCESS);
@@ -178,6 +189,8 @@ void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str projec
         out->attempts |= r->condition.kind == RULE_LASTS; /* a new attempt starts it anew */
         if (!literals(m, RULE_TASK, &tasks)) out->tasks.all = true;
         if (!literals(m, RULE_TAGS, &tags)) out->tags.all = true;
+        if (r->ends && !literals(r->ends, RULE_TASK, &tasks)) out->tasks.all = true;
+        if (r->ends && !literals(r->ends, RULE_TAGS, &tags)) out->tags.all = true;
     }
     out->attempts |= (out->hits >> RUN_REATTEMPTING & 1) || (out->reads & RUN_HAS_ATTEMPT);
     take_texts(a, &tasks, &out->tasks);

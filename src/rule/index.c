@@ -183,6 +183,12 @@ size_t ruleset_lasts_candidates(const struct ruleset *rs, struct rule_subject *s
     return gather(rs, &rs->index->lasts, s, scratch, indexes);
 }
 
+size_t ruleset_end_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
+                              const uint32_t **indexes)
+{
+    return gather(rs, &rs->index->ends, s, scratch, indexes);
+}
+
 void rule_scratch_fini(struct rule_scratch *s)
 {
     free(s->seen);

@@ -243,18 +243,20 @@ void index_build(struct arena *a, struct ruleset *rs)
 {
     struct rule_index *index = ARENA_NEW(a, struct rule_index);
     struct build hits = { .a = a, .t = &index->hits }, successes = { .a = a, .t = &index->successes },
-                 populations = { .a = a, .t = &index->populations }, lasts = { .a = a, .t = &index->lasts };
+                 populations = { .a = a, .t = &index->populations }, lasts = { .a = a, .t = &index->lasts }, ends = { .a = a, .t = &index->ends };
     for (size_t i = 0; i < rs->rule_count; i++) {
         struct rule *r = rs->rules[i];
         add_rule(&hits, r, r->when);
         if (hears_of_ends(r)) add_rule(&successes, r, r->population);
         if (rule_on_population(&r->condition)) add_rule(&populations, r, r->population);
         if (r->condition.kind == RULE_LASTS) add_rule(&lasts, r, r->when);
+        if (r->ends) add_rule(&ends, r, r->ends);
         (void)map_put(&index->names, r->name, r);
     }
     build_end(&hits);
     build_end(&successes);
     build_end(&populations);
     build_end(&lasts);
+    build_end(&ends);
     rs->index = index;
 }

@@ -11,10 +11,11 @@ struct clauses {
     size_t n;
 };
 
-static struct clauses clauses_of(struct arena *a, const struct rule *r)
+/* m: where the pointer stays. */
+static struct clauses clauses_of(struct arena *a, const struct match *const *m)
 {
-    bool all = r->when->kind == MATCH_ALL;
-    struct clauses c = { all ? r->when->children : &r->when, NULL, all ? r->when->child_count : 1 };
+    bool all = (*m)->kind == MATCH_ALL;
+    struct clauses c = { all ? (*m)->children : m, NULL, all ? (*m)->child_count : 1 };
     struct strbuf b;
     strbuf_init(&b, CLAUSE_BYTES);
     c.texts = ARENA_ARRAY(a, struct str, c.n + 1);
@@ -61,6 +62,12 @@ static bool all_follow(const struct clauses *from, const struct clauses *to)
     return true;
 }
 
+bool match_within(struct arena *a, const struct match *m, const struct match *wide)
+{
+    struct clauses from = clauses_of(a, &m), to = clauses_of(a, &wide);
+    return all_follow(&from, &to);
+}
+
 static const struct rule_target *common_target(const struct rule *r, const struct rule *s)
 {
     for (size_t i = 0; i < r->notify.n; i++)
@@ -103,7 +110,7 @@ void overlaps_check(struct compile *c)
     struct clauses *of;
     if (c->rules.n > RULES_MOST) return;
     of = ARENA_ARRAY(c->a, struct clauses, c->rules.n + 1);
-    for (size_t i = 0; i < c->rules.n; i++) of[i] = clauses_of(c->a, c->rules.v[i]);
+    for (size_t i = 0; i < c->rules.n; i++) of[i] = clauses_of(c->a, &c->rules.v[i]->when);
     for (size_t i = 0; i < c->rules.n; i++)
         if (rings_at_once(c->rules.v[i])) check_one(c, of, i);
 }

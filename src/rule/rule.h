@@ -62,11 +62,13 @@ int64_t rule_absent_period(const struct rule_condition *c); /* about the longest
 bool rule_on_population(const struct rule_condition *c);
 /* Bits of the states that then count. */
 uint32_t rule_population_states(const struct rule_condition *c);
-enum rule_resolve_kind { RULE_SUCCESS, RULE_QUIET, RULE_CLEARS, RULE_MANUAL };
+enum rule_resolve_kind { RULE_SUCCESS, RULE_QUIET, RULE_CLEARS, RULE_MANUAL, RULE_MATCH };
+struct match; /* the compiled condition tree, rule_internal.h */
 struct rule_resolve {
     enum rule_resolve_kind kind;
     int64_t successes; /* RULE_SUCCESS: consecutive ones wanted, 1 = plain "success" */
     int64_t quiet_ms;  /* RULE_QUIET */
+    const struct match *match; /* RULE_MATCH, as written: see rule.ends */
 };
 struct rule_param { struct str name; const struct template *value; }; /* {to: X, channel: "..."} */
 struct rule_target {
@@ -95,7 +97,6 @@ struct rule_message_field { struct str name; const struct template *value; };
 
 enum rule_outside { RULE_OUTSIDE_HOLD, RULE_OUTSIDE_DROP, RULE_OUTSIDE_ELSEWHERE };
 
-struct match;      /* the compiled condition tree, rule_internal.h */
 struct rule_extra; /* what only this room reads, rule_internal.h */
 struct rule {
     struct str name;
@@ -115,6 +116,7 @@ struct rule {
     size_t repeat_count;
     struct rule_resolve *resolve;
     size_t resolve_count;
+    const struct match *ends;         /* what `resolve: {match: ...}` wants of an event that ends an incident; NULL = no such */
     int severity;                     /* enum severity of message.h: 0 info .. 3 critical */
     struct rule_targets notify;
     const struct rule_switch *route;  /* decides instead of notify; NULL = none */
@@ -201,7 +203,11 @@ size_t ruleset_population_candidates(const struct ruleset *rs, struct rule_subje
                                      struct rule_scratch *scratch, const uint32_t **indexes);
 /* Only rules with `lasts`. */
 size_t ruleset_lasts_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch, const uint32_t **indexes);
+/* The same over what ends incidents. */
+size_t ruleset_end_candidates(const struct ruleset *rs, struct rule_subject *s, struct rule_scratch *scratch,
+                              const uint32_t **indexes);
 bool rule_matches(const struct rule *r, struct rule_subject *s);          /* is it a hit? */
+bool rule_ends(const struct rule *r, struct rule_subject *s);             /* does it meet `resolve: {match: ...}`, and is no hit? */
 bool rule_in_population(const struct rule *r, struct rule_subject *s);
 bool rule_match_holds(const struct match *m, struct rule_subject *s);     /* of a mute or a silence */
 /* A `when` by itself, of a silence: YAML or JSON. It lives in a but for its patterns, which rule_when_fini frees. False: d says why,
@@ -220,6 +226,9 @@ uint32_t rule_states(const struct rule *r); /* bits of states that a hit can be 
 uint32_t rule_needs(const struct rule *r);  /* RUN_HAS_* without which there is no hit */
 /* The literals of that field of which every hit has one: task, tags, env, project. */
 void rule_literals(const struct rule *r, struct arena *a, enum rule_field_id id, struct rule_names *out);
+uint32_t rule_ends_states(const struct rule *r); /* as rule_states, of what ends its incidents; 0 = it says nothing */
+uint32_t rule_ends_needs(const struct rule *r);
+bool rule_could_end(const struct rule *r, struct rule_subject *s, uint32_t known); /* as rule_could_hit */
 struct rule_demand { /* of the rules that can concern runs of one environment */
     size_t rules;
     uint32_t hits;    /* states that are hits of some rule */

@@ -127,6 +127,9 @@ enum { RULE_WORDS_MAX = 8 };
 /* Splits at blanks; more than RULE_WORDS_MAX words give RULE_WORDS_MAX + 1. */
 size_t rule_words(struct str text, struct str words[RULE_WORDS_MAX]);
 bool resolve_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+/* All matches of `resolve` in one (ends.c); NULL = none. ends_check: warns of those that nothing can meet. */
+const struct match *ends_of(struct compile *c, const struct rule *r);
+void ends_check(struct compile *c, const char *file, const struct rule *r);
 bool repeat_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool by_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool limit_parse(struct compile *c, const struct yaml_node *n, struct rule_limit *out);
@@ -154,7 +157,7 @@ struct flaps_draft { int64_t n, in_ms; };
 struct rate_draft { const struct yaml_node *over, *under; int64_t last, in_ms, min; };
 struct count_draft { int64_t n, in_ms; const struct yaml_node *of; };
 struct absent_draft { int64_t every_ms, grace_ms; struct str cron, zone; };
-struct resolve_draft { int64_t successes, quiet_ms; };
+struct resolve_draft { int64_t successes, quiet_ms; const struct yaml_node *match; };
 struct message_draft { const struct yaml_node *title, *body, *fields; };
 enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000, RULE_STREAK_MAX = 1000, RULE_RATE_MAX = 10000 };
 enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_FLAPS, RULE_TABLE_RATE, RULE_TABLE_ABSENT, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
@@ -166,6 +169,8 @@ void rule_finish(struct compile *c, struct rule *r); /* derived members: populat
 
 /* Does whatever meets one list of values meet the other, too? (overlap.c) */
 bool match_test_within(const struct match *m, const struct match *wide);
+/* The same of whole trees, as far as their clauses show it. */
+bool match_within(struct arena *a, const struct match *m, const struct match *wide);
 /* Warns of rules whose hits are all another's, at the same destination (overlap.c). */
 void overlaps_check(struct compile *c);
 
@@ -196,7 +201,7 @@ struct index_table {
     struct posting_list states[RUN_STATES], always;
 };
 struct rule_index {
-    struct index_table hits, successes, populations, lasts;
+    struct index_table hits, successes, populations, lasts, ends;
     struct map names; /* name -> struct rule * */
 };
 enum { INDEX_PREFIX_MAX = 64, INDEX_PATHS_MAX = 64 };

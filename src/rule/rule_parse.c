@@ -199,5 +199,6 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     if (r->route) route_check(c, draft.notify ? draft.notify : n, r);
     rule_finish(c, r);
     opens_check(c, n, r);
+    if (draft.resolve) ends_check(c, draft.resolve->file, r);
     *vec_push(&c->rules) = r;
 }

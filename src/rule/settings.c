@@ -4,24 +4,18 @@
 #include "rule/rule_internal.h"
 
 /* --- resolve ------------------------------------------------------------------------------------------- */
-static bool resolve_extra(void *ctx, const struct yaml_node *member)
-{
-    if (!str_eq_c(member->key, "match")) return false;
-    compile_unavailable(ctx, member);
-    return true;
-}
-
 static bool resolve_map(struct compile *c, const struct yaml_node *n, struct rule_resolve *out)
 {
     struct resolve_draft draft = { 0 };
     size_t errors = c->d->errors;
-    fields_decode(&rule_tables[RULE_TABLE_RESOLVE], c->a, n, c->d, &draft, resolve_extra, c);
+    fields_decode(&rule_tables[RULE_TABLE_RESOLVE], c->a, n, c->d, &draft, NULL, NULL);
     if (c->d->errors > errors) return false;
-    if ((draft.successes > 0) == (draft.quiet_ms > 0)) {
-        yaml_error(c->d, n, "wants one of {successes: 3} or {quiet: 1h}");
+    if ((draft.successes > 0) + (draft.quiet_ms > 0) + (draft.match != NULL) != 1) {
+        yaml_error(c->d, n, "wants one of {successes: 3}, {quiet: 1h} and {match: {status: EXECUTING}}");
         return false;
     }
-    out->kind = draft.quiet_ms ? RULE_QUIET : RULE_SUCCESS;
+    out->kind = draft.match ? RULE_MATCH : draft.quiet_ms ? RULE_QUIET : RULE_SUCCESS;
+    if (draft.match && !(out->match = match_parse(c, draft.match))) return false;
     out->successes = draft.successes;
     out->quiet_ms = draft.quiet_ms;
     return true;
@@ -52,7 +46,7 @@ static bool resolve_one(struct compile *c, const struct yaml_node *n, void *ctx)
     else if (str_eq_c(n->text, "clears")) out->kind = RULE_CLEARS;
     else if (str_eq_c(n->text, "manual")) out->kind = RULE_MANUAL;
     else if (!resolve_words(n->text, out)) {
-        yaml_error(c->d, n, "wants success, `3 successes`, `24h quiet`, clears or manual, got `" STR_FMT "`",
+        yaml_error(c->d, n, "wants success, `3 successes`, `24h quiet`, clears, manual or {match: ...}, got `" STR_FMT "`",
                    STR_ARG(n->text));
         ok = false;
     }

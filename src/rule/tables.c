@@ -2,6 +2,8 @@
 #include "rule/rule_internal.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+/* The part of language.c that says what a value looks like. */
+#define PART(name) "{\"$ref\":\"#/$defs/" name "\"}"
 
 /* --- match --------------------------------------------------------------------------------------------- */
 /* In the order of enum rule_field_id; any, all and not stand behind. */
@@ -89,6 +91,8 @@ static const struct field resolve_fields[] = {
       .most = RULE_SUCCESSES_MAX, .help = "That many successful runs one after another." },
     { .name = "quiet", .type = FIELD_DURATION, .offset = offsetof(struct resolve_draft, quiet_ms), .least = 1,
       .most = INT64_MAX, .help = "No hit for that long." },
+    { .name = "match", .type = FIELD_NODE, .offset = offsetof(struct resolve_draft, match), .schema = PART("match"),
+      .help = "A run event of the same key that meets this and is no hit, later than the last hit by its own time." },
 };
 
 static const struct field message_fields[] = {
@@ -105,8 +109,6 @@ static const struct field message_fields[] = {
 static const char *const severities[] = { "info", "warning", "error", "critical", NULL };
 
 #define AT(member) .offset = offsetof(struct rule_draft, member)
-/* The part of language.c that says what a value looks like. */
-#define PART(name) "{\"$ref\":\"#/$defs/" name "\"}"
 #define SHARED_FIELDS(wait_, update_, severity_, at_least_) \
     { .name = "by", .type = FIELD_NODE, AT(by), .schema = PART("by"), \
       .help = "What makes an incident: a field or a list of fields; project and env always belong to it. " \
@@ -125,7 +127,7 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
       .help = "Resolved only after that long without a relapse; 5m, or 0s with `run` in `by`." }, \
     { .name = "resolve", .type = FIELD_NODE, AT(resolve), .schema = PART("resolve"), \
       .help = "What ends an incident: success, `3 successes`, `24h quiet`, clears, manual, or a list; " \
-              "[success, 24h quiet] by default." }, \
+              "[success, 24h quiet] by default; or {match: ...}, which names the event that ends it." }, \
     { .name = "limit", .type = FIELD_NODE, AT(limit), .schema = PART("limit"), \
       .help = "Openings and escalations; above it one digest, never a drop. 20 per 1m by default." }, \
     { .name = "severity", .type = FIELD_ENUM, AT(severity), .names = severities, .fallback = severity_, \

@@ -83,10 +83,12 @@ MORES = [
     "repeat: 30m then 2h then 1d", "repeat: [30m, 2h]", "resolve: [success, 24h quiet]", "resolve: {successes: 3}", "resolve: 3 successes", "resolve: manual",
     "limit: 20 per 1m", "limit: {n: 5, per: 1h}", "escalate: {15m: ops, 1h: [ops]}", "severity: critical\nrunbook: https://x.example.com\nlabels: {team: a, n: 5}",
     "message: {title: '{{task}}', body: x, fields: {a: '{{run}}'}}", "wait: 1m\nupdate: 500ms\nlinger: 0s\nat_least: 20\nenabled: false",
+    "resolve: {match: {status: EXECUTING, any: [{task: a}, {queue: 'q*'}]}}", "resolve: [24h quiet, {match: {tags: all-clear}}]",
 ]
+SWITCHES = ["{switch: env, prod: ops, 'st*': [ops], else: {to: ops}}", "{switch: task, 5: ops, else: ops}"]
 
 
-@pytest.mark.parametrize("text", [rule(when=w) for w in FORMS] + [rule(more=m) for m in MORES])
+@pytest.mark.parametrize("text", [rule(when=w) for w in FORMS] + [rule(more=m) for m in MORES] + [rule().replace("notify: ops", f"notify: {s}") for s in SWITCHES])
 def test_every_form_is_taken_by_both(text, tmp_path):
     assert faults(text) == []
     (tmp_path / "c.yaml").write_text(text)
@@ -120,7 +122,8 @@ WRONG = [
     (rule(when="{metadata: x}"), "metadata"), (rule(more="count: thrice in 10m"), "thrice"), (rule(more="count: {n: 0, in: 5m}"), "0"),
     (rule(more="repeat: often"), "often"), (rule(more="resolve: whenever"), "whenever"), (rule(more="severity: fatal"), "fatal"), (rule(more="wiat: 5m"), "wiat"),
     (rule(more="wait: 5 minutes"), "5 minutes"), (rule(more="escalate: {soon: ops}"), "soon"), (rule(more="limit: 20 each minute"), ""), (rule(more="by: taks"), "taks"),
-    (rule(more="enabled: maybe"), "maybe"), (rule().replace("version: 1", "version: 2"), "2"), (rule().replace("version: 1\n", ""), "version"),
+    (rule(more="enabled: maybe"), "maybe"), (rule(more="resolve: {match: {stauts: failed}}"), "stauts"), (rule(more="resolve: {match: failed}"), "failed"),
+    (rule().replace("notify: ops", "notify: {switch: evn, prod: ops}"), "evn"), (rule().replace("notify: ops", "notify: {switch: env}"), "switch"), (rule().replace("version: 1", "version: 2"), "2"), (rule().replace("version: 1\n", ""), "version"),
     (rule().replace("type: webhook", "type: webhok"), "webhok"), (rule().replace("type: webhook", "type: webhook, key: x"), "key"),
     (rule().replace("type: webhook", "type: trigger-webhook"), "secret"), (rule() + "sorces: {}\n", "sorces"), (rule() + "server: {listen: x, port: 5}\n", "port"),
     (rule() + "server: {limits: {batch: 0}}\n", "0"), (rule() + "store: {keep: {events: forever}}\n", "forever"), (rule() + "log: {level: loud}\n", "loud"),

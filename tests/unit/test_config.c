@@ -420,6 +420,31 @@ static void test_rules_that_no_source_can_see(void **state)
     }
 }
 
+/* Nor what would end its incidents: those would stay open. */
+static void test_ends_that_no_source_can_see(void **state)
+{
+    static const char alerts[] = "{type: trigger-webhook, secret: \"${file:key}\"}";
+    static const struct { const char *when, *match, *source; bool seen; } cases[] = {
+        { "{status: failed}", "{status: EXECUTING}", alerts, false },
+        { "{status: failed}", "{metadata.fixed: true}", alerts, false },
+        { "{status: failed}", "{status: TIMED_OUT, version: \"2*\"}", alerts, true },
+        { "{status: failed}", "{status: EXECUTING}", "{type: webhook}", true },
+        { "{status: failed}", "{kind: deployment, status: success}", alerts, true },
+        { "{kind: deployment, status: failed}", "{status: success}", alerts, true },
+    };
+    struct bed *b = *state;
+    file(b, "key", "secret\n");
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char text[1000];
+        snprintf(text, sizeof text, "version: 1\ndestinations: {out: {type: console}}\nsources: {s: %s}\nrules:\n  a:\n    when: %s\n    notify: out\n    by: env\n    resolve: {match: %s}\n",
+                 cases[k].source, cases[k].when, cases[k].match);
+        file(b, "main.yaml", text);
+        load(b, false);
+        assert_int_equal(b->d.errors, 0);
+        assert_int_equal(strstr(said(b), "no source can show the event that ends incidents of rule `a`") == NULL, cases[k].seen);
+    }
+}
+
 static void test_a_file_that_is_not_there(void **state)
 {
     struct bed *b = *state;
@@ -644,6 +669,7 @@ int main(void)
         BED_TEST(test_an_operator_with_a_pattern_for_a_channel),
         BED_TEST(test_sources_of_trigger_dev),
         BED_TEST(test_rules_that_no_source_can_see),
+        BED_TEST(test_ends_that_no_source_can_see),
         BED_TEST(test_a_file_that_is_not_there),
         BED_TEST(test_what_is_no_configuration),
         BED_TEST(test_files_are_included_by_glob),
