@@ -100,15 +100,16 @@ static void put_by_time(struct zone_change *c, int n, struct zone_change change)
     c[n] = change;
 }
 
-/* Those of the years around at's, in order of time. The time of day is by the clock that ends. */
-enum { YEARS = 4, CHANGES = 2 * YEARS };
+/* Those of the years around at's, in order of time. The time of day is by the clock that ends; it may be of a week before or behind, so
+ * that what is in force may be of two years ago. */
+enum { YEARS = 5, CHANGES = 2 * YEARS };
 static void changes_around(const struct zone_rule *r, int64_t at_s, struct zone_change out[CHANGES])
 {
     int64_t year;
     int month, day;
     civil_date(floor_div(at_s, DAY_S), &year, &month, &day);
     for (int k = 0; k < YEARS; k++) {
-        int64_t y = year - 1 + k;
+        int64_t y = year - 2 + k;
         put_by_time(out, 2 * k, (struct zone_change){ day_in(&r->to_dst, y) * DAY_S + r->to_dst.clock_s - r->std_s, r->dst_s });
         put_by_time(out, 2 * k + 1, (struct zone_change){ day_in(&r->to_std, y) * DAY_S + r->to_std.clock_s - r->dst_s, r->std_s });
     }
