@@ -1,4 +1,4 @@
-/* absent_cells: what is waited for as cells of the store, and back. "a/RULE/PROJECT/ENV/KEY" is a key, "r/RULE" when the rule was
+/* absent_cells: what is waited for as cells of the store, and back. "a/RULE/PROJECT/ENV/KEY" is a key, "b/RULE" when the rule was
  * first loaded, "e/PROJECT/ENV" when the environment was last heard of. */
 #include <stdlib.h>
 
@@ -40,7 +40,7 @@ static void collect_rules(struct engine *e, struct engine_changes *out)
 {
     for (size_t k = 0; k < e->absences.dirty_rules.n; k++) {
         struct engine_rule *r = e->absences.dirty_rules.v[k];
-        const struct str parts[] = { STR("r"), r->name };
+        const struct str parts[] = { STR("b"), r->name };
         struct str blob = STR_NONE;
         r->absent->dirty = false;
         if (r->absent->loaded_ms) blob = str_printf(out->arena, "{\"shape\":\"%s\",\"loaded\":%lld}", r->now->shape, (long long)r->absent->loaded_ms);
@@ -128,7 +128,7 @@ static void restore_heard(struct engine *e, struct json o)
 bool absent_restore(struct engine *e, struct str key, struct json o)
 {
     if (str_starts(key, STR("a/"))) restore_key(e, o);
-    else if (str_starts(key, STR("r/"))) restore_rule(e, str_sub(key, 2, key.n), o);
+    else if (str_starts(key, STR("b/"))) restore_rule(e, str_sub(key, 2, key.n), o);
     else if (str_starts(key, STR("e/"))) restore_heard(e, o);
     else return false;
     return true;
