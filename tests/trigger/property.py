@@ -134,6 +134,18 @@ def disturb(fake, rng):
         fake.fault(where, "close_after", probability=0.005)
 
 
+def load_old(fake, rng, n, over_s):
+    """Runs that began hours ago and end while we look: far behind the window in which ends are listed, only their ids lead to them."""
+    now_ms = fake.clock.now()
+    for _ in range(n):
+        age_s = rng.uniform(3600, 3 * 3600)
+        end_s = age_s + rng.uniform(3, over_s + 3)
+        kind = rng.choice(("COMPLETED_SUCCESSFULLY", "COMPLETED_WITH_ERRORS", "CRASHED", "TIMED_OUT"))
+        fake.population.add(fake.env("prod"), task="old-timer", created=now_ms - int(age_s * 1000),
+                            steps=[(0, "PENDING"), (1, "DEQUEUED"), (2, "EXECUTING"), (end_s, kind)])
+    fake.population.advance()
+
+
 def live_through(server, fake, rng, kills, until_s):
     """Kills and stops at random moments until every timeline has ended."""
     end = time.monotonic() + until_s
@@ -186,6 +198,7 @@ def compare(method, args, folder, servers):
     with TriggerDev(seed=args.seed, realtime_hold_s=1) as fake:
         server = Server(folder, fake, method, fake.key)
         servers.append(server)
+        load_old(fake, rng, 10 + args.runs // 100, over_s)
         server.start()
         server.wait(lambda: server.source().get("state") == "ok", "a first look")
         disturb(fake, rng)

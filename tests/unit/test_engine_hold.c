@@ -236,6 +236,210 @@ static void test_quiet_stands_still_while_held(void **state)
     bench_close(&b);
 }
 
+/* --- unless ------------------------------------------------------------------------------------------------------ */
+#define BEHIND \
+    "rules:\n  tail:\n    when: {status: failed, not: {status: SYSTEM_FAILURE}}\n    unless: platform\n    notify: chat\n    linger: 0s\n" \
+    "  platform:\n    when: {status: SYSTEM_FAILURE}\n    by: env\n    notify: pager\n    linger: 0s\n    resolve: manual\n"
+#define DOWN(run_, at_) (struct report){ .run = run_, .state = RUN_SYSTEM_FAILURE, .at_ms = at_ }
+
+static uint64_t id_of(const struct bench *b, const char *rule)
+{
+    for (size_t k = b->rows.n; k-- > 0;)
+        if (str_eq_c(b->rows.v[k].rule, rule)) return b->rows.v[k].id;
+    fail_msg("no incident of %s", rule);
+    return 0;
+}
+
+static void test_unless_holds_while_the_other_is_open(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BEHIND);
+    report(&b, DOWN("run_0", 0));
+    report(&b, FAILED("run_1", MINUTE));
+    report(&b, (struct report){ .run = "run_2", .state = RUN_FAILED, .at_ms = MINUTE, .env = "stg" }); /* another environment */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    until(&b, HOUR);
+    command(&b, ENGINE_ACK, id_of(&b, "platform"), 0); /* acknowledged is still open */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    until(&b, 2 * HOUR);
+    command(&b, ENGINE_RESOLVE, id_of(&b, "platform"), 0);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2);
+    assert_true(str_starts(said_field(&b, last_said(&b, "chat"), "note"), STR("held for 1h 59m: platform is open")));
+    bench_close(&b);
+}
+
+static void test_unless_does_not_depend_on_the_order_of_rules(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, "rules:\n  a:\n    when: {status: failed}\n    unless: b\n    notify: chat\n"
+                   "  b:\n    when: {status: failed, task: job}\n    unless: c\n    notify: hook\n"
+                   "  c:\n    when: {status: CRASHED}\n    notify: pager\n");
+    report(&b, (struct report){ .run = "run_0", .state = RUN_CRASHED, .at_ms = 0 }); /* one event opens all three */
+    until(&b, MINUTE);
+    assert_int_equal(count_said(&b, "pager", -1), 1);
+    assert_int_equal(count_said(&b, "hook", -1) + count_said(&b, "chat", -1), 0);
+    bench_close(&b);
+}
+
+static void test_several_held_behind_one_leave_as_one_digest(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BEHIND);
+    report(&b, DOWN("run_0", 0));
+    report(&b, crashed("run_1", "a", MINUTE));
+    report(&b, crashed("run_2", "b", MINUTE));
+    command(&b, ENGINE_RESOLVE, id_of(&b, "platform"), 0);
+    tick(&b);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 0);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_DIGEST), 1);
+    bench_close(&b);
+}
+
+static void test_a_reload_that_removes_the_other(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BEHIND);
+    report(&b, DOWN("run_0", 0));
+    report(&b, FAILED("run_1", MINUTE));
+    reload(&b, compile(&b, "rules:\n  tail:\n    when: {status: failed, not: {status: SYSTEM_FAILURE}}\n    notify: chat\n"));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
+/* --- hours: the bench begins on a Monday at 12:00 UTC ------------------------------------------------------------------ */
+#define BUSINESS "schedules:\n  business: {days: mon-fri, hours: 09:00-18:00, zone: UTC}\n"
+enum { EVENING = 6 * HOUR, MORNING = 21 * HOUR };
+
+static void test_outside_hold_is_told_in_the_morning(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BUSINESS SIMPLE("    during: business\n    repeat: never\n    escalate: {2h: pager}\n    linger: 0s\n"));
+    report(&b, crashed("run_0", "a", 5 * HOUR)); /* 17:00: told, escalation due at 19:00 stands still from 18:00 */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    report(&b, crashed("run_1", "b", EVENING));
+    report(&b, crashed("run_2", "c", EVENING + HOUR));
+    report(&b, (struct report){ .run = "run_3", .task = "c", .state = RUN_COMPLETED, .at_ms = EVENING + 3 * HOUR, .started_ms = EVENING + 2 * HOUR });
+    until(&b, MORNING - 1);
+    assert_int_equal(b.said.n, 1);
+    until(&b, MORNING);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2); /* b alone: one is no digest, and c is over */
+    assert_true(str_ends(said_field(&b, last_said(&b, "chat"), "note"), STR("outside business")));
+    until(&b, MORNING + HOUR - 1);
+    assert_int_equal(count_said(&b, "pager", -1), 0);
+    until(&b, MORNING + HOUR);
+    assert_int_equal(count_said(&b, "pager", -1), 1);
+    until(&b, MORNING + 2 * HOUR);
+    assert_int_equal(count_said(&b, "pager", -1), 2);
+    bench_close(&b);
+}
+
+static void test_a_resolve_passes_at_night_when_its_opening_was_sent(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BUSINESS SIMPLE("    during: business\n    linger: 0s\n"));
+    report(&b, FAILED("run_0", HOUR));
+    report(&b, SUCCEEDED("run_1", EVENING + 2 * HOUR, EVENING + HOUR));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+static void test_outside_drop(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BUSINESS SIMPLE("    during: business\n    outside: drop\n    repeat: 1h\n    resolve: manual\n"));
+    report(&b, FAILED("run_0", EVENING));
+    until(&b, MORNING + HOUR);
+    assert_int_equal(b.said.n, 0);
+    assert_int_equal(state_of(&b, first(&b)), INCIDENT_OPEN); /* recorded all the same */
+    assert_true(count_notes(&b, "dropped") > 0);
+    report(&b, FAILED("run_1", MORNING + 2 * HOUR)); /* it goes on within the hours */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
+static void test_outside_elsewhere(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BUSINESS SIMPLE("    during: business\n    outside: hook\n    linger: 0s\n"));
+    report(&b, FAILED("run_0", EVENING));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    report(&b, SUCCEEDED("run_1", MORNING + HOUR, MORNING));
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1); /* who heard of it hears its end */
+    report(&b, FAILED("run_2", MORNING + 2 * HOUR));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1);
+    bench_close(&b);
+}
+
+static void test_outside_the_hours_of_a_target_that_one_alone_is_held(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, BUSINESS "rules:\n  r:\n    when: {status: failed}\n    notify: [hook, {to: chat, during: business}]\n    escalate: {1h: {to: pager, during: business}, 2h: ops}\n"
+                            "    repeat: never\n    linger: 0s\n");
+    report(&b, crashed("run_0", "a", EVENING));
+    report(&b, crashed("run_1", "b", EVENING + HOUR));
+    until(&b, EVENING + 3 * HOUR);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 2);
+    assert_int_equal(count_said(&b, "ops", MESSAGE_ESCALATION), 2); /* no clock stands still */
+    assert_int_equal(count_said(&b, "chat", -1) + count_said(&b, "pager", -1), 0);
+    report(&b, (struct report){ .run = "run_3", .task = "b", .state = RUN_COMPLETED, .at_ms = EVENING + 5 * HOUR, .started_ms = EVENING + 4 * HOUR });
+    assert_int_equal(count_said(&b, "chat", -1), 0); /* it never heard of it */
+    until(&b, MORNING - 1);
+    assert_int_equal(count_said(&b, "chat", -1) + count_said(&b, "pager", -1), 0);
+    until(&b, MORNING);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    assert_int_equal(count_said(&b, "pager", MESSAGE_ESCALATION), 1);
+    bench_close(&b);
+}
+
+/* --- mutes --------------------------------------------------------------------------------------------------------------- */
+#define NIGHTLY \
+    "schedules:\n  nightly: {days: all, hours: 01:00-04:00, zone: UTC}\nmutes:\n  rebuild: {when: {task: \"etl-*\"}, during: nightly, why: planned rebuild}\n"
+enum { MUTED = 13 * HOUR, UNMUTED = 16 * HOUR };
+
+static void test_a_mute_marks_hits_in_its_hours(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, NIGHTLY SIMPLE("    repeat: never\n    linger: 0s\n    update: 0s\n"));
+    report(&b, crashed("run_0", "etl-a", MUTED - 1));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    report(&b, crashed("run_1", "etl-a", MUTED + 1)); /* no update of it now */
+    report(&b, crashed("run_2", "etl-b", MUTED + 1));
+    report(&b, crashed("run_3", "other", MUTED + 1));
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 2);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_UPDATE), 0);
+    until(&b, UNMUTED - 1);
+    assert_int_equal(b.said.n, 2);
+    until(&b, UNMUTED);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 3);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_UPDATE), 1);
+    assert_true(count_notes(&b, "held") == 2);
+    bench_close(&b);
+}
+
+static void test_a_mute_that_begins_holds_the_reminders_of_what_is_open(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, NIGHTLY SIMPLE("    repeat: 30m\n    resolve: manual\n"));
+    report(&b, crashed("run_0", "etl-a", MUTED - 10 * MINUTE));
+    until(&b, UNMUTED);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 0);
+    until(&b, UNMUTED + 20 * MINUTE); /* ten minutes had passed before it */
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 1);
+    bench_close(&b);
+}
+
 /* --- restarts -------------------------------------------------------------------------------------------------- */
 static void hold_story(struct bench *b, bool restarts)
 {
@@ -257,6 +461,36 @@ static void hold_story(struct bench *b, bool restarts)
     report(b, crashed("run_4", "other", 110 * MINUTE));
     if (restarts) restart(b, rules);
     until(b, 5 * HOUR);
+}
+
+static void night_story(struct bench *b, bool restarts)
+{
+    bench_open(b, NIGHTLY "  business: {days: mon-fri, hours: 09:00-18:00, zone: UTC}\n" BEHIND
+               "  night:\n    when: {status: failed, task: a*}\n    during: business\n    notify: [hook, chat]\n    linger: 0s\n    escalate: {1h: {to: pager, during: business}}\n"
+               "  target:\n    when: {status: failed, task: a*}\n    notify: [{to: hook, during: business}, ops]\n    linger: 0s\n    escalate: {1h: {to: pager, during: business}}\n");
+    b->trim_always = restarts;
+    for (int k = 0; k < 60; k++) {
+        static const char *const tasks[] = { "a1", "a2", "etl-a", "etl-b", "other" };
+        char *run = arena_alloc(&b->a, 32);
+        snprintf(run, 32, "run_%d", k);
+        report(b, (struct report){ .run = run, .task = tasks[k % 5], .state = k % 7 == 3 ? RUN_SYSTEM_FAILURE : k % 11 == 5 ? RUN_COMPLETED : RUN_FAILED,
+                                   .at_ms = k * 41 * MINUTE, .started_ms = k * 41 * MINUTE - 1 });
+        if (k % 9 == 4) command(b, ENGINE_RESOLVE, id_of(b, k % 2 ? "platform" : "tail"), 0);
+        if (restarts) restart(b, b->rules);
+    }
+    until(b, 50 * HOUR);
+}
+
+static void test_restarts_at_night_change_nothing(void **state)
+{
+    struct bench one, two;
+    (void)state;
+    night_story(&one, false);
+    night_story(&two, true);
+    assert_true(one.said.n > 20 && count_notes(&one, "held") > 5 && count_notes(&one, "told in a digest") > 0 && count_notes(&one, "held for one") > 0);
+    assert_string_equal(one.transcript.p, two.transcript.p);
+    bench_close(&one);
+    bench_close(&two);
 }
 
 static void test_restarts_change_nothing(void **state)
@@ -299,6 +533,18 @@ int main(void)
         cmocka_unit_test(test_several_held_openings_leave_as_one_digest),
         cmocka_unit_test(test_an_acknowledgement_while_held),
         cmocka_unit_test(test_quiet_stands_still_while_held),
+        cmocka_unit_test(test_unless_holds_while_the_other_is_open),
+        cmocka_unit_test(test_unless_does_not_depend_on_the_order_of_rules),
+        cmocka_unit_test(test_several_held_behind_one_leave_as_one_digest),
+        cmocka_unit_test(test_a_reload_that_removes_the_other),
+        cmocka_unit_test(test_outside_hold_is_told_in_the_morning),
+        cmocka_unit_test(test_a_resolve_passes_at_night_when_its_opening_was_sent),
+        cmocka_unit_test(test_outside_drop),
+        cmocka_unit_test(test_outside_elsewhere),
+        cmocka_unit_test(test_outside_the_hours_of_a_target_that_one_alone_is_held),
+        cmocka_unit_test(test_a_mute_marks_hits_in_its_hours),
+        cmocka_unit_test(test_a_mute_that_begins_holds_the_reminders_of_what_is_open),
+        cmocka_unit_test(test_restarts_at_night_change_nothing),
         cmocka_unit_test(test_restarts_change_nothing),
         cmocka_unit_test(test_a_silence_that_ended_while_nobody_ran),
     };
