@@ -11,8 +11,8 @@
 #include "replay/timeline.h"
 
 enum { FAILURE_CEILING = 256 * 1024 };
-/* Tests happen on a Monday noon, far from days on which clocks change. */
-static const int64_t test_start_ms = 1767614400000; /* 2026-01-05T12:00:00Z */
+/* Tests that do not say otherwise happen on a Monday noon, far from days on which clocks change. */
+static const int64_t usual_start_ms = 1767614400000; /* 2026-01-05T12:00:00Z */
 
 struct expectation {
     const struct yaml_node *n;
@@ -32,6 +32,7 @@ struct test_case {
     VEC(struct test_event) events;
     VEC(struct expectation) wanted;
     VEC(struct timeline_row) rows;
+    int64_t start_ms;       /* wall time */
     int64_t end_ms;         /* of the longest expectation, since the start */
     struct strbuf failure;
 };
@@ -103,9 +104,9 @@ static bool concerns(const struct expectation *e, const struct replay_fact *f)
     return str_eq(f->rule, e->rule) && (str_absent(e->key) || str_eq(f->key, e->key));
 }
 
-static bool in_time(const struct expectation *e, const struct replay_fact *f)
+static bool in_time(const struct test_case *t, const struct expectation *e, const struct replay_fact *f)
 {
-    int64_t at = f->at_ms - test_start_ms;
+    int64_t at = f->at_ms - t->start_ms;
     return e->has_at ? at == e->at_ms : at <= e->until_ms;
 }
 
@@ -128,7 +129,7 @@ static const struct replay_fact *find_sent(struct test_case *t, const struct exp
 {
     for (size_t k = 0; k < t->r.facts.n; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
-        if (f->kind == REPLAY_SENT && concerns(e, f) && in_time(e, f) && (str_absent(destination) || str_eq(f->destination, destination)) &&
+        if (f->kind == REPLAY_SENT && concerns(e, f) && in_time(t, e, f) && (str_absent(destination) || str_eq(f->destination, destination)) &&
             says(t, f, e->text))
             return f;
     }
@@ -139,7 +140,7 @@ static const struct replay_fact *find_resolved(struct test_case *t, const struct
 {
     for (size_t k = 0; k < t->r.facts.n; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
-        if (f->kind == REPLAY_RESOLVED && concerns(e, f) && in_time(e, f)) return f;
+        if (f->kind == REPLAY_RESOLVED && concerns(e, f) && in_time(t, e, f)) return f;
     }
     return NULL;
 }
@@ -160,7 +161,7 @@ static bool closes(const struct test_case *t, size_t k)
 /* Open at the end of the moment e speaks of? */
 static bool is_open(struct test_case *t, const struct expectation *e)
 {
-    int64_t until = test_start_ms + (e->has_at ? e->at_ms : e->until_ms);
+    int64_t until = t->start_ms + (e->has_at ? e->at_ms : e->until_ms);
     int open = 0;
     for (size_t k = 0; k < t->r.facts.n && t->r.facts.v[k].at_ms <= until; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
@@ -258,7 +259,7 @@ static void add_expected(struct test_case *t, const struct expectation *e)
     struct str text = e->fact ? happened_text(t, e->fact) : STR("");
     for (size_t k = 0; e->fact && k < t->rows.n; k++) {
         struct timeline_row *r = &t->rows.v[k];
-        if (r->at_ms != e->fact->at_ms - test_start_ms || r->expected.n || !str_eq(r->happened, text)) continue;
+        if (r->at_ms != e->fact->at_ms - t->start_ms || r->expected.n || !str_eq(r->happened, text)) continue;
         r->expected = row.expected;
         r->missed = row.missed;
         return;
@@ -270,7 +271,7 @@ static void show_timeline(struct test_case *t)
 {
     for (size_t k = 0; k < t->r.facts.n; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
-        add_row(t, (struct timeline_row){ .at_ms = f->at_ms - test_start_ms, .happened = happened_text(t, f), .expected = STR("") });
+        add_row(t, (struct timeline_row){ .at_ms = f->at_ms - t->start_ms, .happened = happened_text(t, f), .expected = STR("") });
     }
     if (t->r.facts.n == 0) add_row(t, (struct timeline_row){ .happened = STR("nothing: no rule opened an incident"), .expected = STR("") });
     for (size_t k = 0; k < t->wanted.n; k++) add_expected(t, &t->wanted.v[k]);
@@ -287,7 +288,7 @@ static bool read_events(struct test_case *t, const struct yaml_node *n)
     if (!n || n->kind != YAML_SEQ) return false;
     for (const struct yaml_node *m = n->first; m; m = m->next) {
         struct test_event e;
-        ok &= test_event_read(&t->a, m, number++, test_start_ms, t->d, &e);
+        ok &= test_event_read(&t->a, m, number++, t->start_ms, t->d, &e);
         if (e.at_ms < last) {
             yaml_error(t->d, m, "events are told in the order of `at`");
             ok = false;
@@ -303,8 +304,8 @@ static bool play(struct test_case *t)
 {
     struct err err;
     for (size_t k = 0; k < t->events.n; k++)
-        if (replay_report(&t->r, &t->events.v[k].run, test_start_ms + t->events.v[k].at_ms, NULL, &err) < 0) goto failed;
-    if (replay_until(&t->r, test_start_ms + t->end_ms, &err) == 0) return true;
+        if (replay_report(&t->r, &t->events.v[k].run, t->start_ms + t->events.v[k].at_ms, NULL, &err) < 0) goto failed;
+    if (replay_until(&t->r, t->start_ms + t->end_ms, &err) == 0) return true;
 failed:
     strbuf_printf(&t->failure, "  %s\n", err.msg);
     return false;
@@ -313,6 +314,8 @@ failed:
 #define EXPECT_SCHEMA "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/$defs/test.expectation\"}}"
 static const struct field test_fields[] = {
     { .name = "name", .type = FIELD_TEXT, .required = true, .help = "What it shows, as a sentence." },
+    { .name = "start", .type = FIELD_TEXT, .schema = "{\"type\":\"string\",\"format\":\"date-time\"}", .fallback = "2026-01-05T12:00:00Z",
+      .help = "When the test begins, for rules with schedules and cron times." },
     { .name = "events", .type = FIELD_NODE, .required = true, .schema = "{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/test.event\"}}",
       .help = "What is reported, in order." },
     { .name = "expect", .type = FIELD_NODE, .required = true, .schema = EXPECT_SCHEMA, .help = "What must follow from it." },
@@ -342,14 +345,24 @@ static bool keys_known(struct test_case *t, const struct yaml_node *n)
     size_t errors = t->d->errors;
     for (const struct yaml_node *m = n->first; m; m = m->next)
         if (!is_test_key(m->key))
-            yaml_error_key(t->d, m, "a test has no `" STR_FMT "`", STR_ARG(m->key))->hint = STR("name, events and expect");
+            yaml_error_key(t->d, m, "a test has no `" STR_FMT "`", STR_ARG(m->key))->hint = STR("name, start, events and expect");
     return t->d->errors == errors;
+}
+
+static bool read_start(struct test_case *t, const struct yaml_node *n)
+{
+    if (!n) return true;
+    if (n->kind == YAML_SCALAR && time_parse(n->text, &t->start_ms)) return true;
+    yaml_error(t->d, n, "wants a time like 2026-03-29T00:30:00Z, or with an offset, 2026-03-29T01:30:00+01:00");
+    return false;
 }
 
 static void run_case(struct test_case *t, const struct yaml_node *n)
 {
     const struct yaml_node *expect = yaml_get(n, "expect");
     bool ok = keys_known(t, n);
+    ok &= read_start(t, yaml_get(n, "start"));
+    replay_init(&t->r, t->rules, STR_NONE, t->start_ms);
     ok &= read_events(t, yaml_get(n, "events"));
     if (!yaml_get(n, "events") || yaml_get(n, "events")->kind != YAML_SEQ || !expect || expect->kind != YAML_SEQ) {
         yaml_error(t->d, n, "a test has `events` and `expect`, both lists");
@@ -373,10 +386,9 @@ static void run_case(struct test_case *t, const struct yaml_node *n)
 
 static void one(const struct ruleset *rules, const struct yaml_node *n, struct diags *d, test_report_fn report, void *ctx, struct test_counts *counts)
 {
-    struct test_case t = { .rules = rules, .d = d };
+    struct test_case t = { .rules = rules, .d = d, .start_ms = usual_start_ms };
     const struct yaml_node *name = yaml_get(n, "name");
     strbuf_init(&t.failure, FAILURE_CEILING);
-    replay_init(&t.r, rules, STR_NONE, test_start_ms);
     if (n->kind != YAML_MAP || !name) {
         yaml_error(d, n, "a test is a map with `name`, `events` and `expect`");
         strbuf_c(&t.failure, "  the test has no name\n");
