@@ -59,6 +59,8 @@ static void put_incidents(struct strbuf *b, const struct pipeline_stats *p)
     labelled(b, "incidents", "state", "pending", p->engine.incidents_pending);
     labelled(b, "incidents", "state", "open", p->engine.incidents_open);
     labelled(b, "incidents", "state", "acknowledged", p->engine.incidents_acknowledged);
+    one(b, "absent_keys", "gauge", "Keys that rules with `absent` wait for.", p->engine.absent_keys);
+    one(b, "absent_unknown", "gauge", "Of those, overdue while their sources have not told yet.", p->engine.absent_unknown);
     one(b, "collapsed_entries_total", "counter", "Hits that were only counted.", p->engine.collapsed_entries);
     one(b, "collapsed_keys_total", "counter", "Hits that joined (overflow).", p->engine.collapsed_keys);
     one(b, "template_failures_total", "counter", "Messages sent with built-in text.",

@@ -278,6 +278,16 @@ static int mem_meta(struct store_reader *r, struct arena *a, struct str key, str
     return unlock(s, !str_absent(*value));
 }
 
+static int mem_cell(struct store_reader *r, struct arena *a, struct str key, struct str *blob, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    (void)err;
+    *blob = STR_NONE;
+    for (size_t i = 0; i < s->cells.n && str_absent(*blob); i++)
+        if (str_eq(s->cells.v[i].key, key)) *blob = str_dup(a, s->cells.v[i].blob);
+    return unlock(s, !str_absent(*blob));
+}
+
 static void mem_reader_close(struct store_reader **reader)
 {
     free(*reader);
@@ -300,6 +310,7 @@ struct store_reader *mem_reader_open(struct store *store, struct err *err)
         .rejected = mem_rejected,
         .counts = mem_counts,
         .meta = mem_meta,
+        .cell = mem_cell,
     };
     struct mem_reader *r = xcalloc(1, sizeof *r);
     (void)err;

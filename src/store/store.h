@@ -161,6 +161,7 @@ struct store_reader_ops {
     int (*rejected)(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out, size_t max, size_t *n, struct err *err);
     int (*counts)(struct store_reader *r, struct store_counts *out, struct err *err);
     int (*meta)(struct store_reader *r, struct arena *a, struct str key, struct str *value, struct err *err); /* 1/0/-1 */
+    int (*cell)(struct store_reader *r, struct arena *a, struct str key, struct str *blob, struct err *err);  /* 1/0/-1 */
 };
 struct store_reader { const struct store_reader_ops *ops; };
 /* A reader beside a server that may be running: read-only, takes no lock, changes nothing. url as in store_open; memory:
