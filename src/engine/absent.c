@@ -149,7 +149,9 @@ static void key_due(struct step_context *c, struct absent_key *k)
 
 void absent_due(struct step_context *c, struct timer *t)
 {
-    key_due(c, ((struct absent_group *)(void *)t)->heap.v[0]);
+    struct absent_group *g = (struct absent_group *)(void *)t;
+    if (g->heap.v[0]->due_ms > g->told_ms) absent_group_rearm(c->e, g);
+    else key_due(c, g->heap.v[0]);
 }
 
 /* --- hits ----------------------------------------------------------------------------------------------------------- */

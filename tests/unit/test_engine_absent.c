@@ -496,6 +496,9 @@ static void a_source_that_lags_is_waited_for(void **state)
     bench_open(&b, EVERY_2H);
     source(&b, -HOUR, 0);
     report(&b, HIT("sync", "run_1", 0));
+    assert_int_equal(due(&b), 2 * HOUR);
+    until(&b, 2 * HOUR);
+    assert_int_equal(engine_stats(b.e).absent_unknown, 1); /* then it is seen */
     assert_int_equal(due(&b), -1);
     until(&b, 3 * HOUR);
     source(&b, -HOUR, 2 * HOUR - 1);
@@ -661,7 +664,11 @@ static void a_source_that_cannot_see_the_hit_does_not_count(void **state)
     assert_int_equal(due(&b), 2 * HOUR);
     two[0].states = EVERY_STATE;
     sources(&b, two, 2);
-    assert_int_equal(due(&b), -1);
+    until(&b, 3 * HOUR);
+    assert_int_equal(opened(&b), 0);
+    two[0].states = 1 << RUN_FAILED;
+    sources(&b, two, 2);
+    assert_int_equal(opened(&b), 1);
     bench_close(&b);
 }
 
