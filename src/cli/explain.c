@@ -52,6 +52,18 @@ static void print_stays(struct arena *a, struct json rule)
     }
 }
 
+/* What the keys of an `absent` wait for now. */
+static void print_waits(struct arena *a, struct json rule)
+{
+    for (struct json k = json_first(json_get_c(rule, "waits")); json_kind(k) != JSON_ABSENT; k = json_next(k)) {
+        struct str key = shown(a, k, "key");
+        printf("      key%s%.*s is %.*s:", key.n ? " " : "", STR_ARG(key), STR_ARG(shown(a, k, "state")));
+        for (struct json m = json_next(json_next(json_first(k))); json_kind(m) != JSON_ABSENT; m = json_next(m))
+            printf(" %.*s=%.*s", STR_ARG(printable(a, json_key(m))), STR_ARG(printable(a, json_scalar(m))));
+        printf("\n");
+    }
+}
+
 static void print_members(struct arena *a, struct json v)
 {
     for (struct json m = json_first(v); json_kind(m) != JSON_ABSENT; m = json_next(m))
@@ -95,6 +107,7 @@ static bool print_rule(struct arena *a, struct json rule)
     if (!hit) return false;
     print_windows(a, rule);
     print_stays(a, rule);
+    print_waits(a, rule);
     print_incidents(a, rule);
     return true;
 }

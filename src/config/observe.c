@@ -64,6 +64,27 @@ static struct str blind(struct loader *l, const struct rule *r, const struct con
     return STR("does not see a field it reads");
 }
 
+static bool brings(const struct config_source *s, struct str env, const struct rule_names *projects)
+{
+    struct str project = s->project.n ? s->project : STR("default");
+    bool same = projects->all;
+    for (size_t k = 0; k < projects->n; k++) same |= str_eq(projects->v[k], project);
+    return same && (s->env.n == 0 || str_eq(s->env, env));
+}
+
+/* What a rule waits for in an environment that nobody brings would stay away for ever, and nobody would know. */
+static void check_places(struct loader *l, const struct rule *r)
+{
+    for (size_t i = 0; r->watch && i < r->watch->envs.n; i++) {
+        bool any = false;
+        for (size_t k = 0; k < l->c->source_count; k++) any |= brings(&l->c->sources[k], r->watch->envs.v[i], &r->watch->projects);
+        if (any) continue;
+        diag_add(l->d, DIAG_ERROR, r->file, r->line, r->col, "rule `" STR_FMT "` waits for hits in env `" STR_FMT "`, and no source brings events of %s", STR_ARG(r->name),
+                 STR_ARG(r->watch->envs.v[i]), r->watch->projects.all ? "it" : "it in that project")
+            ->hint = STR("add a source with that `env:`, or name another one in `when`");
+    }
+}
+
 static void check_rule(struct loader *l, const struct rule *r)
 {
     struct strbuf why;
@@ -105,5 +126,6 @@ void config_check_observable(struct loader *l)
     for (size_t k = 0; k < rs->rule_count; k++) {
         check_rule(l, rs->rules[k]);
         check_ends(l, rs->rules[k]);
+        check_places(l, rs->rules[k]);
     }
 }

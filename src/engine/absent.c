@@ -152,7 +152,9 @@ static void key_due(struct step_context *c, struct absent_key *k)
 
 void absent_due(struct step_context *c, struct timer *t)
 {
-    key_due(c, ((struct absent_group *)(void *)t)->heap.v[0]);
+    struct absent_group *g = (struct absent_group *)(void *)t;
+    if (g->heap.v[0]->due_ms > g->told_ms) absent_group_rearm(c->e, g);
+    else key_due(c, g->heap.v[0]);
 }
 
 /* --- hits ----------------------------------------------------------------------------------------------------------- */
@@ -208,11 +210,20 @@ static void catch_up(struct step_context *c, struct absent_key *k)
     c->overdue_ms = 0;
 }
 
+/* A cron's time that seemed to be missed, for a later hit was told first. */
+static bool met_after_all(const struct absent_key *k, int64_t event_ms)
+{
+    return condition_of(k)->cron && k->state == ABSENT_ARMED && k->since_ms > k->due_ms && event_ms >= k->slot_ms && event_ms <= k->due_ms;
+}
+
 static void hit_key(struct step_context *c, const struct hit *h, struct absent_key *k)
 {
     int64_t event_ms = h->subject->transition->event_ms;
     catch_up(c, k);
-    if (k->hit && event_ms <= k->since_ms) return; /* told before, or older than what is known */
+    if (k->hit && event_ms <= k->since_ms) { /* told before, or older than what is known */
+        if (met_after_all(k, event_ms)) arm(c, k);
+        return;
+    }
     k->hit = true;
     k->since_ms = event_ms;
     if (k->state == ABSENT_ARMED) hit_in_time(c, h, k);

@@ -22,7 +22,7 @@ struct absent_key { /* its text lies behind it; there may be a million */
     int64_t due_ms;     /* armed: when it runs out; out: when it is given up */
 };
 struct absent_group { /* of one (rule, project, env) */
-    struct timer timer; /* first; due when the first of its keys is, if its sources have told what happened until then */
+    struct timer timer; /* first; due when the first of its keys is, unless that is over and its sources have not told of it yet */
     uint64_t id;        /* the same in every process */
     struct engine_rule *rule;
     struct part *part;
@@ -46,6 +46,7 @@ struct absent_group *absent_group_get(struct engine *e, struct engine_rule *r, s
 struct absent_key *absent_key_find(struct engine *e, struct engine_rule *r, struct part *p, struct str key);
 struct absent_key *absent_key_new(struct engine *e, struct absent_group *g, struct str key);
 void absent_key_wait(struct engine *e, struct absent_key *k, int64_t due_ms); /* ENGINE_NEVER: no more */
+void absent_group_rearm(struct engine *e, struct absent_group *g);
 void absent_key_touch(struct engine *e, struct absent_key *k);
 void absent_key_drop(struct engine *e, struct absent_key *k); /* and its cell */
 /* What the sources have told by now, for every group. */

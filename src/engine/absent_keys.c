@@ -41,17 +41,18 @@ static void listen_for(struct engine *e, struct absent_group *g)
     if (e->absences.told && !anybody) g->told_ms = INT64_MIN;
 }
 
-static void rearm(struct engine *e, struct absent_group *g)
+/* What is overdue and not told yet waits for its sources. That it is so is seen at the moment it becomes due. */
+void absent_group_rearm(struct engine *e, struct absent_group *g)
 {
     int64_t due_ms = g->heap.n ? g->heap.v[0]->due_ms : ENGINE_NEVER;
-    timer_set(e, &g->timer, due_ms > g->told_ms ? ENGINE_NEVER : due_ms);
+    timer_set(e, &g->timer, due_ms > g->told_ms && due_ms <= e->now_ms ? ENGINE_NEVER : due_ms);
 }
 
 void absent_listen(struct engine *e)
 {
     for (size_t k = 0; k < e->absences.groups.n; k++) {
         listen_for(e, e->absences.groups.v[k]);
-        rearm(e, e->absences.groups.v[k]);
+        absent_group_rearm(e, e->absences.groups.v[k]);
     }
 }
 
@@ -145,7 +146,7 @@ void absent_key_wait(struct engine *e, struct absent_key *k, int64_t due_ms)
         *vec_push(&g->heap) = k;
         sift_up(g, g->heap.n - 1);
     }
-    rearm(e, g);
+    absent_group_rearm(e, g);
     absent_key_touch(e, k);
 }
 
@@ -220,7 +221,7 @@ void absent_key_drop(struct engine *e, struct absent_key *k)
     *vec_push(&e->gone_cells) = heap_dup(absent_cell_key(&a, g->rule->name, g->part->project, g->part->env, absent_key_text(k)));
     arena_fini(&a);
     take_out(g, k);
-    rearm(e, g);
+    absent_group_rearm(e, g);
     forget_dirty(e, k);
     free_key(e, k);
 }

@@ -22,6 +22,12 @@ static void put_condition(struct json_writer *w, const struct rule_condition *c)
         put_duration(w, "within", c->window_ms);
         json_field_str(w, "of", c->of ? c->of->text : c->of_runs ? STR("runs") : STR("hits"));
     }
+    if (c->kind == RULE_ABSENT) {
+        if (c->cron) json_field_str(w, "cron", cron_text(c->cron));
+        if (c->cron) json_field_str(w, "zone", zone_name(c->zone));
+        else put_duration(w, "every", c->window_ms);
+        put_duration(w, "grace", c->grace_ms);
+    }
     if (c->kind == RULE_RATE) {
         json_field_f64(w, c->under ? "under_percent" : "over_percent", c->percent);
         if (c->window_ms) put_duration(w, "within", c->window_ms);

@@ -61,6 +61,8 @@ static void put_incidents(struct strbuf *b, const struct pipeline_stats *p)
     labelled(b, "incidents", "state", "acknowledged", p->engine.incidents_acknowledged);
     one(b, "incidents_held", "gauge", "Incidents whose messages are held: silences, mutes, hours, other incidents.", p->engine.incidents_held);
     one(b, "silences", "gauge", "Silences in force.", p->engine.silences);
+    one(b, "absent_keys", "gauge", "Keys that rules with `absent` wait for.", p->engine.absent_keys);
+    one(b, "absent_unknown", "gauge", "Of those, overdue while their sources have not told yet.", p->engine.absent_unknown);
     one(b, "collapsed_entries_total", "counter", "Hits that were only counted.", p->engine.collapsed_entries);
     one(b, "collapsed_keys_total", "counter", "Hits that joined (overflow).", p->engine.collapsed_keys);
     one(b, "watched_runs", "gauge", "Runs in a state of a rule with `lasts`.", p->engine.watched_runs);

@@ -111,6 +111,17 @@ static void put_incidents(struct json_writer *w, const struct pipeline_stats *p)
     json_object_end(w);
 }
 
+/* Of rules with `absent`. Unknown: they may be absent, but a source has not told yet. */
+static void put_absences(struct json_writer *w, const struct pipeline_stats *p)
+{
+    if (p->engine.absent_keys == 0) return;
+    json_put_key(w, STR("absent"));
+    json_object_begin(w);
+    json_field_i64(w, "keys", (int64_t)p->engine.absent_keys);
+    json_field_i64(w, "unknown", (int64_t)p->engine.absent_unknown);
+    json_object_end(w);
+}
+
 static void put_deliveries(struct json_writer *w, const struct deliver_stats *d, const struct store_counts *c)
 {
     json_put_key(w, STR("deliveries"));
@@ -196,6 +207,7 @@ void api_status(struct http_request *r, struct store_reader *s)
     put_polled(&w, r);
     put_pipeline(&w, &p);
     put_incidents(&w, &p);
+    put_absences(&w, &p);
     put_deliveries(&w, &d, &counts);
     put_store(&w, &counts);
     put_process(&w, r->http);

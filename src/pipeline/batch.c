@@ -24,7 +24,7 @@ static int evaluate(struct pipeline *p, struct queue_item *items, struct err *er
 {
     struct engine_input tick = { .kind = ENGINE_TICK, .now_ms = p->now_ms };
     if (p->engine_stale) {
-        if (engine_build(p, err) < 0 || engine_restored(p->engine, p->now_ms, &p->out, err) < 0) return -1;
+        if (engine_build(p, err) < 0 || heard_learn(p, p->config, err) < 0 || engine_restored(p->engine, p->now_ms, &p->out, err) < 0) return -1;
         if (reports_note_sources(p, p->config, err) < 0 || outbox_name_places(p, p->config, err) < 0) return -1;
         p->engine_stale = false;
     }

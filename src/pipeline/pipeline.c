@@ -240,6 +240,7 @@ void pipeline_stop(struct pipeline **pipeline, int64_t grace_ms)
     engine_output_fini(&p->out);
     map_fini(&p->batch_runs);
     map_fini(&p->source_starts);
+    map_fini(&p->heard);
     vec_free(&p->batch_run_list);
     arena_fini(&p->batch_arena);
     arena_fini(&p->names);

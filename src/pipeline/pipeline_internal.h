@@ -90,6 +90,8 @@ struct pipeline {
     VEC(struct place_state *) place_list;
     struct queue_item *kept;     /* verdicts whose commit failed: first in the next batch */
     struct map source_starts;    /* source name -> int64_t */
+    struct map heard;            /* source name -> how far it is: heard.c */
+    const struct config *heard_of; /* whose sources the engine knows: p->config, or in a batch the one that follows */
     bool engine_stale;           /* a failed commit: rebuild from the store before the next batch */
     size_t idle_rounds;
     uint64_t given_back;         /* stats.commits then */
@@ -124,6 +126,9 @@ int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *er
 void reports_write_runs(struct pipeline *p);
 /* A source starts when it is first configured, not with its first event. Into the batch, unless the store knows. */
 int reports_note_sources(struct pipeline *p, const struct config *c, struct err *err);
+/* heard.c */
+int heard_learn(struct pipeline *p, const struct config *c, struct err *err); /* from the store, for an engine that does not know */
+int heard_position(struct pipeline *p, const struct config_source *source, struct str position, struct err *err);
 /* outbox.c */
 int outbox_name_places(struct pipeline *p, const struct config *c, struct err *err); /* into the batch, unless the store knows */
 void outbox_take_messages(struct pipeline *p);           /* engine messages -> delivery rows of the batch */

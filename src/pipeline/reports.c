@@ -219,7 +219,7 @@ int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *er
     note_place(p, r, "import", r->history);
     for (size_t k = 0; k < r->report_count; k++)
         if (apply_one(p, r, &r->reports[k], err) < 0) return -1;
-    return 0;
+    return heard_position(p, r->source, r->position, err);
 }
 
 void reports_write_runs(struct pipeline *p)

@@ -83,7 +83,8 @@ static int step_rejected(struct pipeline *p, struct pipeline_request *r, struct 
 static int step_reload(struct pipeline *p, struct pipeline_request *r, struct err *err)
 {
     if (reports_note_sources(p, r->config, err) < 0 || outbox_name_places(p, r->config, err) < 0) return -1;
-    return engine_reload(p->engine, r->config->rules, p->now_ms, &p->out, err);
+    if (engine_reload(p->engine, r->config->rules, p->now_ms, &p->out, err) < 0) return -1;
+    return heard_learn(p, r->config, err);
 }
 
 int step_item(struct pipeline *p, struct queue_item *i, struct err *err)

@@ -97,6 +97,32 @@ static void put_windows(struct explain *x, const struct rule *r, const struct tr
     if (x->cut_short) json_field_str(x->w, "windows_note", STR("the log is too long to count them again here"));
 }
 
+/* --- absences: what the keys of a hit wait for now --------------------------------------------------------------------- */
+static int put_key(struct explain *x, const struct rule *r, struct str key, struct err *err)
+{
+    struct arena *a = x->s->arena;
+    struct str cell = absent_cell_key(a, r->name, x->row->project, x->row->env, key), blob;
+    struct json root;
+    int found = x->s->reader->ops->cell(x->s->reader, a, cell, &blob, err);
+    if (found <= 0) return found;
+    if (json_parse(a, blob, &json_own_limits, &root, NULL, err) < 0) return -1;
+    engine_describe_absent(root, x->w);
+    return 1;
+}
+
+static int put_keys(struct explain *x, const struct rule *r, struct err *err)
+{
+    struct rule_key keys[KEYS_MAX];
+    size_t n = r->condition.kind == RULE_ABSENT ? rule_keys(r, x->subject, keys, KEYS_MAX) : 0;
+    int rc = 0;
+    if (n == 0) return 0;
+    json_put_key(x->w, STR("waits"));
+    json_array_begin(x->w);
+    for (size_t k = 0; k < n && rc >= 0; k++) rc = put_key(x, r, keys[k].key, err);
+    json_array_end(x->w);
+    return rc < 0 ? -1 : 0;
+}
+
 /* --- incidents ------------------------------------------------------------------------------------------------------ */
 static bool note_is_hit(struct arena *a, const struct store_note *n, struct str event)
 {
@@ -215,14 +241,16 @@ static int put_incidents(struct explain *x, const struct rule *r, size_t *n, str
     return rc < 0 ? -1 : 0;
 }
 
-/* --- rules, transitions, environments ---------------------------------------------------------------------------------- */
-static struct str not_joined(const struct rule *r)
+static struct str verdict_of(const struct rule *r, size_t incidents)
 {
+    if (r->condition.kind == RULE_ABSENT) return incidents ? STR("a hit, it ended an absence") : STR("a hit, it set the clock of its key");
+    if (incidents) return STR("joined an incident");
     if (r->condition.kind == RULE_COUNT) return STR("a hit, counted: the condition does not hold");
     if (r->condition.kind == RULE_LASTS) return STR("a hit, watched: it rings if it lasts");
     return STR("a hit under today's rules; no incident of the store has it");
 }
 
+/* --- rules, transitions, environments ---------------------------------------------------------------------------------- */
 static int put_rule(struct explain *x, const struct rule *r, struct err *err)
 {
     struct json_draft d;
@@ -236,8 +264,8 @@ static int put_rule(struct explain *x, const struct rule *r, struct err *err)
     json_put_raw(x->w, json_draft_end(&d, x->s->arena));
     if (hit) {
         put_windows(x, r, x->subject->transition);
-        if (put_incidents(x, r, &n, err) < 0) return -1;
-        verdict = n ? STR("joined an incident") : not_joined(r);
+        if (put_keys(x, r, err) < 0 || put_incidents(x, r, &n, err) < 0) return -1;
+        verdict = verdict_of(r, n);
     }
     json_field_str(x->w, "verdict", verdict);
     json_object_end(x->w);

@@ -296,6 +296,16 @@ static int mem_cells(struct store_reader *r, struct arena *a, struct str prefix,
     return unlock(s, 0);
 }
 
+static int mem_cell(struct store_reader *r, struct arena *a, struct str key, struct str *blob, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    (void)err;
+    *blob = STR_NONE;
+    for (size_t i = 0; i < s->cells.n && str_absent(*blob); i++)
+        if (str_eq(s->cells.v[i].key, key)) *blob = str_dup(a, s->cells.v[i].blob);
+    return unlock(s, !str_absent(*blob));
+}
+
 static void mem_reader_close(struct store_reader **reader)
 {
     free(*reader);
@@ -319,6 +329,7 @@ struct store_reader *mem_reader_open(struct store *store, struct err *err)
         .counts = mem_counts,
         .meta = mem_meta,
         .cells = mem_cells,
+        .cell = mem_cell,
     };
     struct mem_reader *r = xcalloc(1, sizeof *r);
     (void)err;

@@ -361,14 +361,14 @@ static int sq_rejected(struct store_reader *reader, struct arena *a, uint64_t be
     return rc;
 }
 
-static int sq_meta(struct store_reader *reader, struct arena *a, struct str key, struct str *value, struct err *err)
+static int by_key(struct store_reader *reader, struct arena *a, const char *sql, struct str key, struct str *value, struct err *err)
 {
     struct sq_reader *r = (struct sq_reader *)reader;
     struct select s;
     sqlite3_stmt *q;
     int rc;
     *value = STR_NONE;
-    select_init(&s, "SELECT value FROM meta WHERE ");
+    select_init(&s, sql);
     add_text(&s, "key = ?", key);
     q = start(r, &s, err);
     if (!q) return -1;
@@ -395,6 +395,16 @@ static int sq_cells(struct store_reader *reader, struct arena *a, struct str pre
     if (!q) return -1;
     while ((rc = next(r, q, err)) == 1) out[(*n)++] = (struct engine_cell_row){ sq_col_dup(a, q, 0), sq_col_dup(a, q, 1) };
     return rc;
+}
+
+static int sq_meta(struct store_reader *r, struct arena *a, struct str key, struct str *value, struct err *err)
+{
+    return by_key(r, a, "SELECT value FROM meta WHERE ", key, value, err);
+}
+
+static int sq_cell(struct store_reader *r, struct arena *a, struct str key, struct str *blob, struct err *err)
+{
+    return by_key(r, a, "SELECT blob FROM cells WHERE ", key, blob, err);
 }
 
 /* The counters of the writer, and three things the small partial indexes tell: unresolved incidents, and the
@@ -467,6 +477,7 @@ static const struct store_reader_ops reader_ops = {
     .counts = sq_counts,
     .meta = sq_meta,
     .cells = sq_cells,
+    .cell = sq_cell,
 };
 
 static struct store_reader *open_reader(const char *path, struct err *err)

@@ -163,6 +163,7 @@ struct store_reader_ops {
     int (*meta)(struct store_reader *r, struct arena *a, struct str key, struct str *value, struct err *err); /* 1/0/-1 */
     /* The engine's cells whose keys start so, by key: the first max. */
     int (*cells)(struct store_reader *r, struct arena *a, struct str prefix, struct engine_cell_row *out, size_t max, size_t *n, struct err *err);
+    int (*cell)(struct store_reader *r, struct arena *a, struct str key, struct str *blob, struct err *err);  /* 1/0/-1 */
 };
 struct store_reader { const struct store_reader_ops *ops; };
 /* A reader beside a server that may be running: read-only, takes no lock, changes nothing. url as in store_open; memory:

@@ -377,6 +377,31 @@ static void test_sources_of_trigger_dev(void **state)
     }
 }
 
+/* What stays away where nobody listens would never be missed. */
+static void test_absences_where_nobody_listens(void **state)
+{
+    static const char hint[] = " [add a source with that `env:`, or name another one in `when`]\n";
+    static const struct { const char *when, *source, *reason; } cases[] = {
+        { "{task: x, status: success, env: prod}", "{type: webhook}", NULL },
+        { "{task: x, status: success, env: prod}", "{type: webhook, env: prod}", NULL },
+        { "{task: x, status: success}", "{type: webhook, env: stg}", NULL },
+        { "{task: x, status: success, env: [stg, prod]}", "{type: webhook, env: stg}", "rule `a` waits for hits in env `prod`, and no source brings events of it" },
+        { "{task: x, status: success, env: prod, project: shop}", "{type: webhook, env: prod}",
+          "rule `a` waits for hits in env `prod`, and no source brings events of it in that project" },
+        { "{task: x, status: success, env: prod, project: shop}", "{type: webhook, env: prod, project: shop}", NULL },
+    };
+    struct bed *b = *state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char text[1000], says[1000] = "";
+        snprintf(text, sizeof text, "version: 1\ndestinations: {out: {type: console}}\nsources: {s: %s}\nrules:\n  a:\n    when: %s\n    absent: 2h\n    notify: out\n",
+                 cases[k].source, cases[k].when);
+        if (cases[k].reason) snprintf(says, sizeof says, "main.yaml:5:3: error: %s%s", cases[k].reason, hint);
+        file(b, "main.yaml", text);
+        load(b, false);
+        assert_said(b, says);
+    }
+}
+
 /* What no source can see is refused with the reason. */
 static void test_rules_that_no_source_can_see(void **state)
 {
@@ -404,6 +429,7 @@ static void test_rules_that_no_source_can_see(void **state)
         { "{status: QUEUED, queue: a}\n    lasts: 30m", api, NULL },
         { "{status: EXECUTING}\n    lasts: 30m", push, NULL },
         { "{kind: deployment, status: failed}\n    streak: 3\n    by: env", webhook, NULL },
+        { "{status: success}\n    absent: 2h", webhook, "trigger-webhook `s` does not see that state: Trigger.dev's webhook tells of final failures only" },
         { "{kind: deployment, status: failed}", webhook, NULL },
         { "{kind: deployment, status: failed}", api, "trigger-api `s` sees runs only, no deployments or error groups" },
     };
@@ -668,6 +694,7 @@ int main(void)
         BED_TEST(test_settings_one_by_one),
         BED_TEST(test_an_operator_with_a_pattern_for_a_channel),
         BED_TEST(test_sources_of_trigger_dev),
+        BED_TEST(test_absences_where_nobody_listens),
         BED_TEST(test_rules_that_no_source_can_see),
         BED_TEST(test_ends_that_no_source_can_see),
         BED_TEST(test_a_file_that_is_not_there),

@@ -438,6 +438,24 @@ static const struct mistake mistakes[] = {
     { "    when: {status: failed}\n    notify: pager\n    rate: {over: few, in: 1h}\n", 5, 18, "a number of percent", NULL },
     { "    when: {status: EXECUTING}\n    notify: pager\n    rate: over 5% in 1h\n", 3, 20, "takes a state that is not final", NULL },
     { "    when: {status: failed}\n    notify: pager\n    rate: under 5% in 1h\n    by: error.name\n", 5, 5, "`by` has `error.name`", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: soon\n", 5, 13, "wants a time like `2h`", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: [2h]\n", 5, 13, "wants a time like `2h`", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: 0s\n", 5, 13, "a time above 0", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {every: 0s}\n", 5, 21, "a time above 0", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {evry: 2h}\n", 5, 14, "unknown key `evry` in absent", "`every`" },
+    { "    when: {status: success}\n    notify: pager\n    absent: {grace: 10m}\n", 5, 13, "one of `every` and `cron`", "{every: 2h}" },
+    { "    when: {status: success}\n    notify: pager\n    absent: {every: 2h, cron: \"@daily\"}\n", 5, 13, "one of `every` and `cron`", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {every: 2h, zone: UTC}\n", 5, 25, "`zone` belongs to `cron`", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {every: 2h, grace: ten}\n", 5, 32, "wants a duration", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {cron: \"0 3 * *\"}\n", 5, 20, "a cron time has five fields", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {cron: \"0 25 * * *\"}\n", 5, 20, "`25` is no hour: 0 to 23", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {cron: \"0 3 30 2 *\"}\n", 5, 20, "this time never comes", NULL },
+    { "    when: {status: success}\n    notify: pager\n    absent: {cron: \"@daily\", zone: Europe/Berln}\n", 5, 36, "Europe/Berln", "`Europe/Berlin`" },
+    { "    when: {status: success}\n    notify: pager\n    absent: {cron: \"@daily\", zone: Berlin}\n", 5, 36, "Berlin", "`Europe/Berlin`" },
+    { "    when: {status: success}\n    notify: pager\n    absent: 2h\n    count: 3 in 5m\n", 5, 5, "a rule has one condition: `absent` stands beside `count`", "two rules" },
+    { "    when: {status: success}\n    notify: pager\n    absent: 2h\n    by: run\n", 6, 5, "`by` has `run`, which no other run will ever have", "by: task" },
+    { "    when: {status: failed}\n    notify: pager\n    absent: 2h\n    by: [task, error.name]\n", 6, 5, "`by` has `error.name`, which is known of hits only", "by: task" },
+    { "    when: {status: success}\n    notify: pager\n    absent: 2h\n    at_least: 3\n", 6, 15, "this never rings", "leave out `at_least`" },
     { "    when: {status: failed}\n    notify: pager\n    first: 0s\n", 5, 12, "a time above 0", NULL },
     { "    when: {status: failed}\n    notify: pager\n    first: week\n", 5, 12, "wants a duration", NULL },
     { "    when: {status: failed}\n    notify: pager\n    streak: 0\n", 5, 13, "from 1 to 1000", NULL },
@@ -552,6 +570,41 @@ static void ten_mistakes_at_once(void **state)
                      places[i].col);
         }
     }
+    bed_fini(&b);
+}
+
+static void absences(void **state)
+{
+    struct bed b;
+    const struct rule *r;
+    int64_t slot;
+    (void)state;
+    bed_compile(&b, "defaults: {by: run, at_least: 3, resolve: success}\n"
+                    "rules:\n  a:\n    when: {task: [x, y], env: prod, status: success}\n    by: [env, task]\n    absent: {every: 2h, grace: 10m}\n    notify: pager\n"
+                    "  b:\n    when: {any: [{task: x}, {task: \"y-*\"}], status: success}\n    by: task\n    absent: {cron: \"*/15 * * * *\", grace: 20m}\n    notify: pager\n"
+                    "  c:\n    when: {task: x, status: success}\n    by: [task, queue]\n    absent: 1d\n    resolve: manual\n    notify: pager\n");
+    if (!b.rs) bed_print(&b);
+    assert_int_equal(b.d.errors, 0);
+    assert_int_equal(b.d.warnings, 1);
+    find_diag(&b, "`grace` reaches beyond the next time, 15m later");
+    r = b.rs->rules[0];
+    assert_true(r->watch->by_name && r->watch->tasks.n == 2 && r->watch->envs.n == 1 && !r->watch->envs.all && r->watch->projects.all);
+    assert_int_equal(r->at_least, 0);
+    assert_true(r->resolve_count == 1 && r->resolve[0].kind == RULE_CLEARS); /* not the default of the others */
+    assert_true(str_eq_c(rule_condition_text(&r->condition, &b.a), "no hit for 2h and 10m of grace"));
+    assert_int_equal(rule_absent_due(&r->condition, 1000, &slot), 1000 + 130 * 60000);
+    r = b.rs->rules[1];
+    assert_true(!r->watch->by_name && r->watch->tasks.all);
+    assert_true(str_eq_c(rule_condition_text(&r->condition, &b.a), "no hit at */15 * * * * (UTC) or within 20m"));
+    assert_int_equal(rule_absent_period(&r->condition), 35 * 60000);
+    r = b.rs->rules[2];
+    assert_true(!r->watch->by_name && !r->watch->tasks.all);
+    assert_true(r->resolve[0].kind == RULE_MANUAL);
+    assert_string_not_equal(b.rs->rules[0]->shape, b.rs->rules[2]->shape);
+    bed_fini(&b);
+    bed_compile(&b, "defaults: {by: run}\nrules:\n  a:\n    when: {status: success}\n    absent: 2h\n    notify: pager\n");
+    assert_int_equal(b.d.errors, 1);
+    assert_int_equal(find_diag(&b, "`by` has `run`")->line, 5); /* it stands in the defaults: told where it does harm */
     bed_fini(&b);
 }
 
@@ -727,6 +780,7 @@ int main(void)
         cmocka_unit_test(several_files),
         cmocka_unit_test(each_mistake_at_its_place),
         cmocka_unit_test(ten_mistakes_at_once),
+        cmocka_unit_test(absences),
         cmocka_unit_test(defaults_refuse_conditions),
         cmocka_unit_test(lasts_and_its_defaults),
         cmocka_unit_test(lasts_in_a_state_that_never_is),

@@ -378,6 +378,25 @@ static void test_size_takes_the_oldest_events(void **state)
     r->ops->close(&r);
 }
 
+static void test_a_cell_by_its_key(void **state)
+{
+    struct fixture *f = *state;
+    struct store_reader *r = fixture_reader(f);
+    struct str blob;
+    struct err err;
+    *vec_push(&f->batch.cells) = (struct engine_cell_row){ STR("a/r/p/prod/sync"), STR("{\"due\":1}") };
+    *vec_push(&f->batch.cells) = (struct engine_cell_row){ STR("a/r/p/prod/other"), STR("{}") };
+    commit(f);
+    assert_int_equal(r->ops->cell(r, &f->arena, STR("a/r/p/prod/sync"), &blob, &err), 1);
+    assert_true(str_eq_c(blob, "{\"due\":1}"));
+    assert_int_equal(r->ops->cell(r, &f->arena, STR("a/r/p/prod/syn"), &blob, &err), 0);
+    assert_true(str_absent(blob));
+    *vec_push(&f->batch.cells) = (struct engine_cell_row){ STR("a/r/p/prod/sync"), STR_NONE };
+    commit(f);
+    assert_int_equal(r->ops->cell(r, &f->arena, STR("a/r/p/prod/sync"), &blob, &err), 0);
+    r->ops->close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +412,7 @@ int main(void)
         BOTH(test_a_long_timeline_goes_in_pieces),
         BOTH(test_deliveries_of_no_incident_age_too),
         BOTH(test_size_takes_the_oldest_events),
+        BOTH(test_a_cell_by_its_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
