@@ -123,6 +123,7 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     switch (in->kind) {
     case ENGINE_EVENT:
         if (in->u.event.transition->kind != TRANSITION_DUPLICATE) engine_event(&c, in);
+        else lasts_event(&c, in); /* it tells rules that are new how things stand */
         break;
     case ENGINE_TICK: engine_tick(&c); break;
     case ENGINE_COMMAND: engine_command_step(&c, in); break;

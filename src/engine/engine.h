@@ -52,7 +52,7 @@ struct engine_input {
     enum engine_input_kind kind;
     int64_t now_ms; /* wall time of arrival; never goes back within one engine (the caller clamps) */
     union {
-        struct { /* one transition of one report */
+        struct { /* one transition of one report; a duplicate is looked at by rules with `lasts` that have not seen its run yet */
             const struct run *run;
             const struct transition *transition;
             uint64_t event_id;

@@ -36,6 +36,7 @@ struct engine_rule { /* a rule by name, over reloads */
     size_t windows;
     struct absent_rule *absent; /* absent.h; NULL = it waits for nothing */
     size_t stays;           /* of watched runs */
+    int64_t came_ms;        /* of `lasts`: when it came as it is; 0 = with the engine */
     struct rule *stub;      /* stands in for a gone rule, so that its incidents can still say that they end */
 };
 

@@ -345,8 +345,15 @@ static bool has_room(struct step_context *c)
     return false;
 }
 
-/* Rules that have no stay of the run yet, or all that hit it as it is now. */
-static void look_for_hits(struct look *l, bool only_new)
+/* Told again is a run to a rule that came while it was in that state. What is told again is in no log: rules that have
+ * seen it must not depend on it. */
+static bool is_new_to(const struct look *l, const struct engine_rule *r)
+{
+    return !(l->w && stay_find(l->w, r)) && (!l->known || l->t.event_ms < r->came_ms);
+}
+
+/* Rules that hit the run as it is now; again: of those, the ones to which it is new. */
+static void look_for_hits(struct look *l, bool again)
 {
     struct engine *e = l->c->e;
     const uint32_t *candidates;
@@ -354,7 +361,7 @@ static void look_for_hits(struct look *l, bool only_new)
     for (size_t k = 0; k < n && !l->c->failed; k++) {
         struct engine_rule *r = e->by_index[candidates[k]];
         bool open = false;
-        if (r->now->condition.kind != RULE_LASTS || (only_new && l->w && stay_find(l->w, r)) || !rule_matches(r->now, &l->subject)) continue;
+        if (r->now->condition.kind != RULE_LASTS || (again && !is_new_to(l, r)) || !rule_matches(r->now, &l->subject)) continue;
         if (!l->w && !has_room(l->c)) return;
         if (!l->w) l->w = watched_new(e, part_get(e, l->run.project, l->run.env), l->run.id);
         set_stay(l, r, l->known ? stays_since(l, r->now, &open) : l->w->at_ms, open);
@@ -390,21 +397,21 @@ void lasts_event(struct step_context *c, const struct engine_input *in)
     struct look l = { .c = c, .known = in->u.event.known };
     struct run_known alone;
     struct run_seen seen[2];
-    bool open;
+    bool open, again = t->kind == TRANSITION_DUPLICATE;
     if (c->e->lasts->rules + lasts_runs(c->e) == 0) return;
     l.w = watched_find(c->e, run->project, run->env, run->id);
-    if (!l.w && (!t->current || run_state_class(t->state) & RUN_CLASS_FINISHED)) return;
+    if ((!l.w || again) && (!t->current || run_state_class(t->state) & RUN_CLASS_FINISHED)) return;
     if (!l.known) {
         known_alone(in, &alone, seen);
         l.known = &alone;
     }
     if (t->current) look_at_report(&l, in);
     else if (!look_at_kept(&l) || !l.whole) return; /* a late report never tells what the run is now, but since when */
-    if (l.w) end_misses(&l);
-    look_for_hits(&l, false);
+    if (l.w && !again) end_misses(&l);
+    look_for_hits(&l, again);
     if (!l.w || c->failed) return;
-    l.w->at_ms = stays_since(&l, NULL, &open);
-    if (l.fresh && l.w->stay_count) keep(&l);
+    if (!again || !l.w->detail) l.w->at_ms = stays_since(&l, NULL, &open);
+    if (again ? !l.w->detail : l.fresh && l.w->stay_count) keep(&l);
     look_end(&l);
 }
 
@@ -445,6 +452,7 @@ void lasts_look_again(struct step_context *c)
 {
     struct watched **all;
     size_t n;
+    lasts_note_coming(c->e, c->now_ms);
     if (!c->e->lasts->news) return;
     c->e->lasts->news = false;
     all = watched_all(c->e, &n);

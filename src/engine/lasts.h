@@ -50,6 +50,7 @@ struct lasts {
 };
 
 /* watched.c */
+void lasts_note_coming(struct engine *e, int64_t now_ms); /* of rules that have come */
 static inline struct str watched_id(const struct watched *w)
 {
     return (struct str){ (const char *)(w + 1), w->id_bytes };

@@ -346,15 +346,22 @@ void lasts_restore(struct engine *e, struct json o)
 }
 
 /* --- which rules there are ------------------------------------------------------------------------------------------ */
-static struct str names_of(struct arena *a, const struct ruleset *rs)
+static bool is_lasts(const struct ruleset *rs, size_t k)
+{
+    return rs->rules[k]->condition.kind == RULE_LASTS;
+}
+
+/* [name, shape, when it came, name ...] */
+static struct str names_of(struct arena *a, const struct engine *e)
 {
     struct json_draft d;
     struct json_writer *w = json_draft_begin(&d, 64 * BLOB_CEILING);
     json_array_begin(w);
-    for (size_t k = 0; k < rs->rule_count; k++) {
-        if (rs->rules[k]->condition.kind != RULE_LASTS) continue;
-        json_put_str(w, rs->rules[k]->name);
-        json_put_str(w, str_c(rs->rules[k]->shape));
+    for (size_t k = 0; k < e->rules->rule_count; k++) {
+        if (!is_lasts(e->rules, k)) continue;
+        json_put_str(w, e->rules->rules[k]->name);
+        json_put_str(w, str_c(e->rules->rules[k]->shape));
+        json_put_i64(w, e->by_index[k]->came_ms);
     }
     json_array_end(w);
     return json_draft_end(&d, a);
@@ -369,26 +376,62 @@ static void set_names(struct lasts *l, struct str names)
     l->names = (struct str){ kept, names.n };
 }
 
+/* When did this rule come, as it is now? 0: it was not among those. */
+static int64_t came_ms(struct json list, const struct rule *r)
+{
+    for (struct json name = json_first(list); json_kind(name) != JSON_ABSENT;) {
+        struct json shape = json_next(name), came = json_next(shape);
+        if (str_eq(json_str(name), r->name) && str_eq_c(json_str(shape), r->shape)) return i64_or(came, 0);
+        name = json_next(came);
+    }
+    return 0;
+}
+
+/* before: those that were in force. */
+static void compare(struct engine *e, struct json before)
+{
+    struct arena a = { 0 };
+    struct str names;
+    for (size_t k = 0; k < e->rules->rule_count; k++)
+        if (is_lasts(e->rules, k)) e->by_index[k]->came_ms = came_ms(before, e->rules->rules[k]);
+    names = names_of(&a, e);
+    e->lasts->news = e->lasts->names_dirty = !str_eq(names, json_text(before));
+    set_names(e->lasts, names);
+    arena_fini(&a);
+}
+
 void lasts_bind(struct engine *e)
 {
     struct lasts *l = e->lasts;
     struct arena a = { 0 };
-    struct str names = names_of(&a, e->rules);
+    struct json before = { 0 };
+    struct err err;
     l->rules = 0;
     l->reads = 0;
     for (size_t k = 0; k < e->rules->rule_count; k++) {
-        if (e->rules->rules[k]->condition.kind != RULE_LASTS) continue;
+        if (!is_lasts(e->rules, k)) continue;
         l->rules++;
         l->reads |= e->rules->rules[k]->reads;
     }
-    if (str_absent(l->names) ? l->rules > 0 : !str_eq(names, l->names)) l->names_dirty = l->news = true;
-    set_names(l, names);
+    if (json_parse(&a, str_absent(l->names) ? STR("[]") : str_dup(&a, l->names), &json_own_limits, &before, NULL, &err) == 0) compare(e, before);
     arena_fini(&a);
 }
 
 /* What was in force when these cells were written. */
 void lasts_restore_rules(struct engine *e, struct json o)
 {
-    struct lasts *l = e->lasts;
-    l->news = l->names_dirty = !str_eq(json_text(o), l->names);
+    compare(e, o);
+}
+
+void lasts_note_coming(struct engine *e, int64_t now_ms)
+{
+    struct arena a = { 0 };
+    bool any = false;
+    for (size_t k = 0; k < e->rules->rule_count; k++) {
+        if (!is_lasts(e->rules, k) || e->by_index[k]->came_ms) continue;
+        e->by_index[k]->came_ms = now_ms;
+        any = e->lasts->names_dirty = true;
+    }
+    if (any) set_names(e->lasts, names_of(&a, e));
+    arena_fini(&a);
 }

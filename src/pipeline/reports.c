@@ -183,7 +183,7 @@ static int judge(struct pipeline *p, struct pipeline_request *r, struct pipeline
     count(p, report, t, n);
     if (report->duplicate) {
         report->event_id = first_event(&b->known, &t[n - 1]);
-        return 0;
+        return evaluate(p, r, report, &t[n - 1], &b->known, err);
     }
     b->changed = true;
     b->row.last_event = report->event_id;

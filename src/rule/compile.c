@@ -161,6 +161,7 @@ static void built_in(struct compile *c)
     b->resolve_count = 2;
     b->limit = c->rs->limit = (struct rule_limit){ 20, 60 * 1000 };
     c->base_enabled = true;
+    c->base_confirm = -1;
 }
 
 static void destinations_copy(struct compile *c)

@@ -92,6 +92,7 @@ struct compile {
     const char *file;          /* of what is being compiled, copied */
     struct rule base;          /* what defaults give */
     bool base_enabled;
+    int base_confirm;          /* as the defaults say; -1 = they do not */
     const struct match *always; /* defaults.when, or NULL */
     VEC(struct rule *) rules;
     struct map names;          /* every rule's name -> const struct yaml_node *, disabled ones too */
@@ -147,7 +148,7 @@ uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
     const struct yaml_node *when, *count, *streak, *first, *flaps, *rate, *absent, *lasts, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
-    const struct yaml_node *labels;
+    const struct yaml_node *labels, *confirm;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;
     struct str runbook;

@@ -11,8 +11,7 @@ static bool is_one_of(struct str key, const char *const *names)
 
 static bool unavailable_key(void *ctx, const struct yaml_node *member)
 {
-    static const char *const names[] = {
-                                         "unless", "during", "outside", "confirm", NULL };
+    static const char *const names[] = { "unless", "during", "outside", NULL };
     if (!is_one_of(member->key, names)) return false;
     compile_unavailable(ctx, member);
     return true;
@@ -73,6 +72,7 @@ bool defaults_parse(struct compile *c, const struct yaml_node *n)
     settings_from(c, &draft, &c->base);
     if (draft.limit && limit_parse(c, draft.limit, &c->rs->limit)) c->base.limit = c->rs->limit;
     c->base_enabled = draft.enabled;
+    if (draft.confirm && yaml_want_bool(draft.confirm, c->d, &c->base.confirm)) c->base_confirm = c->base.confirm;
     return c->d->errors == errors;
 }
 
@@ -170,6 +170,14 @@ static void resolve_default(struct compile *c, struct rule *r)
     r->resolve_count = lasts ? 2 : 1;
 }
 
+/* What is no report of an event, but of time gone by, may be out of date. */
+static void confirm_parse(struct compile *c, const struct rule_draft *draft, struct rule *r)
+{
+    bool silent = r->condition.kind == RULE_LASTS || r->condition.kind == RULE_ABSENT;
+    r->confirm = c->base_confirm < 0 ? silent : c->base_confirm;
+    if (draft->confirm) yaml_want_bool(draft->confirm, c->d, &r->confirm);
+}
+
 void rule_parse(struct compile *c, const struct yaml_node *n)
 {
     struct rule *r = ARENA_NEW(c->a, struct rule);
@@ -191,6 +199,7 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     condition_parse(c, &draft, &r->condition);
     resolve_default(c, r);
     settings_from(c, &draft, r);
+    confirm_parse(c, &draft, r);
     r->own_limit = draft.limit && limit_parse(c, draft.limit, &r->limit);
     if (draft.resolve) clears_check(c, draft.resolve, r);
     if (!own || c->d->errors > errors || !draft.enabled) return;

@@ -136,6 +136,8 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
       .help = "Who hears of it: a destination, {to: DESTINATION, channel: ...}, a list, or a switch between those by the value of a field." }, \
     { .name = "escalate", .type = FIELD_NODE, AT(escalate), .schema = PART("escalate"), \
       .help = "Who else hears of it how long after opening, unless acknowledged: {15m: pager}." }, \
+    { .name = "confirm", .type = FIELD_NODE, AT(confirm), .schema = "{\"type\":\"boolean\"}", \
+      .help = "Is the run read again before an incident opens, where a source can? true for `lasts` and `absent`, else false." }, \
     { .name = "message", .type = FIELD_NODE, AT(message), .schema = PART("message"), \
       .help = "Own title, body and fields instead of the built-in text." }, \
     { .name = "runbook", .type = FIELD_TEXT, AT(runbook), .help = "A link to what to do." }, \

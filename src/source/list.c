@@ -325,7 +325,7 @@ static void remember_followed(struct poll *p)
 {
     struct run run;
     run_init(&run);
-    run.state = RUN_EXECUTING;
+    run.state = RUN_UNKNOWN; /* whatever the list says of it is told, also to rules that are new */
     for (size_t k = 0; k < p->position.follow.n; k++) {
         run.id = p->position.follow.v[k];
         if (recall_get(&p->recall, run.id)) continue;

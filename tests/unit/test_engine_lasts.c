@@ -64,7 +64,7 @@ static void tell(struct bench *b, struct tell r)
     for (size_t k = 0; k < n; k++) {
         in.u.event.transition = &t[k];
         in.u.event.since_succeeded = run_succeeded_since(known, &t[k]);
-        if (t[k].kind != TRANSITION_DUPLICATE) step(b, &in);
+        step(b, &in);
     }
     until(b, r.at_ms);
 }
@@ -479,6 +479,52 @@ static void test_a_changed_rule(void **state)
     bench_close(&b);
 }
 
+/* A rule that comes later sees the runs that are told again, and takes them from when they began. */
+static void test_a_rule_that_comes_later(void **state)
+{
+    struct bench b;
+    struct ruleset *after;
+    (void)state;
+    open_bench(&b, "rules:\n  r:\n    when: {status: failed}\n    notify: hook\n");
+    tell(&b, EXECUTES("run_a", 1));
+    tell(&b, EXECUTES("run_b", MINUTE));
+    tell(&b, (struct tell){ .run = "run_b", .state = RUN_WAITING, .at_ms = 2 * MINUTE });
+    after = compile(&b, STUCK(""));
+    reload(&b, after);
+    assert_int_equal(engine_stats(b.e).watched_runs, 0);
+    tell(&b, EXECUTES("run_a", 10 * MINUTE));
+    tell(&b, (struct tell){ .run = "run_b", .state = RUN_EXECUTING, .at_ms = 10 * MINUTE, .event_ms = MINUTE }); /* once more what it was */
+    until(&b, 30 * MINUTE);
+    assert_int_equal(openings(&b), 0);
+    until(&b, 30 * MINUTE + 1);
+    assert_int_equal(openings(&b), 1);
+    for (int k = 0; k < 3; k++) tell(&b, EXECUTES("run_a", (31 + k) * MINUTE));
+    until(&b, 2 * HOUR);
+    assert_int_equal(count_notes(&b, "hit"), 1);
+    restart(&b, after);
+    tell(&b, ENDS("run_a", 2 * HOUR));
+    assert_int_equal(engine_stats(b.e).watched_runs, 0);
+    tell(&b, EXECUTES("run_b", 2 * HOUR + 1)); /* and now it is */
+    assert_int_equal(engine_stats(b.e).watched_runs, 1);
+    bench_close(&b);
+}
+
+/* What is told again changes nothing for rules that were there: it is in no log. */
+static void test_what_is_told_again_is_no_news(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, "rules:\n  other:\n    when: {status: failed}\n    notify: hook\n");
+    reload(&b, compile(&b, "rules:\n  r:\n    when: {status: EXECUTING, tags: slow}\n    lasts: 30m\n    notify: hook\n"));
+    tell(&b, (struct tell){ .run = "run_a", .state = RUN_EXECUTING, .at_ms = MINUTE, .tag = "fast" });
+    tell(&b, (struct tell){ .run = "run_a", .state = RUN_EXECUTING, .at_ms = 2 * MINUTE, .tag = "slow" });
+    assert_int_equal(engine_stats(b.e).watched_runs, 0);
+    tell(&b, (struct tell){ .run = "run_b", .state = RUN_EXECUTING, .at_ms = 3 * MINUTE, .tag = "slow" });
+    tell(&b, (struct tell){ .run = "run_b", .state = RUN_EXECUTING, .at_ms = 4 * MINUTE, .tag = "fast" });
+    assert_int_equal(engine_stats(b.e).watched_runs, 1);
+    bench_close(&b);
+}
+
 /* --- bounds ------------------------------------------------------------------------------------------------------------- */
 static void test_more_runs_than_can_be_watched(void **state)
 {
@@ -568,6 +614,8 @@ int main(void)
         cmocka_unit_test(test_a_run_that_is_never_heard_of_again),
         cmocka_unit_test(test_overdue_after_a_restart),
         cmocka_unit_test(test_a_changed_rule),
+        cmocka_unit_test(test_a_rule_that_comes_later),
+        cmocka_unit_test(test_what_is_told_again_is_no_news),
         cmocka_unit_test(test_more_runs_than_can_be_watched),
         cmocka_unit_test(test_more_keys_than_there_may_be),
         cmocka_unit_test(test_short_runs_cost_no_rows),

@@ -137,8 +137,7 @@ static void feed(struct world *w, int number_of, enum run_state state, int64_t e
     n = run_transitions(&b->a, &run, &r->known, b->now_ms, 0, in.u.event.event_id, t);
     for (size_t k = 0; k < n; k++) {
         in.u.event.transition = &t[k];
-        if (t[k].kind == TRANSITION_DUPLICATE) continue;
-        if (t[k].current) r->value = value;
+        if (t[k].kind != TRANSITION_DUPLICATE && t[k].current) r->value = value;
         step(b, &in);
     }
     until(b, b->now_ms - start_ms);
@@ -163,6 +162,8 @@ static void world_open(struct world *w, uint64_t seed)
              "    notify: hook\n",
              states, w->by_value ? ", metadata.v: v1" : "", (long long)w->lasts_ms / 1000, w->at_least, w->clears ? "clears" : "manual");
     bench_open(&w->b, rules);
+    restart(&w->b, w->b.rules);
+    until(&w->b, HOUR); /* the rule was there before the first run */
     for (int k = 0; k < RUNS; k++) w->runs[k].key = (int)below(&w->random, KEYS);
 }
 

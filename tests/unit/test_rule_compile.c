@@ -503,7 +503,7 @@ static const struct mistake mistakes[] = {
     { "    when: {}\n    notify: pager\n    labels: x\n", 5, 13, "wants a map", NULL },
     { "    when: {}\n    notify: pager\n    runbook: wiki\n", 5, 14, "a runbook is a link", NULL },
     { "    when: {}\n    notify: pager\n    enabled: no\n", 5, 14, "no", NULL },
-    { "    when: {}\n    notify: pager\n    confirm: true\n", 5, 5, "`confirm` is not available", NULL },
+    { "    when: {}\n    notify: pager\n    confirm: perhaps\n", 5, 14, "true or false", NULL },
 };
 
 static void each_mistake_at_its_place(void **state)
