@@ -29,16 +29,51 @@ static struct str shown(struct arena *a, struct json v, const char *name)
     return str_absent(text) ? STR("") : printable(a, text);
 }
 
-static void print_windows(struct arena *a, struct json rule)
+/* A number, a time or a text behind words of its own; nothing when it is not there. */
+static void print_if(struct arena *a, struct json v, const char *before, const char *name)
 {
-    for (struct json w = json_first(json_get_c(rule, "windows")); json_kind(w) != JSON_ABSENT; w = json_next(w)) {
-        struct str key = shown(a, w, "key");
-        printf("      window%s%.*s: %.*s of %.*s %.*s in %.*s", key.n ? " of " : "", STR_ARG(key), STR_ARG(shown(a, w, "count")),
-               STR_ARG(shown(a, w, "of")), STR_ARG(shown(a, w, "what")), STR_ARG(shown(a, w, "in")));
-        if (json_present(json_get_c(w, "oldest"))) printf(", the oldest at %.*s", STR_ARG(shown(a, w, "oldest")));
-        printf("\n");
+    if (json_present(json_get_c(v, name))) printf("%s%.*s", before, STR_ARG(shown(a, v, name)));
+}
+
+static void print_first(struct arena *a, struct json w)
+{
+    bool seen = json_present(json_get_c(w, "last_seen"));
+    print_if(a, w, "last seen at ", "last_seen");
+    print_if(a, w, seen ? ", then at " : "then seen at ", "next_seen");
+    if (!seen && !json_present(json_get_c(w, "next_seen"))) printf("not seen before");
+}
+
+static void print_row(struct json row)
+{
+    if (json_kind(row) != JSON_ARRAY || json_count(row) == 0) return;
+    printf("; the row, newest last:");
+    for (struct json e = json_first(row); json_kind(e) != JSON_ABSENT; e = json_next(e)) fputs(json_bool(json_get_c(e, "hit"), false) ? " hit" : " other", stdout);
+}
+
+static void print_window(struct arena *a, struct json w)
+{
+    struct str key = shown(a, w, "key");
+    printf("window%s%.*s: ", key.n ? " of " : "", STR_ARG(key));
+    if (str_eq_c(json_str(json_get_c(w, "what")), "first")) print_first(a, w);
+    print_if(a, w, "", "hits");
+    print_if(a, w, " hits of ", "runs");
+    print_if(a, w, " runs, ", "percent");
+    if (json_present(json_get_c(w, "percent"))) printf("%%");
+    print_if(a, w, "", "count");
+    print_if(a, w, " of ", "of");
+    if (json_present(json_get_c(w, "count"))) print_if(a, w, " ", "what");
+    if (json_present(json_get_c(w, "count"))) print_if(a, w, " in ", "in");
+    print_if(a, w, ", the oldest at ", "oldest");
+    print_row(json_get_c(w, "row"));
+    printf("; wants %.*s: %s\n", STR_ARG(shown(a, w, "wants")), json_bool(json_get_c(w, "holds"), false) ? "it holds" : "it does not hold");
+}
+
+void print_windows(struct arena *a, struct json windows, int indent)
+{
+    for (struct json w = json_first(windows); json_kind(w) != JSON_ABSENT; w = json_next(w)) {
+        printf("%*s", indent, "");
+        print_window(a, w);
     }
-    if (json_present(json_get_c(rule, "windows_note"))) printf("      window: %.*s\n", STR_ARG(shown(a, rule, "windows_note")));
 }
 
 /* Of `lasts`: since when it is so, and until when that is all right. */
@@ -104,12 +139,12 @@ static bool print_rule(struct arena *a, struct json rule)
     printf("  %.*s: %s%.*s (%.*s:%.*s)\n", STR_ARG(shown(a, match, "rule")), hit ? "HIT, " : "", STR_ARG(shown(a, rule, "verdict")),
            STR_ARG(shown(a, match, "file")), STR_ARG(shown(a, match, "line")));
     for (struct json c = json_first(clauses); json_kind(c) != JSON_ABSENT; c = json_next(c)) print_clause(c, 2);
-    if (!hit) return false;
-    print_windows(a, rule);
+    print_windows(a, json_get_c(rule, "windows"), 6);
+    if (json_present(json_get_c(rule, "windows_note"))) printf("      window: %.*s\n", STR_ARG(shown(a, rule, "windows_note")));
     print_stays(a, rule);
     print_waits(a, rule);
     print_incidents(a, rule);
-    return true;
+    return hit;
 }
 
 static size_t print_transition(struct arena *a, struct json t)
@@ -134,6 +169,8 @@ static size_t print_seen(struct arena *a, struct json answer)
     for (struct json s = json_first(json_get_c(answer, "seen")); json_kind(s) != JSON_ABSENT; s = json_next(s)) {
         printf("%.*s, task %.*s, project %.*s, env %.*s\n", STR_ARG(shown(a, answer, "id")), STR_ARG(shown(a, s, "task")),
                STR_ARG(shown(a, s, "project")), STR_ARG(shown(a, s, "env")));
+        print_if(a, s, "windows are counted again from the log since ", "windows_from");
+        if (json_present(json_get_c(s, "windows_from"))) printf("\n");
         for (struct json t = json_first(json_get_c(s, "transitions")); json_kind(t) != JSON_ABSENT; t = json_next(t)) hits += print_transition(a, t);
     }
     return hits;

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/explain.h"
 #include "replay/replay.h"
+#include "replay/windows.h"
 #include "source/trigger_webhook.h"
 
 enum { EVENT_CEILING = 16 << 20, EVENTS_MAX = 1000 };
@@ -74,23 +75,20 @@ const char explain_help[] =
     "explain RUN asks the running server about a run it has seen: for each of its transitions and each rule what every\n"
     "clause saw, what the window held, the incident that was joined, what was told or held back, and what comes next.\n"
     "explain --event FILE needs no server: it reads a run event (a run object as posted to /v1/events, or an alert of\n"
-    "Trigger.dev's; - is standard input) and says for every rule which of its clauses held and which did not.\n"
+    "Trigger.dev's; - is standard input) and says for every rule which of its clauses held and which did not. Of a file\n"
+    "of several events, as a JSON array or lines, it also says what the windows of conditions hold behind each of them.\n"
     "Exit status 0 when some rule is hit, 1 when none is.";
 
-static void print_explained(struct json e, const struct rule *r, size_t hits)
+static void print_explained(struct arena *a, struct json e, const struct rule *r, size_t hits)
 {
     bool hit = json_bool(json_get_c(e, "hit"), false);
     struct json keys = json_get_c(e, "keys"), clauses = json_get_c(e, "clauses");
     printf("%s: %s (%s:%u)\n", r->name.p, hit ? "HIT" : "no", r->file, r->line);
     for (struct json c = json_first(clauses); json_kind(c) != JSON_ABSENT; c = json_next(c)) print_clause(c, 0);
-    if (!hit) return;
-    printf("  key: %.*s\n", STR_ARG(json_text(keys)));
-    if (hits > 1) printf("  hits: %zu\n", hits);
-    if (r->condition.kind != RULE_EVERY_HIT) {
-        struct arena a = { 0 };
-        printf("  rings at %.*s\n", STR_ARG(rule_condition_text(&r->condition, &a)));
-        arena_fini(&a);
-    }
+    if (hit) printf("  key: %.*s\n", STR_ARG(json_text(keys)));
+    if (hit && hits > 1) printf("  hits: %zu\n", hits);
+    if (hit && r->condition.kind != RULE_EVERY_HIT) printf("  rings at %.*s\n", STR_ARG(rule_condition_text(&r->condition, a)));
+    print_windows(a, json_get_c(e, "windows"), 2);
 }
 
 /* What one report tells: its own state, and the retries that follow from the attempts it tells. */
@@ -131,29 +129,82 @@ static struct rule_subject subject_for(const struct rule *r, struct arena *a, st
     return chosen;
 }
 
-static size_t explain_one(const struct config *c, struct arena *a, struct run *run, bool json, struct json_writer *w)
+/* The events of the file so far, folded: one alone is no history, and no windows are told of it. */
+struct explaining {
+    const struct config *config;
+    struct arena *a;
+    struct replay *replay; /* NULL = none */
+    bool json;
+};
+
+static struct str explained(const struct explaining *x, const struct rule *r, struct rule_subject *s, struct str windows)
 {
-    struct told_by told = told_by(a, run);
+    struct json_draft d;
+    struct json_writer *w = json_draft_begin(&d, 4 << 20);
+    json_object_begin(w);
+    rule_explain_members(r, s, w);
+    if (windows.n) {
+        json_put_key(w, STR("windows"));
+        json_put_raw(w, windows);
+    }
+    json_object_end(w);
+    return json_draft_end(&d, x->a);
+}
+
+static struct str *windows_of(const struct explaining *x, struct run *run, struct told_by *told, bool before, struct str *out)
+{
+    bool holds;
+    size_t n;
+    for (size_t k = 0; x->replay && k < x->config->rules->rule_count; k++) {
+        const struct rule *r = x->config->rules->rules[k];
+        struct rule_subject s = subject_for(r, x->a, run, told, &n);
+        if (windows_asked_before(r) == before) out[k] = windows_text(x->replay->engine, r, &s, x->a, &holds);
+    }
+    return out;
+}
+
+static int fold_one(const struct explaining *x, struct run *run)
+{
+    int64_t at = moment_of(run);
+    struct err err;
+    if (!x->replay || replay_report(x->replay, run, at > x->replay->now_ms ? at : x->replay->now_ms, NULL, &err) == 0) return 0;
+    fprintf(stderr, "runbell explain: %s\n", err.msg);
+    return -1;
+}
+
+static size_t explain_one(const struct explaining *x, struct run *run, struct json_writer *w)
+{
+    struct told_by told = told_by(x->a, run);
+    struct str *windows = ARENA_ARRAY(x->a, struct str, x->config->rules->rule_count + 1);
     size_t hits = 0, n;
-    if (!json) print_told(run, &told);
-    for (size_t k = 0; k < c->rules->rule_count; k++) {
-        const struct rule *r = c->rules->rules[k];
-        struct rule_subject s = subject_for(r, a, run, &told, &n);
-        struct strbuf b;
-        struct json_writer one;
+    windows_of(x, run, &told, true, windows);
+    if (fold_one(x, run) == 0) windows_of(x, run, &told, false, windows);
+    if (!x->json) print_told(run, &told);
+    for (size_t k = 0; k < x->config->rules->rule_count; k++) {
+        const struct rule *r = x->config->rules->rules[k];
+        struct rule_subject s = subject_for(r, x->a, run, &told, &n);
+        struct str text = explained(x, r, &s, windows[k]);
         struct json v;
         struct err err;
         hits += n;
-        strbuf_init(&b, 4 << 20);
-        json_writer_init(&one, &b);
-        rule_explain(r, &s, &one);
-        if (json)
-            json_put_raw(w, strbuf_view(&b));
-        else if (json_parse(a, str_dup(a, strbuf_view(&b)), &json_default_limits, &v, NULL, &err) == 0)
-            print_explained(v, r, n);
-        strbuf_fini(&b);
+        if (x->json) json_put_raw(w, text);
+        else if (json_parse(x->a, text, &json_default_limits, &v, NULL, &err) == 0) print_explained(x->a, v, r, n);
     }
-    if (!json && hits == 0) printf("\nno rule is hit by this event\n");
+    if (!x->json && hits == 0) printf("\nno rule is hit by this event\n");
+    return hits;
+}
+
+static size_t explain_events(const struct config *c, struct event_file *f, bool json, struct json_writer *w)
+{
+    struct replay replay;
+    struct explaining x = { c, &f->a, f->batch.report_count > 1 ? &replay : NULL, json };
+    size_t hits = 0;
+    if (x.replay) replay_init(&replay, c->rules, STR_NONE, moment_of(&f->batch.reports[0].run));
+    for (size_t k = 0; k < f->batch.report_count; k++) {
+        if (k && !json) printf("\n");
+        hits += explain_one(&x, &f->batch.reports[k].run, w);
+    }
+    if (x.replay) replay_fini(&replay);
     return hits;
 }
 
@@ -186,7 +237,7 @@ int cli_explain(int argc, char **argv)
     strbuf_init(&out, 64 << 20);
     json_writer_init(&w, &out);
     json_array_begin(&w);
-    for (size_t k = 0; rc == EXIT_FINE && k < f.batch.report_count; k++) hits += explain_one(c, &f.a, &f.batch.reports[k].run, json, &w);
+    if (rc == EXIT_FINE) hits = explain_events(c, &f, json, &w);
     json_array_end(&w);
     if (json && rc == EXIT_FINE) printf("%s\n", out.p);
     strbuf_fini(&out);

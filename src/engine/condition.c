@@ -42,11 +42,17 @@ static struct window_span changes(const struct window *w, int64_t after_ms, int6
 }
 
 /* --- rate ------------------------------------------------------------------------------------------------------- */
-static struct share share_of(const struct window *w, uint64_t mark, struct window_span s)
+struct share share_of(const struct window *w, uint64_t mark, struct window_span s)
 {
     struct share out = { 0, (int64_t)(s.to - s.from) };
     for (size_t k = s.from; k < s.to; k++) out.hits += w->entries.v[k].mark == mark;
     return out;
+}
+
+double share_percent(struct share s)
+{
+    int64_t tenths = s.runs > 0 ? (s.hits * 2000 + s.runs) / (2 * s.runs) : 0;
+    return (double)tenths / 10;
 }
 
 /* The runs it looks at: all there are of the last n, or those after a moment. */

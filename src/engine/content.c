@@ -32,20 +32,13 @@ static struct str run_link(const struct talk *t)
                       STR_ARG(kind_page(t->a, run)));
 }
 
-/* To a tenth of a percent. */
-static double percent_of(struct share s)
-{
-    int64_t tenths = s.runs > 0 ? (s.hits * 2000 + s.runs) / (2 * s.runs) : 0;
-    return (double)tenths / 10;
-}
-
 static void view_rate(struct talk *t, struct json_writer *w)
 {
     struct share s;
     if (!incident_share(t->c->e, t->i, &s)) return;
     json_put_key(w, STR("rate"));
     json_object_begin(w);
-    json_field_f64(w, "percent", percent_of(s));
+    json_field_f64(w, "percent", share_percent(s));
     json_field_i64(w, "hits", s.hits);
     json_field_i64(w, "runs", s.runs);
     json_object_end(w);
@@ -213,7 +206,7 @@ static void rate_title(struct talk *t, struct strbuf *b)
     for (uint32_t k = 0; k < RUN_STATES; k++)
         if (run_state_class((enum run_state)k) & RUN_CLASS_FAILED) failures |= 1u << k;
     strbuf_printf(b, STR_FMT ": ", STR_ARG(whose(t)));
-    if (incident_share(t->c->e, t->i, &s)) strbuf_printf(b, "%.6g%% of %lld runs ", percent_of(s), (long long)s.runs);
+    if (incident_share(t->c->e, t->i, &s)) strbuf_printf(b, "%.6g%% of %lld runs ", share_percent(s), (long long)s.runs);
     if (rule_states(t->r) & ~failures) strbuf_printf(b, "hit " STR_FMT, STR_ARG(t->r->name));
     else strbuf_c(b, "failed");
     strbuf_printf(b, " (limit " STR_FMT ")", STR_ARG(rule_condition_text(&t->r->condition, t->a)));

@@ -144,10 +144,12 @@ struct engine_stats {
 struct engine_stats engine_stats(const struct engine *e);
 /* For test, explain and the API: the incident as JSON (state, timers, told destinations). 1 found, 0 absent. */
 int engine_describe(const struct engine *e, uint64_t incident, struct json_writer *w);
-/* The window of a rule's key as an event at event_ms sees it: {"key","count","of","what","in","oldest","newest"}; of `lasts`, the run's
- * stay: {"key","lasts","since","rings_at","over","still"}. 1, or 0 when there is no such thing: then nothing is written. */
+/* The window of a rule's key as an event at event_ms sees it, one object: {"key", "wants", what it holds by the kind of the
+ * condition, "holds"}. Of `first` it is what the event would find, so it is asked before the event's step; of the others
+ * what is there, asked behind it. Of `lasts` it is the stay of the run: {"key","lasts","since","rings_at","over","still"}. ENGINE_NO_WINDOW: the condition looks at no window, and nothing is written. */
+enum engine_window { ENGINE_NO_WINDOW, ENGINE_WINDOW, ENGINE_WINDOW_HOLDS };
 struct engine_window_name { struct str rule, project, env, key, run; };
-int engine_describe_window(struct engine *e, const struct engine_window_name *name, int64_t event_ms, struct json_writer *w);
+enum engine_window engine_describe_window(struct engine *e, const struct engine_window_name *name, int64_t event_ms, struct json_writer *w);
 /* What a key of `absent` waits for, from its cell: {"key","state","last_hit","expected","rings"}. */
 struct str absent_cell_key(struct arena *a, struct str rule, struct str project, struct str env, struct str key);
 void engine_describe_absent(struct json cell, struct json_writer *w);

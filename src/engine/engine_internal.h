@@ -416,6 +416,8 @@ uint64_t mark_of(const struct rule *r, struct str key);
 bool population_holds(const struct window *w, uint64_t mark, struct window_span *span);
 /* Of `rate`: the hits among the runs that it looks at, as of the newest run. */
 struct share { int64_t hits, runs; };
+struct share share_of(const struct window *w, uint64_t mark, struct window_span s);
+double share_percent(struct share s); /* to a tenth */
 bool incident_share(struct engine *e, const struct incident *i, struct share *out); /* false: nothing is known */
 /* Has the condition of an incident cleared? If not, when it will without one more run (ENGINE_NEVER: not without one). */
 bool incident_cleared(struct engine *e, const struct incident *i, int64_t now_ms, int64_t *clears_ms);

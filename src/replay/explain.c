@@ -2,18 +2,14 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/id.h"
 #include "replay/history.h"
+#include "replay/windows.h"
 
 enum {
-    ENVIRONMENTS_MAX = 16, KEYS_MAX = 16, NOTES_MAX = 1000, NOTES_SHOWN = 50, CEILING = 1 << 20,
-    EVENTS_MAX = 200000, /* folded again: what they make known of runs is held in memory */
-    SKEW_MS = 300000 /* an event can be that much newer than its arrival */
+    ENVIRONMENTS_MAX = 16, KEYS_MAX = 16, NOTES_MAX = 1000, NOTES_SHOWN = 50, CEILING = 1 << 20
 };
 
-/* What a window held when a transition of the run was evaluated. */
-struct counted { uint64_t event; int64_t attempt; enum run_state state; struct str rule, window; };
 struct explain {
     const struct explain_setup *s;
     struct json_writer *w;
@@ -21,80 +17,25 @@ struct explain {
     struct run_known known;
     struct rule_subject *subject; /* of the transition at hand */
     const struct store_event *event;
-    VEC(struct counted) counted;
-    bool cut_short;               /* the log was too long to count again */
+    struct windows windows;
 };
 
-/* --- windows: the log is folded again, up to the run's own transitions -------------------------------------------- */
-static void take_windows(void *ctx, struct engine *e, const struct history_judged *j)
+/* --- windows ------------------------------------------------------------------------------------------------------ */
+static int read_windows(struct explain *x, struct err *err)
 {
-    struct explain *x = ctx;
-    struct rule_subject s;
-    struct rule_key keys[KEYS_MAX];
-    if (!str_eq(j->event->run, x->row->run) || !str_eq(j->event->env, x->row->env) || !str_eq(j->event->project, x->row->project)) return;
-    rule_subject_init(&s, x->s->arena, j->run, j->transition, j->event->arrival_ms);
-    for (size_t k = 0; k < x->s->config->rules->rule_count; k++) {
-        const struct rule *r = x->s->config->rules->rules[k];
-        size_t n = rule_matches(r, &s) ? rule_keys(r, &s, keys, KEYS_MAX) : 0;
-        for (size_t i = 0; i < n; i++) {
-            struct engine_window_name name = { r->name, j->event->project, j->event->env, keys[i].key, j->event->run };
-            struct json_draft d;
-            int has = engine_describe_window(e, &name, j->transition->event_ms, json_draft_begin(&d, CEILING));
-            struct str text = json_draft_end(&d, x->s->arena);
-            if (has) *vec_push(&x->counted) = (struct counted){ j->event->id, j->transition->attempt, j->transition->state, r->name, text };
-        }
-    }
+    const struct windows_setup setup = { .config = x->s->config, .reader = x->s->reader, .arena = x->s->arena, .run = x->row, .known = &x->known,
+                                         .deadline_ms = x->s->deadline_ms };
+    return windows_read(&x->windows, &setup, err);
 }
 
-static bool has_time(void *ctx, int64_t at_ms, uint64_t events)
+static const struct window_seen *put_windows(struct explain *x, const struct rule *r)
 {
-    struct explain *x = ctx;
-    (void)at_ms;
-    x->cut_short = events > EVENTS_MAX || clock_mono(clock_system()).ms > x->s->deadline_ms;
-    return !x->cut_short;
-}
-
-static int64_t longest_window(const struct ruleset *rs)
-{
-    int64_t most = 0;
-    for (size_t k = 0; k < rs->rule_count; k++)
-        if (rs->rules[k]->condition.kind != RULE_ABSENT && rs->rules[k]->condition.window_ms > most) most = rs->rules[k]->condition.window_ms;
-    return most;
-}
-
-static int count_windows(struct explain *x, struct err *err)
-{
-    struct history_ear ear = { .ctx = x, .judged = take_windows, .page = has_time };
-    int64_t window_ms = longest_window(x->s->config->rules);
-    const struct run_known *k = &x->known;
-    int64_t from_ms = INT64_MAX, until_ms = 0;
-    struct history h;
-    int rc;
-    if (window_ms == 0 || k->seen_count == 0) return 0;
-    for (size_t i = 0; i < k->seen_count; i++) {
-        int64_t arrived_ms = id_wall_ms(k->seen[i].event_id), early_ms = arrived_ms < k->seen[i].event_ms ? arrived_ms : k->seen[i].event_ms;
-        if (early_ms < from_ms) from_ms = early_ms;
-        if (arrived_ms > until_ms) until_ms = arrived_ms;
-    }
-    if (id_wall_ms(x->row->last_event) > until_ms) until_ms = id_wall_ms(x->row->last_event);
-    history_init(&h, x->s->config, &ear);
-    rc = history_learn_sources(&h, x->s->reader, err);
-    if (rc == 0) rc = history_read(&h, x->s->reader, from_ms - window_ms - SKEW_MS, until_ms + 1, err);
-    history_fini(&h);
-    return rc;
-}
-
-static void put_windows(struct explain *x, const struct rule *r, const struct transition *t)
-{
-    if (r->condition.kind != RULE_COUNT && r->condition.kind != RULE_LASTS) return;
+    const struct window_seen *seen = windows_find(&x->windows, r->name, x->event->id, x->subject->transition);
+    if (r->condition.kind == RULE_EVERY_HIT || r->condition.kind == RULE_ABSENT) return NULL;
     json_put_key(x->w, r->condition.kind == RULE_LASTS ? STR("stays") : STR("windows"));
-    json_array_begin(x->w);
-    for (size_t k = 0; k < x->counted.n; k++) {
-        const struct counted *c = &x->counted.v[k];
-        if (c->event == x->event->id && c->attempt == t->attempt && c->state == t->state && str_eq(c->rule, r->name)) json_put_raw(x->w, c->window);
-    }
-    json_array_end(x->w);
-    if (x->cut_short) json_field_str(x->w, "windows_note", STR("the log is too long to count them again here"));
+    json_put_raw(x->w, seen ? seen->text : STR("[]"));
+    if (!seen && x->windows.cut_short) json_field_str(x->w, "windows_note", STR("the log is too long to count them again here"));
+    return seen;
 }
 
 /* --- absences: what the keys of a hit wait for now --------------------------------------------------------------------- */
@@ -124,23 +65,24 @@ static int put_keys(struct explain *x, const struct rule *r, struct err *err)
 }
 
 /* --- incidents ------------------------------------------------------------------------------------------------------ */
+/* A run that is no hit may have completed what a condition asks for. */
 static bool note_is_hit(struct arena *a, const struct store_note *n, struct str event)
 {
     struct json body;
     struct err err;
-    if (!str_eq_c(n->what, "hit") || n->body.n == 0) return false;
+    if ((!str_eq_c(n->what, "hit") && !str_eq_c(n->what, "completed the condition")) || n->body.n == 0) return false;
     return json_parse(a, n->body, &json_own_limits, &body, NULL, &err) == 0 && str_eq(json_str(json_get_c(body, "event")), event);
 }
 
 /* A long timeline has lost its oldest hits here: then its time tells. */
-static bool joined(struct explain *x, const struct engine_incident_row *i, const struct store_note *notes, size_t n)
+static bool joined(struct explain *x, const struct rule *r, const struct engine_incident_row *i, const struct store_note *notes, size_t n)
 {
     char id[ID_SIZE];
     struct str event = id_format("evt", x->event->id, id);
     int64_t at_ms = id_wall_ms(x->event->id);
     for (size_t k = 0; k < n; k++)
         if (note_is_hit(x->s->arena, &notes[k], event)) return true;
-    return n == NOTES_MAX && at_ms < notes[0].at_ms && at_ms >= i->opened_ms;
+    return n == NOTES_MAX && at_ms < notes[0].at_ms && at_ms >= i->opened_ms && rule_matches(r, x->subject);
 }
 
 static void put_timeline(struct explain *x, const struct store_note *notes, size_t n)
@@ -216,7 +158,7 @@ static int put_incident_of(struct explain *x, const struct rule *r, struct str k
     found = s->ops->incident(s, a, row.id, &row, err);
     if (found <= 0) return found;
     if (s->ops->notes(s, a, row.id, notes, NOTES_MAX, &n, err) < 0) return -1;
-    if (!joined(x, &row, notes, n)) return 0;
+    if (!joined(x, r, &row, notes, n)) return 0;
     put_incident(x, &row, notes, n);
     return 1;
 }
@@ -241,31 +183,32 @@ static int put_incidents(struct explain *x, const struct rule *r, size_t *n, str
     return rc < 0 ? -1 : 0;
 }
 
-static struct str verdict_of(const struct rule *r, size_t incidents)
+/* --- rules, transitions, environments ---------------------------------------------------------------------------------- */
+static struct str verdict_of(const struct rule *r, bool hit, size_t incidents, const struct window_seen *seen)
 {
     if (r->condition.kind == RULE_ABSENT) return incidents ? STR("a hit, it ended an absence") : STR("a hit, it set the clock of its key");
     if (incidents) return STR("joined an incident");
-    if (r->condition.kind == RULE_COUNT) return STR("a hit, counted: the condition does not hold");
     if (r->condition.kind == RULE_LASTS) return STR("a hit, watched: it rings if it lasts");
-    return STR("a hit under today's rules; no incident of the store has it");
+    if (!hit) return STR("no hit, but one of the runs that the condition looks at");
+    if (r->condition.kind == RULE_EVERY_HIT || !seen) return STR("a hit under today's rules; no incident of the store has it");
+    if (seen->holds) return STR("a hit, and under today's rules the condition holds; no incident of the store has it");
+    return r->condition.kind == RULE_FIRST ? STR("a hit, and not the first: the condition does not hold") : STR("a hit, counted: the condition does not hold");
 }
 
-/* --- rules, transitions, environments ---------------------------------------------------------------------------------- */
 static int put_rule(struct explain *x, const struct rule *r, struct err *err)
 {
     struct json_draft d;
     struct json_writer *inner = json_draft_begin(&d, CEILING);
-    bool hit = rule_matches(r, x->subject);
     size_t n = 0;
     struct str verdict = STR("no hit");
     json_object_begin(x->w);
     rule_explain(r, x->subject, inner);
     json_put_key(x->w, STR("match"));
     json_put_raw(x->w, json_draft_end(&d, x->s->arena));
-    if (hit) {
-        put_windows(x, r, x->subject->transition);
+    if (windows_concern(r, x->subject)) {
+        const struct window_seen *seen = put_windows(x, r);
         if (put_keys(x, r, err) < 0 || put_incidents(x, r, &n, err) < 0) return -1;
-        verdict = verdict_of(r, n);
+        verdict = verdict_of(r, rule_matches(r, x->subject), n, seen);
     }
     json_field_str(x->w, "verdict", verdict);
     json_object_end(x->w);
@@ -375,12 +318,13 @@ static int put_seen(struct explain *x, struct err *err)
 {
     struct json root;
     if (json_parse(x->s->arena, x->row->known, &json_own_limits, &root, NULL, err) < 0 ||
-        run_known_restore(x->s->arena, root, &x->known, err) < 0 || count_windows(x, err) < 0)
+        run_known_restore(x->s->arena, root, &x->known, err) < 0 || read_windows(x, err) < 0)
         return -1;
     json_object_begin(x->w);
     json_field_str(x->w, "project", x->row->project);
     json_field_str(x->w, "env", x->row->env);
     json_field_opt(x->w, "task", x->known.task);
+    if (x->windows.from_ms) json_field_time(x->w, "windows_from", x->windows.from_ms);
     if (put_transitions(x, err) < 0) return -1;
     json_object_end(x->w);
     return 0;
@@ -399,7 +343,7 @@ int explain_run(const struct explain_setup *s, struct json_writer *w, struct err
     for (size_t k = 0; k < n && rc == 0; k++) {
         struct explain x = { .s = s, .w = w, .row = &rows[k] };
         rc = put_seen(&x, err);
-        vec_free(&x.counted);
+        windows_fini(&x.windows);
     }
     json_array_end(w);
     json_object_end(w);

@@ -178,6 +178,7 @@ static int evaluate(struct history *h, const struct history_judged *j, const str
     in.u.event.dashboard = from < c->source_count ? c->sources[from].dashboard : STR_NONE;
     in.u.event.since_succeeded = run_succeeded_since(known, j->transition);
     in.u.event.known = known;
+    if (h->ear.judging) h->ear.judging(h->ear.ctx, h->engine, j);
     if (step(h, &in, err) < 0) return -1;
     if (h->ear.judged) h->ear.judged(h->ear.ctx, h->engine, j);
     return 0;

@@ -23,6 +23,7 @@ struct history_ear { /* any function may be NULL */
     /* who NULL: of no incident (a digest). at_ms: when it would have been decided. */
     void (*message)(void *ctx, const struct history_who *who, const struct engine_message *m, int64_t at_ms);
     void (*note)(void *ctx, const struct history_who *who, const struct engine_note *n); /* but for "hit" and "told" */
+    void (*judging)(void *ctx, struct engine *e, const struct history_judged *j); /* about to be evaluated */
     void (*judged)(void *ctx, struct engine *e, const struct history_judged *j);
     bool (*page)(void *ctx, int64_t at_ms, uint64_t events); /* the log has been read up to there; false: that is enough */
 };

@@ -264,6 +264,7 @@ struct str rule_identity_of(const struct rule *r, struct arena *a, struct str ke
 /* Writes what each clause of the rule saw: {"rule","file","line","hit":bool,"clauses":[{"field","test",
  * "value","hit","line"}],"keys":[...]}; nested any/all/not as {"any":[...]}. */
 void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w);
+void rule_explain_members(const struct rule *r, struct rule_subject *s, struct json_writer *w); /* into an object that the caller has begun */
 
 /* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
  * first_run, count, still, rate.percent, rate.hits, rate.runs. Writes the view for a subject into w as one object: the run's fields ("error" and

@@ -143,11 +143,10 @@ static const struct match *const *clauses_of(const struct match *const *when, si
     return (*when)->children;
 }
 
-void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w)
+void rule_explain_members(const struct rule *r, struct rule_subject *s, struct json_writer *w)
 {
     size_t n;
     const struct match *const *clauses = clauses_of(&r->when, &n);
-    json_object_begin(w);
     json_field_str(w, "rule", r->name);
     json_field_str(w, "file", str_c(r->file));
     json_field_i64(w, "line", r->line);
@@ -157,5 +156,11 @@ void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writ
     for (size_t i = 0; i < n; i++) explain_clause(clauses[i], s, w);
     json_array_end(w);
     explain_keys(r, s, w);
+}
+
+void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w)
+{
+    json_object_begin(w);
+    rule_explain_members(r, s, w);
     json_object_end(w);
 }

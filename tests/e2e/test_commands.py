@@ -122,6 +122,21 @@ def test_explain(runbell, fakes, slack_hook):
     assert runbell.run("explain", "--event", "-", stdin="{").returncode == WRONG
 
 
+def test_explain_tells_windows_of_several_events(runbell, fakes, slack_hook):
+    rules = {"row": {"when": {"status": "failed"}, "streak": 2, "notify": "out"}, "new": {"when": {"status": "failed"}, "first": "1d", "notify": "out"}}
+    runbell.configure(rules=rules, destinations={"out": slack_hook})
+    lines = [json.dumps({"id": f"run_{k}", "status": status, "taskIdentifier": "sync", "updatedAt": f"2026-05-01T10:0{k}:00Z"})
+             for k, status in enumerate(["FAILED", "COMPLETED", "FAILED", "CRASHED"])]
+    found = as_json(runbell.run("explain", "--json", "--event", "-", stdin="\n".join(lines)))
+    row, new = found[0::2], found[1::2]
+    assert [(one["windows"][0]["count"], one["windows"][0]["holds"]) for one in row] == [(1, False), (0, False), (1, False), (2, True)]
+    assert [one["windows"][0].get("last_seen") for one in new if one["hit"]] == [None, "2026-05-01T10:00:00.000Z", "2026-05-01T10:02:00.000Z"]
+    text = ok(runbell.run("explain", "--event", "-", stdin="\n".join(lines)))
+    assert "window of sync: 2 of 2 in a row; the row, newest last: hit hit; wants 2 in a row: it holds" in text
+    alone = as_json(runbell.run("explain", "--json", "--event", "-", stdin=lines[0]))
+    assert all("windows" not in one for one in alone), "one event is no history"
+
+
 def test_explain_tells_of_retries_that_follow_from_the_attempts(runbell, fakes, slack_hook):
     """As the server and render do: current Trigger.dev never reports REATTEMPTING."""
     rules = {"storm": {"when": {"status": "REATTEMPTING"}, "by": "run", "notify": "out"}}

@@ -69,6 +69,42 @@ def test_explain_as_text(runbell, fakes):
     assert quiet.returncode == WRONG and "no rule is hit by this run" in quiet.stdout and 'saw "EXECUTING"' in quiet.stdout
 
 
+WINDOWS = {
+    "row": {"when": {"status": "failed"}, "streak": 3, "notify": "out"},
+    "flap": {"when": {"status": "failed"}, "flaps": "2 in 1h", "notify": "out"},
+    "share": {"when": {"status": "failed"}, "rate": "over 60% of last 4 runs, min 4", "notify": "out"},
+    "new": {"when": {"status": "failed"}, "first": "7d", "notify": "out", "by": ["task", "status"]},
+    "wide": {"when": {"status": "failed"}, "count": "2 of metadata.customer in 1h", "notify": "out"},
+}
+
+
+def test_explain_tells_the_windows_of_every_condition(runbell, fakes):
+    runbell.start(rules=WINDOWS, destinations={"out": hook(fakes)})
+    for k, (status, customer) in enumerate([("CRASHED", "a"), ("COMPLETED", "a"), ("CRASHED", "b"), ("CRASHED", "b")]):
+        at = now(-100 + k)
+        runbell.accept(a_run(f"run_{k}", status, "sync", updatedAt=at, finishedAt=at, metadata={"customer": customer}))
+    answer = explained(runbell, "run_3")
+    assert answer["seen"][0]["windows_from"]
+    rules = rules_of(answer["seen"][0]["transitions"][-1])
+    windows = {name: one["windows"][0] for name, one in rules.items()}
+    assert (windows["row"]["count"], [one["hit"] for one in windows["row"]["row"]]) == (2, [False, True, True])
+    assert (windows["flap"]["count"], windows["flap"]["holds"]) == (2, True)
+    assert (windows["share"]["hits"], windows["share"]["runs"], windows["share"]["percent"], windows["share"]["holds"]) == (3, 4, 75, True)
+    assert windows["new"]["last_seen"] and not windows["new"]["holds"], "the one of the run before"
+    assert (windows["wide"]["count"], windows["wide"]["what"]) == (2, "values of metadata.customer")
+    verdicts = {name: one["verdict"] for name, one in rules.items()}
+    assert "does not hold" in verdicts["row"] and verdicts["share"] == verdicts["flap"] == verdicts["wide"] == verdicts["new"] == "joined an incident"
+    missed = rules_of(explained(runbell, "run_1", WRONG)["seen"][0]["transitions"][-1])
+    assert missed["row"]["verdict"] == "no hit, but one of the runs that the condition looks at" and missed["row"]["windows"][0]["count"] == 0
+    assert missed["new"]["verdict"] == "no hit" and "windows" not in missed["new"]
+    token = {"RUNBELL_TOKEN": runbell.environment["API_TOKEN"]}
+    text = runbell.run("explain", "run_3", env=token).stdout
+    for line in ("windows are counted again from the log since 2", "window of sync: 2 of 3 in a row; the row, newest last: other hit hit; wants 3 in a row: it does not hold",
+                 "window of sync: 3 hits of 4 runs, 75%", "window of sync/CRASHED: last seen at 2", "2 of 2 values of metadata.customer in 1h"):
+        assert line in text, (line, text)
+    assert "window of sync: 0 of 3 in a row; the row, newest last: hit other" in runbell.run("explain", "run_1", env=token).stdout
+
+
 def test_explain_what_cannot_be(runbell, fakes):
     runbell.start(rules=RULES, destinations={"out": hook(fakes), "hooked": hook(fakes, "b")})
     token = {"RUNBELL_TOKEN": runbell.environment["API_TOKEN"]}

@@ -11,6 +11,7 @@
 #include "replay/backtest.h"
 #include "replay/explain.h"
 #include "replay/memory.h"
+#include "replay/windows.h"
 
 #define MINUTE INT64_C(60000)
 #define HOUR INT64_C(3600000)
@@ -285,6 +286,90 @@ static void test_a_damaged_log_is_an_error_and_an_unknown_run_is_none(void **sta
     bed_close(&b);
 }
 
+/* --- windows ------------------------------------------------------------------------------------------------------------ */
+/* As `explain` asks for them: of the run's transition k. */
+static struct str window_of(struct bed *b, const char *rule, const char *run, enum run_state is, uint64_t event, uint64_t events_max, struct windows *w)
+{
+    struct run_seen seen = { .state = is, .event_id = event, .event_ms = id_wall_ms(event) };
+    struct run_known known = { .exists = true, .seen = &seen, .seen_count = 1 };
+    struct store_run row = { .run = str_c(run), .project = STR("default"), .env = STR("default"), .last_event = event };
+    struct windows_setup setup = { .config = &b->config, .reader = b->reader, .arena = &b->config.arena, .run = &row, .known = &known,
+                                   .deadline_ms = INT64_MAX, .events_max = events_max };
+    struct transition t = { .state = is };
+    const struct window_seen *found;
+    struct err err;
+    struct str text;
+    assert_int_equal(windows_read(w, &setup, &err), 0);
+    found = windows_find(w, str_c(rule), event, &t);
+    text = found ? found->text : STR("");
+    windows_fini(w);
+    return text;
+}
+
+static void expect_in(struct str text, const char *part)
+{
+    if (str_find_str(text, str_c(part)) == text.n) fail_msg("no %s in " STR_FMT, part, STR_ARG(text));
+}
+
+static void test_windows_are_counted_again(void **state)
+{
+    struct bed b;
+    struct windows w;
+    struct str text;
+    uint64_t third, second, good;
+    (void)state;
+    bed_open(&b, "  row: {when: {status: failed}, streak: 5, notify: chat}\n"
+                 "  new: {when: {status: failed}, first: 7d, notify: chat}\n"
+                 "  two: {when: {status: failed}, count: 2 in 1h, notify: chat}\n"
+                 "  each: {when: {status: failed}, notify: chat}\n");
+    add(&b, 0, "run_1", RUN_CRASHED);
+    add(&b, 2 * HOUR, "run_2", RUN_CRASHED);
+    second = b.ids.last;
+    add(&b, 3 * HOUR, "run_3", RUN_COMPLETED);
+    good = b.ids.last;
+    add(&b, 3 * HOUR + MINUTE, "run_4", RUN_CRASHED);
+    third = b.ids.last;
+    add(&b, 3 * HOUR + 2 * MINUTE, "run_5", RUN_CRASHED); /* later: not seen by those before */
+    text = window_of(&b, "row", "run_2", RUN_CRASHED, second, 0, &w);
+    expect_in(text, "\"count\":2,\"of\":5");
+    assert_true(w.from_ms == T0 + 2 * HOUR - 7 * 24 * HOUR);
+    text = window_of(&b, "row", "run_4", RUN_CRASHED, third, 0, &w);
+    expect_in(text, "\"count\":1,\"of\":5");
+    expect_in(text, "\"hit\":false},{\"at\":\"2026-05-03T12:21:");
+    text = window_of(&b, "row", "run_3", RUN_COMPLETED, good, 0, &w); /* no hit, and it broke the row */
+    expect_in(text, "\"count\":0,\"of\":5");
+    text = window_of(&b, "new", "run_4", RUN_CRASHED, third, 0, &w);
+    expect_in(text, "\"last_seen\":\"2026-05-03T11:20:00.000Z\"");
+    expect_in(text, "\"holds\":false");
+    expect_in(window_of(&b, "two", "run_4", RUN_CRASHED, third, 0, &w), "\"count\":1,\"of\":2");
+    assert_int_equal(window_of(&b, "two", "run_3", RUN_COMPLETED, good, 0, &w).n, 0);
+    assert_int_equal(window_of(&b, "each", "run_4", RUN_CRASHED, third, 0, &w).n, 0);
+    bed_close(&b);
+}
+
+/* A row has no length in time: where all of it is too long to read, the newest part of it is told. */
+static void test_long_logs_are_read_from_later_on(void **state)
+{
+    struct bed b;
+    struct windows w;
+    struct str text;
+    uint64_t last;
+    (void)state;
+    bed_open(&b, "  row: {when: {status: failed}, streak: 9, notify: chat}\n  two: {when: {status: failed}, count: 99 in 6d, notify: chat}\n");
+    for (int k = 0; k < 2000; k++) add(&b, k * 10, str_printf(&b.config.arena, "run_%d", k).p, RUN_COMPLETED); /* two pages, days ago */
+    for (int k = 0; k < 3; k++) add(&b, 6 * 24 * HOUR + k, str_printf(&b.config.arena, "bad_%d", k).p, RUN_CRASHED);
+    last = b.ids.last;
+    text = window_of(&b, "row", "bad_2", RUN_CRASHED, last, 1000, &w);
+    expect_in(text, "\"count\":3,\"of\":9");
+    assert_false(w.cut_short);
+    assert_true(w.from_ms > T0 + 5 * 24 * HOUR);
+    text = window_of(&b, "two", "bad_2", RUN_CRASHED, last, 1000, &w);
+    assert_int_equal(text.n, 0); /* its window is longer than what was read: no half truth */
+    text = window_of(&b, "two", "bad_2", RUN_CRASHED, last, 0, &w);
+    expect_in(text, "\"count\":3,\"of\":99");
+    bed_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_history_can_be_told_as_it_happened),
         cmocka_unit_test(test_a_comparison_finds_what_is_only_in_one),
         cmocka_unit_test(test_a_damaged_log_is_an_error_and_an_unknown_run_is_none),
+        cmocka_unit_test(test_windows_are_counted_again),
+        cmocka_unit_test(test_long_logs_are_read_from_later_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
