@@ -38,6 +38,7 @@ struct timer {
     uint32_t at;    /* index in the heap + 1; 0 = not in it */
     uint8_t kind;
 };
+struct heap_slot { int64_t due_ms; struct timer *timer; }; /* the time here, too: what is compared lies together */
 
 /* --- incidents ------------------------------------------------------------------------------------------ */
 enum due { /* what an incident may wait for */
@@ -106,7 +107,7 @@ struct window { /* of one (rule, project, env, key); of a population, one for al
     struct engine_rule *rule;
     struct part *part;
     struct { struct window_entry *v; uint32_t n, cap; } entries; /* by event_ms; only entries.c adds and takes away */
-    struct window_entry one;      /* most have no more */
+    struct window_entry few[2];   /* most have no more */
     struct window_chunks *chunks; /* NULL: few entries, one cell */
     uint32_t key_hash, key_bytes;
     uint32_t collapsed;
@@ -154,7 +155,7 @@ struct engine {
     VEC(uint64_t) id_slots;        /* the ids in by_id, also of those that ended: what is searched */
     size_t by_id_dead;
     VEC(struct digest *) digests;  /* the live ones, by id */
-    VEC(struct timer *) heap;
+    VEC(struct heap_slot) heap;
     VEC(struct incident *) dirty;
     VEC(struct window *) dirty_windows;
     VEC(struct limit_window *) dirty_limits;
