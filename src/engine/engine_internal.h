@@ -25,7 +25,7 @@ struct place { /* a destination by name; its index may change with a reload */
 struct engine_rule { /* a rule by name, over reloads */
     struct str name;
     const struct rule *now; /* never NULL: a gone rule has a stub */
-    bool gone;
+    bool gone, changed; /* changed: of use while rules are switched */
     size_t open;            /* unresolved incidents */
     size_t windows;
     struct rule *stub;      /* stands in for a gone rule, so that its incidents can still say that they end */
@@ -154,6 +154,7 @@ struct engine {
     VEC(struct incident *) by_id;  /* ids ascend; ended ones are NULL until compacted */
     VEC(uint64_t) id_slots;        /* the ids in by_id, also of those that ended: what is searched */
     size_t by_id_dead;
+    bool by_id_mixed; /* while restoring: not in order yet */
     VEC(struct digest *) digests;  /* the live ones, by id */
     VEC(struct heap_slot) heap;
     VEC(struct incident *) dirty;
@@ -219,6 +220,7 @@ struct incident *incident_find(struct engine *e, struct engine_rule *r, struct p
 struct incident *incident_by_id(struct engine *e, uint64_t id);
 struct incident *incident_first_by_identity(struct engine *e, struct engine_rule *r, struct part *p, struct str identity);
 struct incident *incident_new(struct engine *e, struct engine_rule *r, struct part *p, struct str key, struct str identity, uint64_t id);
+void incidents_restored(struct engine *e);
 void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash);
 void incident_forget(struct engine *e, struct incident *i); /* out of every index; freed after the next collect */
 void incident_free(struct engine *e, struct incident *i);

@@ -168,8 +168,12 @@ static void fire(struct step_context *c, struct timer *t)
     c->overdue_ms = 0;
 }
 
+/* After a downtime everything may be overdue at once: what one step says must fit in memory. */
+enum { FIRED_MOST = 10000 };
+
 void engine_tick(struct step_context *c)
 {
     struct timer *t;
-    while (!c->failed && (t = timer_first(c->e)) && t->due_ms <= c->now_ms) fire(c, t);
+    size_t fired = 0;
+    while (!c->failed && fired++ < FIRED_MOST && (t = timer_first(c->e)) && t->due_ms <= c->now_ms) fire(c, t);
 }
