@@ -101,7 +101,8 @@ void engine_output_fini(struct engine_output *o);
 
 /* 0, or -1 when a detail could not be paged in: the state is then undefined, reload it from the store. */
 int engine_step(struct engine *e, const struct engine_input *in, struct engine_output *out, struct err *err) WUR;
-/* Wall time of the next due timer, or ENGINE_NEVER: give ENGINE_TICK at or after it. */
+/* Wall time of the next due timer, or ENGINE_NEVER: give ENGINE_TICK at or after it. One tick fires 10,000 at most: when this is still
+ * over afterwards, give it another one, as a batch of its own. */
 int64_t engine_next_due(const struct engine *e);
 /* Switches rules (whole or not at all is the caller's part): rules whose shape changed, and rules gone,
  * resolve their incidents as "rule changed" / "rule removed"; all else goes on under the new settings. */

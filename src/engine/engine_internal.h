@@ -31,7 +31,7 @@ struct engine_rule { /* a rule by name, over reloads */
     bool gate;              /* some rule's `unless` names it */
     VEC(struct gate) gates;
     const struct rule *now; /* never NULL: a gone rule has a stub */
-    bool gone;
+    bool gone, changed; /* changed: of use while rules are switched */
     size_t open;            /* unresolved incidents */
     size_t windows;
     struct absent_rule *absent; /* absent.h; NULL = it waits for nothing */
@@ -47,6 +47,7 @@ struct timer {
     uint32_t at;    /* index in the heap + 1; 0 = not in it */
     uint8_t kind;
 };
+struct heap_slot { int64_t due_ms; struct timer *timer; }; /* the time here, too: what is compared lies together */
 
 /* --- incidents ------------------------------------------------------------------------------------------ */
 enum due { /* what an incident may wait for */
@@ -135,7 +136,7 @@ struct window { /* of one (rule, project, env, key); of a population, one for al
     struct engine_rule *rule;
     struct part *part;
     struct { struct window_entry *v; uint32_t n, cap; } entries; /* by event_ms; only entries.c adds and takes away */
-    struct window_entry one;      /* most have no more */
+    struct window_entry few[2];   /* most have no more */
     struct window_chunks *chunks; /* NULL: few entries, one cell */
     uint32_t key_hash, key_bytes;
     uint32_t collapsed;
@@ -211,8 +212,9 @@ struct engine {
     VEC(struct incident *) by_id;  /* ids ascend; ended ones are NULL until compacted */
     VEC(uint64_t) id_slots;        /* the ids in by_id, also of those that ended: what is searched */
     size_t by_id_dead;
+    bool by_id_mixed; /* while restoring: not in order yet */
     VEC(struct digest *) digests;  /* the live ones, by id */
-    VEC(struct timer *) heap;
+    VEC(struct heap_slot) heap;
     VEC(struct incident *) dirty;
     VEC(struct window *) dirty_windows;
     VEC(struct limit_window *) dirty_limits;
@@ -327,6 +329,7 @@ struct incident *incident_find(struct engine *e, struct engine_rule *r, struct p
 struct incident *incident_by_id(struct engine *e, uint64_t id);
 struct incident *incident_first_by_identity(struct engine *e, struct engine_rule *r, struct part *p, struct str identity);
 struct incident *incident_new(struct engine *e, struct engine_rule *r, struct part *p, struct str key, struct str identity, uint64_t id);
+void incidents_restored(struct engine *e);
 void incident_link_identity(struct engine *e, struct incident *i, uint32_t hash);
 void incident_forget(struct engine *e, struct incident *i); /* out of every index; freed after the next collect */
 void incident_free(struct engine *e, struct incident *i);

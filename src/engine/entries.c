@@ -22,11 +22,11 @@ static struct window_entry *base(const struct window *w)
     return w->entries.v - dead(w);
 }
 
-/* Most windows hold one entry or two, and there may be a million: the first stands in the window itself. */
+/* Most windows hold one entry or two, and there may be a million: those stand in the window itself. */
 static void resize(struct window *w, size_t cap)
 {
     struct window_entry *old = base(w), *v;
-    if (old != &w->one) {
+    if (old != w->few) {
         v = xrealloc(old, cap * sizeof *v);
     } else {
         v = xmalloc(cap * sizeof *v);
@@ -60,13 +60,13 @@ static void cut_front(struct window *w, size_t n)
 
 void entries_init(struct window *w)
 {
-    w->entries.v = &w->one;
-    w->entries.cap = 1;
+    w->entries.v = w->few;
+    w->entries.cap = sizeof w->few / sizeof *w->few;
 }
 
 void entries_free(struct window *w)
 {
-    if (base(w) != &w->one) free(base(w));
+    if (base(w) != w->few) free(base(w));
     if (w->chunks) vec_free(&w->chunks->list);
     free(w->chunks);
 }

@@ -40,12 +40,21 @@ static bool changed(const struct engine_rule *before, const struct rule *after)
     return !after || before->gone || !str_eq_c(str_c(before->now->shape), after->shape);
 }
 
-static void drop_windows_of(struct engine *e, struct engine_rule *r)
+/* One look at each window, however many rules have changed. */
+static void drop_windows(struct engine *e, const struct ruleset *after)
 {
     size_t at = 0;
+    struct map_entry *m;
     struct window *w;
-    while (r->windows > 0 && (w = index_next(&e->windows, &at)))
-        if (w->rule == r) window_drop(e, w);
+    bool any = false;
+    while ((m = map_next(&e->engine_rules, &at))) {
+        struct engine_rule *r = m->value;
+        r->changed = r->windows > 0 && changed(r, ruleset_find(after, r->name));
+        any |= r->changed;
+    }
+    at = 0;
+    while (any && (w = index_next(&e->windows, &at)))
+        if (w->rule->changed) window_drop(e, w);
 }
 
 /* Ids first: resolving moves the list they stand in. */
@@ -70,10 +79,10 @@ static void settle(struct step_context *c, const struct ruleset *after)
     }
     resolve_all(c, ids.v, ids.n, after);
     vec_free(&ids);
+    drop_windows(e, after);
     while ((m = map_next(&e->engine_rules, &at))) {
         struct engine_rule *r = m->value;
         if (!changed(r, ruleset_find(after, r->name))) continue;
-        if (r->windows > 0) drop_windows_of(e, r);
         if (r->stays > 0) lasts_drop_rule(e, r);
         absent_forget(e, r);
     }
@@ -149,6 +158,7 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
 {
     struct step_context c = context(e, now_ms, out, err);
     VEC(uint64_t) ids = { 0 };
+    incidents_restored(e);
     hold_bind(e);
     windows_restored(e);
     for (size_t k = 0; k < e->by_id.n; k++) {

@@ -215,14 +215,19 @@ struct incident *incident_new(struct engine *e, struct engine_rule *r, struct pa
     if (!str_absent(identity)) incident_link_identity(e, i, identity_hash(identity));
     *vec_push(&e->by_id) = i;
     *vec_push(&e->id_slots) = id;
-    if (e->by_id.n > 1 && e->by_id.v[e->by_id.n - 2] && e->by_id.v[e->by_id.n - 2]->id > id) {
-        compact_ids(e); /* restored out of order */
-        // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
-        qsort(e->by_id.v, e->by_id.n, sizeof *e->by_id.v, by_id_order);
-        for (size_t k = 0; k < e->by_id.n; k++) e->id_slots.v[k] = e->by_id.v[k]->id;
-    }
+    if (e->by_id.n > 1 && e->id_slots.v[e->by_id.n - 2] > id) e->by_id_mixed = true; /* restored out of order */
     r->open++;
     return i;
+}
+
+void incidents_restored(struct engine *e)
+{
+    if (!e->by_id_mixed) return;
+    e->by_id_mixed = false;
+    compact_ids(e);
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): elements are pointers
+    qsort(e->by_id.v, e->by_id.n, sizeof *e->by_id.v, by_id_order);
+    for (size_t k = 0; k < e->by_id.n; k++) e->id_slots.v[k] = e->by_id.v[k]->id;
 }
 
 static void unlink_identity(struct engine *e, struct incident *i)

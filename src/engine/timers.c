@@ -1,8 +1,10 @@
-/* timers: one binary heap of everything that waits, ordered by (due, kind, owner's id), so that two runs over
+/* timers: one heap of everything that waits, ordered by (due, kind, owner's id), so that two runs over
  * the same inputs fire in the same order. */
 #include <stdlib.h>
 
 #include "engine/engine_internal.h"
+
+enum { CHILDREN = 4 }; /* of a slot: half the levels of a binary heap, and they lie side by side */
 
 /* What breaks ties the same way in every run. */
 static uint64_t owner_id(const struct timer *t)
@@ -14,56 +16,60 @@ static uint64_t owner_id(const struct timer *t)
     return ((const struct incident *)(const void *)t)->id;
 }
 
-static bool before(const struct timer *a, const struct timer *b)
+static bool before(struct heap_slot a, struct heap_slot b)
 {
-    if (a->due_ms != b->due_ms) return a->due_ms < b->due_ms;
-    if (a->kind != b->kind) return a->kind < b->kind;
-    return owner_id(a) < owner_id(b);
+    if (a.due_ms != b.due_ms) return a.due_ms < b.due_ms;
+    if (a.timer->kind != b.timer->kind) return a.timer->kind < b.timer->kind;
+    return owner_id(a.timer) < owner_id(b.timer);
 }
 
-static void put_at(struct engine *e, size_t at, struct timer *t)
+static void put_at(struct engine *e, size_t at, struct heap_slot slot)
 {
-    e->heap.v[at] = t;
-    t->at = (uint32_t)at + 1;
+    e->heap.v[at] = slot;
+    slot.timer->at = (uint32_t)at + 1;
 }
 
-static void sift_up(struct engine *e, size_t at)
+static size_t sift_up(struct engine *e, size_t at, struct heap_slot slot)
 {
-    struct timer *t = e->heap.v[at];
-    while (at > 0 && before(t, e->heap.v[(at - 1) / 2])) {
-        put_at(e, at, e->heap.v[(at - 1) / 2]);
-        at = (at - 1) / 2;
+    while (at > 0 && before(slot, e->heap.v[(at - 1) / CHILDREN])) {
+        put_at(e, at, e->heap.v[(at - 1) / CHILDREN]);
+        at = (at - 1) / CHILDREN;
     }
-    put_at(e, at, t);
+    put_at(e, at, slot);
+    return at;
 }
 
-static void sift_down(struct engine *e, size_t at)
+static void sift_down(struct engine *e, size_t at, struct heap_slot slot)
 {
-    struct timer *t = e->heap.v[at];
+    const struct heap_slot *v = e->heap.v;
     for (;;) {
-        size_t child = at * 2 + 1;
-        if (child >= e->heap.n) break;
-        if (child + 1 < e->heap.n && before(e->heap.v[child + 1], e->heap.v[child])) child++;
-        if (!before(e->heap.v[child], t)) break;
-        put_at(e, at, e->heap.v[child]);
+        size_t first = at * CHILDREN + 1, end = first + CHILDREN, child = first;
+        if (first >= e->heap.n) break;
+        if (end > e->heap.n) end = e->heap.n;
+        for (size_t k = first + 1; k < end; k++)
+            if (before(v[k], v[child])) child = k;
+        if (!before(v[child], slot)) break;
+        put_at(e, at, v[child]);
         at = child;
     }
-    put_at(e, at, t);
+    put_at(e, at, slot);
+}
+
+/* The slot's time has changed, or another has come in its place. */
+static void settle(struct engine *e, size_t at, struct heap_slot slot)
+{
+    if (sift_up(e, at, slot) == at) sift_down(e, at, slot);
 }
 
 void timer_drop(struct engine *e, struct timer *t)
 {
     size_t at = t->at;
-    struct timer *last;
+    struct heap_slot last;
     if (at == 0) return;
-    at--;
     t->at = 0;
     t->due_ms = ENGINE_NEVER;
     last = e->heap.v[--e->heap.n];
-    if (last == t) return;
-    put_at(e, at, last);
-    sift_down(e, at);
-    sift_up(e, last->at - 1);
+    if (last.timer != t) settle(e, at - 1, last);
 }
 
 void timer_set(struct engine *e, struct timer *t, int64_t due_ms)
@@ -73,20 +79,18 @@ void timer_set(struct engine *e, struct timer *t, int64_t due_ms)
         return;
     }
     if (t->at == 0) {
-        t->due_ms = due_ms;
-        *vec_push(&e->heap) = t;
+        (void)vec_push(&e->heap);
         t->at = (uint32_t)e->heap.n;
-        sift_up(e, e->heap.n - 1);
+    } else if (t->due_ms == due_ms) {
         return;
     }
     t->due_ms = due_ms;
-    sift_down(e, t->at - 1);
-    sift_up(e, t->at - 1);
+    settle(e, t->at - 1, (struct heap_slot){ due_ms, t });
 }
 
 struct timer *timer_first(const struct engine *e)
 {
-    return e->heap.n ? e->heap.v[0] : NULL;
+    return e->heap.n ? e->heap.v[0].timer : NULL;
 }
 
 /* --- what an incident waits for -------------------------------------------------------------------------------- */
@@ -176,8 +180,12 @@ static void fire(struct step_context *c, struct timer *t)
     c->overdue_ms = 0;
 }
 
+/* After a downtime everything may be overdue at once: what one step says must fit in memory. */
+enum { FIRED_MOST = 10000 };
+
 void engine_tick(struct step_context *c)
 {
     struct timer *t;
-    while (!c->failed && (t = timer_first(c->e)) && t->due_ms <= c->now_ms) fire(c, t);
+    size_t fired = 0;
+    while (!c->failed && fired++ < FIRED_MOST && (t = timer_first(c->e)) && t->due_ms <= c->now_ms) fire(c, t);
 }

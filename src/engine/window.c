@@ -33,7 +33,7 @@ struct window *window_get(struct engine *e, struct engine_rule *r, struct part *
 {
     struct window *w = window_find(e, r, p, key);
     if (w) return w;
-    w = xcalloc(1, sizeof *w + key.n + 1);
+    w = xcalloc(1, sizeof *w + key.n);
     if (key.n) memcpy(w + 1, key.p, key.n);
     w->timer = (struct timer){ ENGINE_NEVER, 0, TIMER_WINDOW };
     w->rule = r;

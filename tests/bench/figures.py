@@ -9,6 +9,7 @@ import time
 import bodies
 import peers
 import polling
+import under_load
 from chart import Row
 
 MIB = 1 << 20
@@ -237,5 +238,5 @@ def start(bench, rounds, _wanted):
 
 
 FIGURES = [(ingest, list(INGEST)), (latency, ["latency"]), (memory, ["memory"]), (rules, ["rules"]), (idle, ["idle"]), (start, ["start"]),
-           (polling.polling, list(polling.FIGURES))]
+           (polling.polling, list(polling.FIGURES))] + under_load.FIGURES
 NAMES = [name for _, names in FIGURES for name in names]

@@ -1,7 +1,9 @@
 """Storms: what people see stays small, and the numbers stay right."""
+import json
 import re
+import time
 
-from conftest import a_run, hook, wait_for
+from conftest import SANITIZED, a_run, hook, wait_for
 
 
 def test_thousands_of_failures_of_one_task_are_one_message(runbell, fakes, slack_bot):
@@ -33,6 +35,28 @@ def test_three_thousand_incidents_are_twenty_messages_and_a_digest(runbell, fake
     assert sum(one["kind"] == "open" for one in told(fakes)) == 20
     assert runbell.status()["incidents"]["open"] == 3000 and runbell.metric("limited_total") == 2 * 2980
     assert runbell.metric("dropped_total") == 0
+
+
+def test_a_hundred_thousand_failures_are_at_most_the_configured_number_of_messages(runbell, fakes, slack_bot):
+    """Each a run, and an incident, of its own, within a minute. At the receiver: the limit's openings and one digest, whose
+    count and the openings are all there are. A destination that cannot edit has its next digest a minute after the first."""
+    many, limit, rules = 10_000 if SANITIZED else 100_000, 20, 4
+    runbell.start(rules={f"r{k}": {"when": {"status": "failed", "task": f"job-{k}"}, "by": "run", "repeat": "never", "notify": ["slack", "hook"]}
+                         for k in range(rules)},
+                  destinations={"slack": slack_bot, "hook": hook(fakes)}, defaults={"limit": f"{limit} per 1m"})
+    template, from_s = json.dumps(a_run("run_@ID@", "FAILED", task="job-@TASK@")), time.monotonic()
+    for k in range(0, many, 1000):
+        runbell.accept("\n".join(template.replace("@ID@", f"{n:06d}").replace("@TASK@", str(n % rules)) for n in range(k, k + 1000)),
+                       type="application/x-ndjson")
+    minutes = 1 + int((time.monotonic() - from_s) // 60)  # more than one only where the machine is very busy
+    rest = many - limit * minutes
+    wait_for(lambda: any(f"{rest} more incidents" in one.first_line for one in fakes.posts() + fakes.updates()), "the digest's exact count at Slack", 60)
+    openings = [one for one in fakes.posts() if "more incidents" not in one.first_line]
+    assert len(fakes.posts()) - len(openings) == 1, "one digest, edited in place"
+    assert len(openings) == limit * minutes and runbell.status()["incidents"]["open"] == many
+    kinds = [one["kind"] for one in told(fakes)]
+    assert kinds.count("open") == limit * minutes and kinds.count("digest") <= 1 + minutes and set(kinds) == {"open", "digest"}
+    assert runbell.metric("limited_total") == 2 * rest and runbell.metric("dropped_total") == 0
 
 
 def test_digest_counts_add_up_to_the_end(runbell, fakes):

@@ -3,7 +3,7 @@
 
 static struct str window(struct bench *b, const char *key, int64_t at_ms, enum engine_window wanted)
 {
-    struct engine_window_name name = { STR("r"), STR("default"), STR("prod"), str_c(key) };
+    struct engine_window_name name = { STR("r"), STR("default"), STR("prod"), str_c(key), STR("") };
     struct json_draft d;
     enum engine_window is = engine_describe_window(b->e, &name, start_ms + at_ms, json_draft_begin(&d, 1 << 20));
     struct str text = json_draft_end(&d, &b->a);
