@@ -11,8 +11,8 @@
 /* --- the keys at the top ------------------------------------------------------------------------------- */
 #define VERSION_KEY { .name = "version", .type = FIELD_NODE, .required = true, .schema = "{\"title\":\"`1`\",\"enum\":[1,\"1\"]}", .help = "Of this language." }
 #define SHARED_KEYS \
-    KEY("schedules", "{\"type\":\"object\"}", "Times of the week by name. Not available in this version of runbell yet."), \
-    KEY("mutes", "{\"type\":\"object\"}", "Times during which matching runs are held. Not available in this version of runbell yet."), \
+    KEY("schedules", NAMED("schedule"), "Hours of the week, by name; a name is unique over all files."), \
+    KEY("mutes", NAMED("mute"), "Hours in which messages about some runs are held, by name; a name is unique over all files."), \
     KEY("rules", NAMED("rule"), "The rules, by name; a name is unique over all files."), \
     KEY("tests", "{\"anyOf\":[{\"type\":\"array\",\"items\":" PART("test") "},{\"type\":\"null\"}]}", "Tests of the rules, for `runbell test`.")
 

@@ -131,9 +131,10 @@ static void notify_names(const struct yaml_node *n, struct name_list *list)
 
 static void rule_names(const struct yaml_node *rule, struct name_list *list)
 {
-    const struct yaml_node *notify = yaml_get(rule, "notify"), *escalate = yaml_get(rule, "escalate");
+    const struct yaml_node *notify = yaml_get(rule, "notify"), *escalate = yaml_get(rule, "escalate"), *outside = yaml_get(rule, "outside");
     if (rule->kind != YAML_MAP) return;
     if (notify) notify_names(notify, list);
+    if (outside && !(outside->kind == YAML_SCALAR && (str_eq_c(outside->text, "hold") || str_eq_c(outside->text, "drop")))) target_names(outside, list);
     if (escalate && escalate->kind == YAML_MAP)
         for (const struct yaml_node *k = escalate->first; k; k = k->next) target_names(k, list);
 }

@@ -94,23 +94,51 @@ static bool is_replaced(const struct yaml_node *section)
     return str_eq_c(section->key, "rules") || str_eq_c(section->key, "include") || str_eq_c(section->key, "tests");
 }
 
-/* The file without its own rules, and the file whose rules take their place. */
-static bool replace_rules(struct loader *l, const struct yaml_node *top)
+/* A schedule or a mute of the rules' file counts, and not one of the same name here. */
+static const char *overridden_section(const struct yaml_node *n)
+{
+    if (n->kind != YAML_MAP) return NULL;
+    return str_eq_c(n->key, "schedules") ? "schedules" : str_eq_c(n->key, "mutes") ? "mutes" : NULL;
+}
+
+static bool is_overridden(const struct yaml_node *section, const struct yaml_node *member, const struct yaml_node *rules)
+{
+    const struct yaml_node *theirs = yaml_get(rules, overridden_section(section));
+    for (const struct yaml_node *n = theirs && theirs->kind == YAML_MAP ? theirs->first : NULL; n; n = n->next)
+        if (str_eq(n->key, member->key)) return true;
+    return false;
+}
+
+/* A copy of a map without what the rules' file brings instead: of the whole, or of a section of it. */
+static struct yaml_node *without(struct loader *l, const struct yaml_node *map, const struct yaml_node *rules /* NULL = of the whole */)
 {
     struct yaml_node *bare = ARENA_NEW(l->a, struct yaml_node), **last = &bare->first;
-    const struct yaml_node *rules;
-    *bare = *top;
+    *bare = *map;
     bare->count = 0;
-    for (const struct yaml_node *n = top->first; n; n = n->next) {
-        if (is_replaced(n)) continue;
+    for (const struct yaml_node *n = map->first; n; n = n->next) {
+        if (rules ? is_overridden(map, n, rules) : is_replaced(n)) continue;
         *last = ARENA_NEW(l->a, struct yaml_node);
         **last = *n;
         last = &(*last)->next;
         bare->count++;
     }
     *last = NULL;
-    rules = str_absent(l->rules_text) ? read_one(l, l->rules_path, NULL) : read_text(l, l->rules_path, l->rules_text);
+    return bare;
+}
+
+/* The file without its own rules, and the file whose rules take their place. */
+static bool replace_rules(struct loader *l, const struct yaml_node *top)
+{
+    const struct yaml_node *rules = str_absent(l->rules_text) ? read_one(l, l->rules_path, NULL) : read_text(l, l->rules_path, l->rules_text);
+    struct yaml_node *bare;
     if (!rules) return false;
+    bare = without(l, top, NULL);
+    for (struct yaml_node *n = bare->first; n; n = n->next) {
+        struct yaml_node *next = n->next;
+        if (!overridden_section(n)) continue;
+        *n = *without(l, n, rules);
+        n->next = next;
+    }
     add_file(l, bare, false);
     add_file(l, rules, true);
     return true;

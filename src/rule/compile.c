@@ -22,12 +22,6 @@ struct diag *compile_nearest(struct diag *at, struct compile *c, struct str near
     return at;
 }
 
-void compile_unavailable(struct compile *c, const struct yaml_node *member)
-{
-    yaml_error_key(c->d, member, "`" STR_FMT "` is not available in this version of runbell yet",
-                   STR_ARG(member->key));
-}
-
 bool compile_field(struct compile *c, const struct yaml_node *n, struct str text, bool at_key,
                    struct rule_field *out)
 {
@@ -37,6 +31,43 @@ bool compile_field(struct compile *c, const struct yaml_node *n, struct str text
     if (rule_field_parse(c->a, str_dup(c->a, text), out, &nearest, &err) == 0) return true;
     d = at_key ? yaml_error_key(c->d, n, "%s", err.msg) : yaml_error(c->d, n, "%s", err.msg);
     compile_nearest(d, c, nearest);
+    return false;
+}
+
+bool compile_named(struct compile *c, const struct yaml_node *section, const char *name)
+{
+    if (!section || yaml_is_null(section)) return false;
+    if (section->kind == YAML_MAP) return true;
+    yaml_error(c->d, section, "`%s` wants a map of names and %s", name, name);
+    return false;
+}
+
+static bool name_ok(struct str name)
+{
+    if (name.n < 1 || name.n > 63 || name.p[0] < 'a' || name.p[0] > 'z') return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char ch = name.p[i];
+        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '-')) return false;
+    }
+    return true;
+}
+
+bool compile_name(struct compile *c, struct map *names, const struct yaml_node *n, const char *what)
+{
+    const struct yaml_node *before = map_get(names, n->key);
+    if (!name_ok(n->key))
+        yaml_error_key(c->d, n, "`" STR_FMT "` is no %s's name: 1 to 63 of a-z, 0-9 and -, a letter first", STR_ARG(n->key), what);
+    if (before)
+        yaml_error_key(c->d, n, "%s `" STR_FMT "` exists already, at %s:%u", what, STR_ARG(n->key), before->file ? before->file : "?", (unsigned)before->key_line);
+    else
+        (void)map_put(names, n->key, (void *)(uintptr_t)n);
+    return !before;
+}
+
+bool compile_is_cut(const struct compile *c)
+{
+    for (size_t i = 0; i < c->world->file_count; i++)
+        if (c->world->files[i].top && c->world->files[i].top->cut) return true;
     return false;
 }
 
@@ -71,7 +102,7 @@ static const struct rule_extra *extra_of(struct compile *c, const struct rule *r
     return e;
 }
 
-static uint32_t match_reads(const struct match *m)
+uint32_t match_reads(const struct match *m)
 {
     uint32_t bits = m->kind == MATCH_TEST ? rule_field_reads(&m->field) : 0;
     for (size_t i = 0; i < m->child_count; i++) bits |= match_reads(m->children[i]);
@@ -88,7 +119,7 @@ static uint32_t targets_read(struct compile *c, const struct rule_targets *to)
 
 static uint32_t reads_of(struct compile *c, const struct rule *r)
 {
-    uint32_t bits = match_reads(r->when) | template_reads(c, r->title) | template_reads(c, r->body);
+    uint32_t bits = match_reads(r->when) | mutes_read(c) | targets_read(c, &r->outside_to) | template_reads(c, r->title) | template_reads(c, r->body);
     if (r->ends) bits |= match_reads(r->ends);
     if (r->condition.of) bits |= rule_field_reads(r->condition.of);
     for (size_t i = 0; i < r->by_count; i++) bits |= rule_field_reads(&r->by[i]);
@@ -182,18 +213,9 @@ static void destinations_copy(struct compile *c)
 
 static void file_parse(struct compile *c, const struct yaml_node *top)
 {
-    static const char *const later[] = { "schedules", "mutes" };
     const struct yaml_node *rules = yaml_get(top, "rules");
     c->file = top->file ? str_dup_c(c->a, str_c(top->file)) : "";
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        const struct yaml_node *section = yaml_get(top, later[i]);
-        if (section) compile_unavailable(c, section);
-    }
-    if (!rules || yaml_is_null(rules)) return;
-    if (rules->kind != YAML_MAP) {
-        yaml_error(c->d, rules, "`rules` wants a map of names and rules");
-        return;
-    }
+    if (!compile_named(c, rules, "rules")) return;
     for (const struct yaml_node *n = rules->first; n; n = n->next) rule_parse(c, n);
 }
 
@@ -209,10 +231,21 @@ static void rules_take(struct compile *c)
     index_build(c->a, rs);
 }
 
+/* A section of every file: rules of any of them may name what it holds. */
+static void each_section(struct compile *c, const char *name, void (*parse)(struct compile *, const struct yaml_node *))
+{
+    for (size_t i = 0; i < c->world->file_count; i++) {
+        const struct yaml_node *top = c->world->files[i].top;
+        if (top && top->kind == YAML_MAP) parse(c, yaml_get(top, name));
+    }
+}
+
 static void compile_files(struct compile *c)
 {
     const struct rule_world *w = c->world;
     const struct yaml_node *defaults = NULL;
+    each_section(c, "schedules", schedules_parse);
+    each_section(c, "mutes", mutes_parse);
     if (w->file_count > 0 && w->files[0].top) defaults = yaml_get(w->files[0].top, "defaults");
     if (defaults && !yaml_is_null(defaults)) {
         c->file = defaults->file;
@@ -222,6 +255,17 @@ static void compile_files(struct compile *c)
         if (w->files[i].top && w->files[i].top->kind == YAML_MAP) file_parse(c, w->files[i].top);
 }
 
+static void compile_fini(struct compile *c)
+{
+    vec_free(&c->rules);
+    vec_free(&c->schedule_entries);
+    vec_free(&c->mutes);
+    vec_free(&c->unless);
+    map_fini(&c->names);
+    map_fini(&c->schedules);
+    map_fini(&c->mute_names);
+}
+
 struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, struct diags *d)
 {
     struct compile c = { .a = a, .d = d, .world = w, .rs = ARENA_NEW(a, struct ruleset) };
@@ -229,15 +273,17 @@ struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, str
     destinations_copy(&c);
     built_in(&c);
     compile_files(&c);
+    unless_resolve(&c, d->errors == errors);
     if (d->errors == errors) {
         overlaps_check(&c);
         rules_take(&c);
+        schedules_take(&c);
+        mutes_take(&c);
     } else {
         ruleset_fini(c.rs);
         c.rs = NULL;
     }
-    vec_free(&c.rules);
-    map_fini(&c.names);
+    compile_fini(&c);
     return c.rs;
 }
 

@@ -101,7 +101,7 @@ const struct cron *cron_parse(struct arena *a, struct str written, struct err *e
 {
     struct cron *c = ARENA_NEW(a, struct cron);
     struct str text = str_trim(written), words[RULE_WORDS_MAX];
-    uint64_t bits[CRON_FIELDS];
+    uint64_t bits[CRON_FIELDS] = { 0 };
     size_t n;
     if (nickname(&text, err) != 0) return NULL;
     n = rule_words(text, words);

@@ -36,7 +36,8 @@ static const struct field_part forms[] = {
       .schema = ONE_OR_MORE(RESOLVE_ONE) },
     { .name = "targets",
       .about = "A destination's name, or `{to: NAME, PARAMETER: text}` to set what that destination lets a rule set (a `channel` must fit "
-               "the destination's own pattern), or a list of those.",
+               "the destination's own pattern), or a list of those. With `during: SCHEDULE` in the map this one hears of it in those hours only, and "
+               "later of what is still open then.",
       .schema = ONE_OR_MORE(PART("target")) },
     { .name = "target", .about = "One of [targets](#targets).",
       .schema = "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"required\":[\"to\"],\"properties\":{\"to\":{\"type\":\"string\"}},"
@@ -47,6 +48,8 @@ static const struct field_part forms[] = {
                "`else`, others tell nobody.",
       .schema = "{\"type\":\"object\",\"required\":[\"switch\"],\"minProperties\":2,\"properties\":{\"switch\":" PART("field") "},"
                 "\"additionalProperties\":" PART("targets") "}" },
+    { .name = "outside", .about = "`hold`, `drop`, or the [targets](#targets) that hear of it instead.",
+      .schema = "{\"anyOf\":[{\"enum\":[\"hold\",\"drop\"]}," PART("targets") "]}" },
     { .name = "escalate", .about = "A map from the time since opening to the [targets](#targets) that hear of it then: `{15m: pager, 45m: [pager, mail]}`.",
       .schema = "{\"type\":\"object\",\"minProperties\":1,\"propertyNames\":{\"pattern\":\"^" DURATION "$\"},\"additionalProperties\":" PART("targets") "}" },
     { .name = "labels", .about = "A map of names and texts; a text may be a template.",

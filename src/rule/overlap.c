@@ -84,12 +84,20 @@ static void warn(struct compile *c, const struct rule *narrow, const struct rule
                               "every hit of rule `" STR_FMT "` is one of `" STR_FMT "`, too, and both notify `" STR_FMT "`: two messages each",
                               STR_ARG(narrow->name), STR_ARG(wide->name), STR_ARG(c->rs->destinations[t->destination].name));
     d->width = (uint32_t)narrow->name.n;
-    d->hint = str_printf(c->d->arena, "leave them out of `" STR_FMT "` with `not`, or tell another destination", STR_ARG(wide->name));
+    d->hint = str_printf(c->d->arena, "leave them out of `" STR_FMT "` with `not`, hold one of them with `unless`, or tell another destination", STR_ARG(wide->name));
 }
 
 static bool rings_at_once(const struct rule *r)
 {
     return r->condition.kind == RULE_EVERY_HIT && r->at_least <= 1;
+}
+
+/* Is it asked for that one of them waits for the other? */
+static bool held_by(const struct rule *r, const struct rule *s, size_t at)
+{
+    for (size_t i = 0; i < r->unless_count; i++)
+        if (r->unless[i] == at) return true;
+    return r->during && s->during && r->during != s->during;
 }
 
 /* One warning for a rule is enough: the first rule that has all its hits. Of two alike the later one is warned of. */
@@ -98,6 +106,7 @@ static void check_one(struct compile *c, const struct clauses *of, size_t narrow
     for (size_t wide = 0; wide < c->rules.n; wide++) {
         const struct rule *r = c->rules.v[narrow], *s = c->rules.v[wide];
         const struct rule_target *t = wide == narrow || !rings_at_once(s) ? NULL : common_target(r, s);
+        if (held_by(r, s, wide) || held_by(s, r, narrow)) continue;
         if (!t || !all_follow(&of[narrow], &of[wide])) continue;
         if (wide > narrow && all_follow(&of[wide], &of[narrow])) continue;
         warn(c, r, s, t);

@@ -178,10 +178,8 @@ struct rule_world {
     struct str operator_destination;
 };
 /* Compiles all rules of all files against `defaults` of the first. All mistakes are added to d, at most 50.
- * NULL when there was any error. Conditions and policies that are not built yet are errors that say so by
- * name ("`rate` is not available in this version of runbell yet"); no key is ever ignored. Of the other
- * sections only `schedules` and `mutes` are looked at, to refuse them the same way. Texts are copied: the
- * ruleset outlives the trees. */
+ * NULL when there was any error. No key is ever ignored. Of the other
+ * sections `schedules` and `mutes` are compiled, too, of all files. Texts are copied: the ruleset outlives the trees. */
 struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, struct diags *d);
 /* Frees what the arena cannot (compiled regular expressions). Call before the arena goes; NULL is fine. */
 void ruleset_fini(struct ruleset *rs);

@@ -84,6 +84,9 @@ struct rule_pattern { struct regex *re; struct rule_pattern *next; };
 enum { RULE_BY_MAX = 8 };
 
 /* --- compiling (compile.c and the parse files) --------------------------------------------------------- */
+struct schedule_entry { const struct yaml_node *node; const struct schedule *schedule; /* NULL: it has a mistake */ bool used; };
+/* A name in some `unless`; rule is compile.base for those of the defaults. */
+struct unless_ref { struct rule *rule; const struct yaml_node *item; bool inherited; };
 struct compile {
     struct arena *a;
     struct diags *d;
@@ -96,6 +99,11 @@ struct compile {
     const struct match *always; /* defaults.when, or NULL */
     VEC(struct rule *) rules;
     struct map names;          /* every rule's name -> const struct yaml_node *, disabled ones too */
+    struct map schedules, mute_names; /* the same of those */
+    VEC(struct schedule_entry *) schedule_entries;
+    VEC(struct rule_mute) mutes;
+    VEC(struct unless_ref) unless;
+    size_t unless_base;        /* the first so many are of the defaults */
 };
 /* NULL when a mistake was found (and told). */
 const struct match *match_parse(struct compile *c, const struct yaml_node *n);
@@ -112,7 +120,11 @@ bool compile_each(struct compile *c, const struct yaml_node *n, const char *what
 bool compile_field(struct compile *c, const struct yaml_node *n, struct str text, bool at_key,
                    struct rule_field *out);
 struct diag *compile_nearest(struct diag *at, struct compile *c, struct str nearest); /* sets the hint */
-void compile_unavailable(struct compile *c, const struct yaml_node *member);
+/* Is it a section to go through? An error when it is no map; NULL and nothing are none. */
+bool compile_named(struct compile *c, const struct yaml_node *section, const char *name);
+/* Takes the name of what n is; an error when it is no name or when it stands in *names already: then false. */
+bool compile_name(struct compile *c, struct map *names, const struct yaml_node *n, const char *what);
+bool compile_is_cut(const struct compile *c); /* a syntax error ended some file: what is not there may stand behind it */
 
 struct rule_draft;
 bool condition_parse(struct compile *c, const struct rule_draft *draft, struct rule_condition *out);
@@ -141,6 +153,19 @@ bool notify_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 /* Once `when` and `by` are known; at: where its `notify` stands, or the rule. */
 void route_check(struct compile *c, const struct yaml_node *at, const struct rule *r);
 bool rule_by_has(const struct rule *r, const struct rule_field *f); /* project and env are in every key, and not in `by` */
+/* Sections and what names their members (schedule_parse.c, mute.c, unless.c). */
+void schedules_parse(struct compile *c, const struct yaml_node *section);
+void schedules_take(struct compile *c);
+bool schedule_find(struct compile *c, const struct yaml_node *n, const struct schedule **out);
+bool during_parse(struct compile *c, const struct yaml_node *n, const struct schedule **out); /* a schedule's name, or always */
+bool outside_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+void mutes_parse(struct compile *c, const struct yaml_node *section);
+void mutes_take(struct compile *c);
+uint32_t mutes_read(const struct compile *c);
+void unless_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
+void unless_inherit(struct compile *c, struct rule *r);
+void unless_resolve(struct compile *c, bool clean); /* clean: there was no error, so every rule that is not there is disabled */
+uint32_t match_reads(const struct match *m);
 const struct template *template_parse(struct compile *c, const struct yaml_node *n);
 bool message_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
@@ -148,12 +173,14 @@ uint32_t template_reads(struct compile *c, const struct template *t);
 /* What the tables decode into (tables.c). */
 struct rule_draft {
     const struct yaml_node *when, *count, *streak, *first, *flaps, *rate, *absent, *lasts, *by, *repeat, *resolve, *notify, *escalate, *limit, *message;
-    const struct yaml_node *labels, *confirm;
+    const struct yaml_node *labels, *during, *outside, *unless, *confirm;
     int64_t at_least, wait_ms, update_ms, linger_ms;
     int severity;
     struct str runbook;
     bool enabled;
 };
+struct schedule_draft { const struct yaml_node *days, *hours, *zone, *except; };
+struct mute_draft { const struct yaml_node *when, *during; struct str why; };
 struct flaps_draft { int64_t n, in_ms; };
 struct rate_draft { const struct yaml_node *over, *under; int64_t last, in_ms, min; };
 struct count_draft { int64_t n, in_ms; const struct yaml_node *of; };
@@ -162,7 +189,7 @@ struct resolve_draft { int64_t successes, quiet_ms; const struct yaml_node *matc
 struct message_draft { const struct yaml_node *title, *body, *fields; };
 enum { RULE_COUNT_MAX = 100000, RULE_SUCCESSES_MAX = 1000, RULE_STREAK_MAX = 1000, RULE_RATE_MAX = 10000 };
 enum rule_table { RULE_TABLE_RULE, RULE_TABLE_MATCH, RULE_TABLE_COUNT, RULE_TABLE_FLAPS, RULE_TABLE_RATE, RULE_TABLE_ABSENT, RULE_TABLE_RESOLVE, RULE_TABLE_MESSAGE,
-                  RULE_TABLE_DEFAULTS, RULE_TABLES };
+                  RULE_TABLE_DEFAULTS, RULE_TABLE_SCHEDULE, RULE_TABLE_MUTE, RULE_TABLES };
 extern const struct field_table rule_tables[RULE_TABLES];
 bool defaults_parse(struct compile *c, const struct yaml_node *n);
 void rule_parse(struct compile *c, const struct yaml_node *n);

@@ -1,7 +1,6 @@
 /* One rule, and `defaults`: tables of their keys, and what the keys mean together. */
 #include "rule/rule_internal.h"
 
-/* --- keys that the language has and this version has not ----------------------------------------------- */
 static bool is_one_of(struct str key, const char *const *names)
 {
     for (; *names; names++)
@@ -9,20 +8,12 @@ static bool is_one_of(struct str key, const char *const *names)
     return false;
 }
 
-static bool unavailable_key(void *ctx, const struct yaml_node *member)
-{
-    static const char *const names[] = { "unless", "during", "outside", NULL };
-    if (!is_one_of(member->key, names)) return false;
-    compile_unavailable(ctx, member);
-    return true;
-}
-
 static bool defaults_key(void *ctx, const struct yaml_node *member)
 {
     static const char *const conditions[] = { "count", "rate", "absent", "lasts", "first", "flaps", "streak",
                                               NULL };
     struct compile *c = ctx;
-    if (!is_one_of(member->key, conditions)) return unavailable_key(ctx, member);
+    if (!is_one_of(member->key, conditions)) return false;
     yaml_error_key(c->d, member, "a condition belongs to a rule: `" STR_FMT "` cannot be a default",
                    STR_ARG(member->key));
     return true;
@@ -44,6 +35,8 @@ static void settings_from(struct compile *c, const struct rule_draft *draft, str
     if (draft->escalate) escalate_parse(c, draft->escalate, r);
     if (draft->message) message_parse(c, draft->message, r);
     if (draft->labels) labels_parse(c, draft->labels, r);
+    if (draft->during) during_parse(c, draft->during, &r->during);
+    if (draft->outside) outside_parse(c, draft->outside, r);
 }
 
 static struct rule_draft draft_of(const struct rule *r)
@@ -72,34 +65,13 @@ bool defaults_parse(struct compile *c, const struct yaml_node *n)
     settings_from(c, &draft, &c->base);
     if (draft.limit && limit_parse(c, draft.limit, &c->rs->limit)) c->base.limit = c->rs->limit;
     c->base_enabled = draft.enabled;
+    if (draft.unless) unless_parse(c, draft.unless, &c->base);
+    c->unless_base = c->unless.n;
     if (draft.confirm && yaml_want_bool(draft.confirm, c->d, &c->base.confirm)) c->base_confirm = c->base.confirm;
     return c->d->errors == errors;
 }
 
 /* --- a rule -------------------------------------------------------------------------------------------- */
-static bool name_ok(struct str name)
-{
-    if (name.n < 1 || name.n > 63 || name.p[0] < 'a' || name.p[0] > 'z') return false;
-    for (size_t i = 0; i < name.n; i++) {
-        char ch = name.p[i];
-        if (!((ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '-')) return false;
-    }
-    return true;
-}
-
-static void name_check(struct compile *c, const struct yaml_node *n)
-{
-    const struct yaml_node *before = map_get(&c->names, n->key);
-    if (!name_ok(n->key))
-        yaml_error_key(c->d, n, "`" STR_FMT "` is no rule's name: 1 to 63 of a-z, 0-9 and -, a letter first",
-                       STR_ARG(n->key));
-    if (before)
-        yaml_error_key(c->d, n, "rule `" STR_FMT "` exists already, at %s:%u", STR_ARG(n->key),
-                       before->file ? before->file : "?", (unsigned)before->key_line);
-    else
-        (void)map_put(&c->names, n->key, (void *)(uintptr_t)n);
-}
-
 static void clears_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
 {
     if (r->condition.kind == RULE_COUNT || r->condition.kind == RULE_ABSENT || r->condition.kind == RULE_LASTS || rule_on_population(&r->condition)) return;
@@ -185,8 +157,8 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     const struct match *own = NULL;
     size_t errors = c->d->errors;
     draft.enabled = c->base_enabled;
-    name_check(c, n);
-    fields_decode(&rule_tables[RULE_TABLE_RULE], c->a, n, c->d, &draft, unavailable_key, c);
+    (void)compile_name(c, &c->names, n, "rule");
+    fields_decode(&rule_tables[RULE_TABLE_RULE], c->a, n, c->d, &draft, NULL, NULL);
     if (n->kind != YAML_MAP) return;
     *r = c->base;
     r->name = str_dup(c->a, n->key);
@@ -200,6 +172,8 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     resolve_default(c, r);
     settings_from(c, &draft, r);
     confirm_parse(c, &draft, r);
+    if (draft.unless) unless_parse(c, draft.unless, r);
+    else unless_inherit(c, r);
     r->own_limit = draft.limit && limit_parse(c, draft.limit, &r->limit);
     if (draft.resolve) clears_check(c, draft.resolve, r);
     if (!own || c->d->errors > errors || !draft.enabled) return;

@@ -5,6 +5,13 @@
 /* The part of language.c that says what a value looks like. */
 #define PART(name) "{\"$ref\":\"#/$defs/" name "\"}"
 
+#define TEXT(pattern) "{\"type\":\"string\",\"pattern\":\"^" pattern "$\"}"
+#define DAY "(mon|tue|wed|thu|fri|sat|sun)"
+#define DAYS TEXT("(all|" DAY "(-" DAY ")?)")
+#define CLOCK "([01][0-9]|2[0-4]):[0-5][0-9]"
+#define HOURS TEXT(CLOCK " *- *" CLOCK)
+#define DATE TEXT("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
 /* --- match --------------------------------------------------------------------------------------------- */
 /* In the order of enum rule_field_id; any, all and not stand behind. */
 #define FIELD(n, h) { .name = (n), .type = FIELD_NODE, .help = (h) }
@@ -105,6 +112,24 @@ static const struct field message_fields[] = {
       .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\",\"number\",\"boolean\"]}}" },
 };
 
+static const struct field schedule_fields[] = {
+    { .name = "days", .type = FIELD_NODE, .offset = offsetof(struct schedule_draft, days), .schema = "{\"anyOf\":[" DAYS ",{\"type\":\"array\",\"minItems\":1,\"items\":" DAYS "}]}",
+      .help = "`all`, mon, mon-fri, sat-mon, or a list of those; all when there are only hours." },
+    { .name = "hours", .type = FIELD_NODE, .offset = offsetof(struct schedule_draft, hours), .schema = "{\"anyOf\":[" HOURS ",{\"type\":\"array\",\"minItems\":1,\"items\":" HOURS "}]}",
+      .help = "`09:00-18:00`, `22:00-06:00` (of the day on which it begins), or a list; the whole day when there are only days." },
+    { .name = "zone", .type = FIELD_NODE, .required = true, .offset = offsetof(struct schedule_draft, zone), .schema = "{\"type\":\"string\"}",
+      .help = "The time zone by its IANA name, as Europe/Berlin, or UTC." },
+    { .name = "except", .type = FIELD_NODE, .offset = offsetof(struct schedule_draft, except), .schema = "{\"anyOf\":[" DATE ",{\"type\":\"array\",\"items\":" DATE "}]}",
+      .help = "A date or a list of dates, `2026-12-25`: what would begin on them is left out." },
+};
+
+static const struct field mute_fields[] = {
+    { .name = "when", .type = FIELD_NODE, .required = true, .offset = offsetof(struct mute_draft, when), .schema = "{\"$ref\":\"#/$defs/match\"}",
+      .help = "Of which run events." },
+    { .name = "during", .type = FIELD_NODE, .required = true, .offset = offsetof(struct mute_draft, during), .schema = "{\"type\":\"string\"}", .help = "The schedule." },
+    { .name = "why", .type = FIELD_TEXT, .required = true, .offset = offsetof(struct mute_draft, why), .help = "For whoever wonders why nothing came." },
+};
+
 /* --- rule, defaults ------------------------------------------------------------------------------------ */
 static const char *const severities[] = { "info", "warning", "error", "critical", NULL };
 
@@ -128,6 +153,8 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
     { .name = "resolve", .type = FIELD_NODE, AT(resolve), .schema = PART("resolve"), \
       .help = "What ends an incident: success, `3 successes`, `24h quiet`, clears, manual, or a list; " \
               "[success, 24h quiet] by default; or {match: ...}, which names the event that ends it." }, \
+    { .name = "unless", .type = FIELD_NODE, AT(unless), .schema = "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}", \
+      .help = "Rules whose open incidents in the same environment hold this one's messages: a name or a list; `[]` for none." }, \
     { .name = "limit", .type = FIELD_NODE, AT(limit), .schema = PART("limit"), \
       .help = "Openings and escalations; above it one digest, never a drop. 20 per 1m by default." }, \
     { .name = "severity", .type = FIELD_ENUM, AT(severity), .names = severities, .fallback = severity_, \
@@ -136,6 +163,10 @@ static const char *const severities[] = { "info", "warning", "error", "critical"
       .help = "Who hears of it: a destination, {to: DESTINATION, channel: ...}, a list, or a switch between those by the value of a field." }, \
     { .name = "escalate", .type = FIELD_NODE, AT(escalate), .schema = PART("escalate"), \
       .help = "Who else hears of it how long after opening, unless acknowledged: {15m: pager}." }, \
+    { .name = "during", .type = FIELD_NODE, AT(during), .schema = "{\"type\":\"string\"}", \
+      .help = "The schedule in whose hours messages go; `always` by default." }, \
+    { .name = "outside", .type = FIELD_NODE, AT(outside), .schema = PART("outside"), \
+      .help = "What becomes of messages beside those hours: `hold`, which is the default, `drop`, or who hears of them instead." }, \
     { .name = "confirm", .type = FIELD_NODE, AT(confirm), .schema = "{\"type\":\"boolean\"}", \
       .help = "Is the run read again before an incident opens, where a source can? true for `lasts` and `absent`, else false." }, \
     { .name = "message", .type = FIELD_NODE, AT(message), .schema = PART("message"), \
@@ -183,6 +214,8 @@ const struct field_table rule_tables[RULE_TABLES] = {
     [RULE_TABLE_RESOLVE] = { "resolve", resolve_fields, COUNT(resolve_fields) },
     [RULE_TABLE_MESSAGE] = { "message", message_fields, COUNT(message_fields) },
     [RULE_TABLE_DEFAULTS] = { "defaults", defaults_fields, COUNT(defaults_fields) },
+    [RULE_TABLE_SCHEDULE] = { "schedule", schedule_fields, COUNT(schedule_fields) },
+    [RULE_TABLE_MUTE] = { "mute", mute_fields, COUNT(mute_fields) },
 };
 
 const struct field_table *rule_field_tables(size_t *n)

@@ -84,9 +84,7 @@ static bool target_map(struct compile *c, const struct yaml_node *n, struct rule
     out->params = ARENA_ARRAY(c->a, struct rule_param, n->count);
     for (const struct yaml_node *m = n->first; m; m = m->next) {
         if (m == to) continue;
-        if (str_eq_c(m->key, "during")) compile_unavailable(c, m);
-        else if (param_parse(c, m, out)) continue;
-        ok = false;
+        if (!(str_eq_c(m->key, "during") ? during_parse(c, m, &out->during) : param_parse(c, m, out))) ok = false;
     }
     return ok;
 }
@@ -105,7 +103,7 @@ static bool channel_named(struct compile *c, const struct yaml_node *n, const st
 
 static bool target_same(const struct rule_target *a, const struct rule_target *b)
 {
-    return a->destination == b->destination && a->param_count == 0 && b->param_count == 0;
+    return a->destination == b->destination && a->param_count == 0 && b->param_count == 0 && a->during == b->during;
 }
 
 static bool target_item(struct compile *c, const struct yaml_node *n, void *ctx)

@@ -86,9 +86,18 @@ MORES = [
     "resolve: {match: {status: EXECUTING, any: [{task: a}, {queue: 'q*'}]}}", "resolve: [24h quiet, {match: {tags: all-clear}}]",
 ]
 SWITCHES = ["{switch: env, prod: ops, 'st*': [ops], else: {to: ops}}", "{switch: task, 5: ops, else: ops}"]
+SCHEDULES = """schedules:
+  business: {days: mon-fri, hours: 09:00-18:00, zone: Europe/Berlin, except: [2026-12-25]}
+  on: {days: [mon, sat-sun], hours: ["22:00-06:00", 10:30 - 11:30], zone: UTC, except: 2026-12-25}
+  weekend: {days: sat-sun, zone: UTC, except: []}
+mutes: {m: {when: {task: "etl-*"}, during: "on", why: 5 days of works}}
+"""
+HELD = [rule(more=m) + "  s: {when: {task: z}, notify: {to: ops, during: weekend}}\n" + SCHEDULES for m in [
+    "during: business\noutside: hold\nconfirm: true", "during: on\noutside: drop\nunless: s", "outside: ops\nduring: always\nunless: [s]",
+    "unless: []\nduring: weekend\noutside: [{to: ops, during: on}]", "during: weekend\noutside: {to: ops}"]]
 
 
-@pytest.mark.parametrize("text", [rule(when=w) for w in FORMS] + [rule(more=m) for m in MORES] + [rule().replace("notify: ops", f"notify: {s}") for s in SWITCHES])
+@pytest.mark.parametrize("text", [rule(when=w) for w in FORMS] + [rule(more=m) for m in MORES] + HELD + [rule().replace("notify: ops", f"notify: {s}") for s in SWITCHES])
 def test_every_form_is_taken_by_both(text, tmp_path):
     assert faults(text) == []
     (tmp_path / "c.yaml").write_text(text)
@@ -130,6 +139,9 @@ WRONG = [
     (rule().replace("  r:\n", "  R_1:\n"), "R_1"), (HOOKS % "{type: slak}", "slak"), (HOOKS % "{type: slack}", ""), (HOOKS % "{type: slack, token: x}", "channel"),
     (HOOKS % "{type: slack, url: 'https://x', chanel: y}", "chanel"), (HOOKS % "{type: pagerduty, routing_key: short}", "short"), (HOOKS % "{type: console, color: red}", "red"),
     (HOOKS % "{type: webhook, url: 'ftp://x'}", "ftp"), (HOOKS % "{type: console, retry: {after: 1h}}", "after"), (HOOKS % "{type: console, rate: fast}", "fast"),
+    (rule() + SCHEDULES.replace("days: mon-fri", "days: mo-fri"), "mo-fri"), (rule() + SCHEDULES.replace("09:00-18:00", "9-18"), "9-18"),
+    (rule() + SCHEDULES.replace("zone: Europe/Berlin, ", ""), "zone"), (rule() + SCHEDULES.replace("why: ", "wy: "), "wy"), (rule() + SCHEDULES.replace("2026-12-25]", "12.25]"), "12.25"),
+    (rule(more="confirm: maybe"), "maybe"), (rule(more="unless: {a: b}"), ""), (rule(more="during: [a]"), ""), (rule(more="outside: {during: a}"), "to"),
     (rule() + "tests: [{name: x, events: [{at: 0s, status: FAILED, taks: a}], expect: [{at: 0s, rule: r, sent: ops}]}]\n", "taks"),
     (rule() + "tests: [{name: x, events: [{at: 0s}], expect: [{at: 0s, rule: r, sent: ops}]}]\n", "status"),
     (rule() + "tests: [{name: x, events: [{at: 0s, status: FAILED}], expect: []}]\n", ""),

@@ -86,15 +86,6 @@ def test_check_shows_place_line_caret_and_suggestion(runbell):
     assert all(one["line"] and one["col"] and one["text"] for one in found["diagnostics"])
 
 
-def test_check_names_what_is_for_later(runbell):
-    path = runbell.folder / "given-later.yaml"
-    for key, value in {"absent": "2h", "during": "business", "unless": "other"}.items():
-        path.write_text(f"version: 1\nrules:\n  a: {{when: {{status: failed, task: x}}, {key}: {value}, notify: out}}\n")
-        done = runbell.run("check", "--rules", path)
-        assert done.returncode == WRONG and f"`{key}`" in done.stderr and "yet" in done.stderr, (key, done.stderr)
-
-
-# --- test, explain, render ----------------------------------------------------------------------------------------------
 def test_test(runbell):
     paths = sorted((ROOT / "rules").glob("*.yaml"))
     text = ok(runbell.run("test", *paths, config=False))

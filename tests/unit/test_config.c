@@ -228,7 +228,7 @@ static void test_every_mistake_of_every_section(void **state)
          "  none: console\n"
          "  notype: {url: x}\n"
          "operator: otu\n"
-         "mutes: {}\n"
+         "mutes: {m: {during: nightly}}\n"
          "include: [nothing/*.yaml, [a]]\n"
          "unknwn: 1\n"
          "rules:\n"
@@ -271,7 +271,9 @@ static void test_every_mistake_of_every_section(void **state)
                 "main.yaml:26:9: error: a destination is a map with a `type`\n"
                 "main.yaml:27:11: error: `type` is missing\n"
                 "main.yaml:28:11: error: operator: there is no destination `otu` [did you mean `out`?]\n"
-                "main.yaml:29:1: error: `mutes` is not available in this version of runbell yet\n"
+                "main.yaml:29:9: error: missing key `when` in mute\n"
+                "main.yaml:29:9: error: missing key `why` in mute\n"
+                "main.yaml:29:21: error: no schedule is called `nightly` [schedules: {nightly: {days: mon-fri, hours: 09:00-18:00, zone: Europe/Berlin}}]\n"
                 "main.yaml:30:11: error: `nothing/*.yaml` matches no file [paths are relative to this file]\n"
                 "main.yaml:30:27: error: wants text, got a list\n"
                 "main.yaml:31:1: error: unknown key `unknwn` in the configuration\n"
@@ -306,7 +308,8 @@ static void test_settings_one_by_one(void **state)
         { "heartbeat: {url: \"http://x/y\", every: 1ms}", "main.yaml:4:39: error: `every` is at least 1s\n" },
         { "operator: [out]", "main.yaml:4:11: error: wants text, got a list\n" },
         { "operator: out", "" },
-        { "schedules: {}", "main.yaml:4:1: error: `schedules` is not available in this version of runbell yet\n" },
+        { "schedules: {}", "" },
+        { "schedules: [a]", "main.yaml:4:12: error: `schedules` wants a map of names and schedules\n" },
         { "sources: {}", "main.yaml:4:1: error: duplicate key `sources`: line 2 has it already\n" },
     };
     struct bed *b = *state;
@@ -640,19 +643,41 @@ static void test_no_line_is_shown_with_its_secret(void **state)
 static void test_a_file_of_rules_alone(void **state)
 {
     struct bed *b = *state;
-    file(b, "main.yaml", "version: 1\nrules:\n  r:\n    when: {status: failed}\n    notify: [slack-ops, {to: slack-x, channel: \"#c\"}]\n    escalate: {15m: pager}\n");
+    file(b, "main.yaml", "version: 1\nrules:\n  r:\n    when: {status: failed}\n    notify: [slack-ops, {to: slack-x, channel: \"#c\"}]\n    escalate: {15m: pager}\n    outside: [night]\n"
+         "  s: {when: {status: success}, notify: pager, outside: drop}\n");
     assert_null(load(b, true));
-    assert_int_equal(b->d.errors, 3); /* each destination that nobody defines */
+    assert_int_equal(b->d.errors, 5); /* each destination that nobody defines */
     bed_forget(b);
     b->c = config_load_rules(str_printf(&b->a, "%s/main.yaml", b->dir).p, &b->d);
     assert_said(b, "");
-    assert_int_equal(b->c->rules->rule_count, 1);
-    assert_int_equal(b->c->rules->destination_count, 3);
+    assert_int_equal(b->c->rules->rule_count, 2);
+    assert_int_equal(b->c->rules->destination_count, 4);
     file(b, "main.yaml", "version: 1\nrules:\n  r: {when: {status: failed}, notyfi: x}\n");
     bed_forget(b);
     b->c = config_load_rules(str_printf(&b->a, "%s/main.yaml", b->dir).p, &b->d);
     assert_null(b->c);
     assert_non_null(strstr(said(b), "main.yaml:3:31: error: unknown key `notyfi` in rule [did you mean `notify`?]\n"));
+}
+
+/* Other rules for a configuration: what they bring of schedules and mutes counts, the rest is as it was. */
+static void test_rules_of_another_file_bring_their_schedules(void **state)
+{
+    static const char other[] = "version: 1\nschedules:\n  business: {days: sat, zone: UTC}\nmutes:\n  m: {when: {task: a}, during: nightly, why: theirs}\n"
+                                "rules:\n  q: {when: {status: failed}, during: business, outside: out, notify: out}\n";
+    struct bed *b = *state;
+    const struct ruleset *rs;
+    file(b, "main.yaml", HEAD "schedules:\n  business: {days: mon, zone: UTC}\n  nightly: {hours: 01:00-02:00, zone: UTC}\n"
+         "mutes:\n  m: {when: {task: b}, during: nightly, why: ours}\n  n: {when: {task: c}, during: nightly, why: ours}\nrules:\n  " RULE("r"));
+    bed_forget(b);
+    b->c = config_load_with_rules_text(str_printf(&b->a, "%s/main.yaml", b->dir).p, str_c(other), &b->d);
+    assert_said(b, "");
+    rs = b->c->rules;
+    assert_int_equal(rs->rule_count, 1);
+    assert_int_equal(rs->schedule_count, 2);
+    assert_true(schedule_covers(rs->rules[0]->during, INT64_C(1777680000000))); /* a Saturday */
+    assert_int_equal(rs->mute_count, 2);
+    assert_string_equal(rs->mutes[0].name.p, "n");
+    assert_string_equal(rs->mutes[1].why.p, "theirs");
 }
 
 /* --- again and again ------------------------------------------------------------------------------------------------------------ */
@@ -707,6 +732,7 @@ int main(void)
         BED_TEST(test_secrets_come_from_elsewhere),
         BED_TEST(test_no_line_is_shown_with_its_secret),
         BED_TEST(test_a_file_of_rules_alone),
+        BED_TEST(test_rules_of_another_file_bring_their_schedules),
         BED_TEST(test_loading_leaks_nothing),
         BED_TEST(test_too_many_files),
     };

@@ -465,7 +465,7 @@ static void hold_story(struct bench *b, bool restarts)
 
 static void night_story(struct bench *b, bool restarts)
 {
-    bench_open(b, NIGHTLY "  business: {days: mon-fri, hours: 09:00-18:00, zone: UTC}\n" BEHIND
+    bench_open(b, BUSINESS "  nightly: {days: all, hours: 01:00-04:00, zone: UTC}\nmutes:\n  rebuild: {when: {task: \"etl-*\"}, during: nightly, why: rebuild}\n" BEHIND
                "  night:\n    when: {status: failed, task: a*}\n    during: business\n    notify: [hook, chat]\n    linger: 0s\n    escalate: {1h: {to: pager, during: business}}\n"
                "  target:\n    when: {status: failed, task: a*}\n    notify: [{to: hook, during: business}, ops]\n    linger: 0s\n    escalate: {1h: {to: pager, during: business}}\n");
     b->trim_always = restarts;

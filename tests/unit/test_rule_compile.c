@@ -34,7 +34,7 @@ static const struct example examples[] = {
     { "payments-failed:\n    when: {task: \"payments-*\", status: failed, env: prod}\n    severity: critical\n"
       "    notify: slack-ops\n    escalate: {15m: pager, 45m: [pager, mail-support]}\n", NULL },
     { "report-failed:\n    when: {task: \"report-*\", status: failed}\n    during: business\n    outside: hold\n"
-      "    notify: mail-support\n", "`during`" },
+      "    notify: mail-support\nschedules:\n  business: {days: mon-fri, hours: 09:00-18:00, zone: Europe/Berlin, except: [2026-12-25]}\n", NULL },
     { "customer-failures:\n    when: {status: failed, metadata.customerId: {exists: true}}\n"
       "    by: [metadata.customerId, task]\n    notify:\n      switch: metadata.customerId\n"
       "      acme: {to: slack-cust, channel: \"#cust-acme\"}\n      globex: [slack-ops, pager]\n      else: mail-support\n",
@@ -52,7 +52,7 @@ static const struct example examples[] = {
     { "platform-down:\n    when: {status: SYSTEM_FAILURE}\n    count: 10 runs in 5m\n    by: env\n    resolve: clears\n"
       "    notify: pager\n", NULL },
     { "tail-failures:\n    when: {status: failed, not: {status: SYSTEM_FAILURE}}\n    unless: platform-down\n"
-      "    notify: slack-ops\n", "`unless`" },
+      "    notify: slack-ops\n  platform-down:\n    when: {status: SYSTEM_FAILURE}\n    notify: pager\n", NULL },
     { "bad-version:\n    when: {status: [FAILED, CRASHED], env: prod}\n    rate: over 50% of last 20 runs\n"
       "    by: [task, version]\n    message: {title: \"{{task}} {{version}} fails {{rate.percent}}%\"}\n"
       "    notify: slack-ops\n", NULL },
@@ -70,7 +70,7 @@ static void the_pages_examples(void **state)
         bed_compile(&b, text);
         if (!examples[i].refused) {
             expect_ok(&b);
-            assert_int_equal(b.rs->rule_count, 1);
+            assert_true(b.rs->rule_count >= 1);
         } else {
             snprintf(wanted, sizeof wanted, "%s is not available in this version of runbell yet",
                      examples[i].refused);
@@ -415,7 +415,7 @@ static const struct mistake mistakes[] = {
     { "    when: {}\n    notify: pager\n    message: {title: \"{{task}} {{>foot}}\"}\n", 5, 22, "there are no partials in rules", NULL },
     { "    when: {}\n    notify: {to: pager, channel: x}\n", 4, 25, "does not let a rule set `channel`",
       NULL },
-    { "    when: {}\n    notify: {to: pager, during: business}\n", 4, 25, "`during` is not available", NULL },
+    { "    when: {}\n    notify: {to: pager, during: business}\n", 4, 33, "no schedule is called `business`", "schedules: {business: {days: mon-fri" },
     { "    when: {}\n    notifi: pager\n    notify: pager\n", 4, 5, "unknown key `notifi`", "`notify`" },
     { "    when: {}\n    notify: pager\n    count: 3 within 10m\n", 5, 12, "wants a count like", NULL },
     { "    when: {}\n    notify: pager\n    count: 0 in 10m\n", 5, 12, "a count is 1 to", NULL },
@@ -503,7 +503,7 @@ static const struct mistake mistakes[] = {
     { "    when: {}\n    notify: pager\n    labels: x\n", 5, 13, "wants a map", NULL },
     { "    when: {}\n    notify: pager\n    runbook: wiki\n", 5, 14, "a runbook is a link", NULL },
     { "    when: {}\n    notify: pager\n    enabled: no\n", 5, 14, "no", NULL },
-    { "    when: {}\n    notify: pager\n    confirm: perhaps\n", 5, 14, "true or false", NULL },
+    { "    when: {}\n    notify: pager\n    confirm: yes\n", 5, 14, "wants true or false", "write true" },
 };
 
 static void each_mistake_at_its_place(void **state)
@@ -549,11 +549,11 @@ static void ten_mistakes_at_once(void **state)
         "    message: {title: \"{{nope}}\"}\n"           /* 9 */
         "  c:\n"                                         /* 10: no notify */
         "    when: {status: WOBBLING}\n"                 /* a warning */
-        "schedules: {}\n";                               /* 11 */
+        "schedules: 7\n";                               /* 11 */
     static const struct place places[] = {
         { 2, 3 }, { 4, 3 }, { 8, 19 }, { 8, 27 }, { 9, 13 }, { 10, 14 }, { 12, 33 }, { 13, 12 }, { 15, 0 },
             { 16, 3 },
-        { 17, 20 }, { 18, 1 },
+        { 17, 20 }, { 18, 12 },
     };
     struct bed b;
     (void)state;
@@ -612,11 +612,11 @@ static void defaults_refuse_conditions(void **state)
 {
     struct bed b;
     (void)state;
-    bed_compile(&b, "defaults: {count: 3 in 5m, lasts: 5m, unless: x, name: y}\nrules: {}\n");
+    bed_compile(&b, "defaults: {count: 3 in 5m, lasts: 5m, unless: 7 up, name: y}\nrules: {}\n");
     assert_int_equal(b.d.errors, 4);
     find_diag(&b, "`count` cannot be a default");
     find_diag(&b, "`lasts` cannot be a default");
-    find_diag(&b, "`unless` is not available");
+    find_diag(&b, "no rule is called `7 up`");
     find_diag(&b, "unknown key `name`");
     bed_fini(&b);
 }
