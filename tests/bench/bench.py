@@ -30,7 +30,7 @@ def read_arguments():
     p.add_argument("--quick", action="store_true", help="tiny counts: shows that the harness works, measures nothing")
     p.add_argument("--bin", default=os.environ.get("RUNBELL_BIN", os.path.join(root, "build", "runbell")), help="the binary")
     p.add_argument("--tools", default=os.environ.get("RUNBELL_BENCH_TOOLS", os.path.join(root, "build", "bench")),
-                   help="folder of load, probe and bench_rule")
+                   help="folder of load, probe, bench_rule and bench_engine")
     a = p.parse_args()
     a.wanted = [n for n in a.only.split(",") if n] or figures.NAMES
     unknown = [n for n in a.wanted if n not in figures.NAMES]
