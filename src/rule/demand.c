@@ -174,6 +174,7 @@ void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str projec
         out->hits |= match_states(r->when);
         out->states |= match_states(r->when) | end_states(r);
         out->reads |= r->reads;
+        out->absent |= r->condition.kind == RULE_ABSENT;
         if (!literals(m, RULE_TASK, &tasks)) out->tasks.all = true;
         if (!literals(m, RULE_TAGS, &tags)) out->tags.all = true;
     }
