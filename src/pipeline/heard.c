@@ -54,13 +54,15 @@ static int learn(struct pipeline *p, const struct config_source *c, struct err *
     return found < 0 ? -1 : 0;
 }
 
+/* The server's lists and queries lag behind its runs: what ended within the overlap may still come. */
 static struct engine_source told_as(const struct config_source *c, const struct heard_source *s)
 {
     struct source_sight sight = config_source_sight(c);
     struct engine_source out = { .name = c->name, .project = c->project.n ? c->project : STR("default"), .env = c->env, .states = sight.states,
                                  .fields = sight.fields, .heard_ms = s->since_ms, .told_ms = s->told_ms };
     if (c->type != SOURCE_TRIGGER_API) out.told_ms = ENGINE_NEVER;
-    else if (out.env.n == 0 && s->env[0]) out.env = str_c(s->env);
+    else if (s->told_ms != INT64_MIN) out.told_ms -= c->api.overlap_ms;
+    if (out.env.n == 0 && s->env[0]) out.env = str_c(s->env);
     return out;
 }
 

@@ -187,6 +187,7 @@ void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str projec
         out->states |= match_states(r->when) | end_states(r);
         out->reads |= r->reads;
         out->attempts |= r->condition.kind == RULE_LASTS; /* a new attempt starts it anew */
+        out->absent |= r->condition.kind == RULE_ABSENT;
         if (!literals(m, RULE_TASK, &tasks)) out->tasks.all = true;
         if (!literals(m, RULE_TAGS, &tags)) out->tags.all = true;
         if (r->ends && !literals(r->ends, RULE_TASK, &tasks)) out->tasks.all = true;

@@ -233,6 +233,7 @@ struct rule_demand { /* of the rules that can concern runs of one environment */
     uint32_t states;  /* those, and ends of runs that resolve or follow incidents */
     uint32_t reads;   /* RUN_HAS_* that some rule or its messages read */
     bool attempts;    /* retries are asked for, by state or by number */
+    bool absent;      /* some rule waits for what may not come: how far a source is must be known, also when it found nothing */
     struct rule_names tasks, tags; /* every hit, or run of a population, has one of these, unless `all` */
 };
 /* project, env: STR_NONE when any. Lists live in a, sorted. */

@@ -14,7 +14,7 @@ enum {
     SUBMIT_BYTES = 4 << 20,
     FOLLOW_MOST = 20,             /* long runs that are followed by id instead of widening the window */
     LATE_MOST = 10000,            /* runs whose details are fetched when there is time */
-    POSITION_EVERY_MS = 30000,    /* how often a position without news is stored */
+    POSITION_EVERY_MS = 30000,    /* how often a position without news is stored, unless rules wait for what does not come */
     PROBE_EVERY_MS = 3600000      /* how often a server without the query endpoint is asked again */
 };
 

@@ -229,7 +229,7 @@ static void page_done(struct look *l)
 static int hand_over(struct look *l, int64_t position_ms)
 {
     struct poll *p = l->p;
-    bool due = poll_mono(p) - p->position_stored_ms >= POSITION_EVERY_MS, any = p->found.n + p->needy.n > 0;
+    bool due = p->demand.absent || poll_mono(p) - p->position_stored_ms >= POSITION_EVERY_MS, any = p->found.n + p->needy.n > 0;
     if (p->needy.n && p->found.n && poll_hand_over(p, false, l->err) < 0) return -1;
     if (details_settle(p, l->err) < 0) return -1;
     if (position_ms > p->position.told_ms) p->position.told_ms = position_ms;

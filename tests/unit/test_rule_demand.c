@@ -124,6 +124,22 @@ static void test_could_hit(void **state)
     }
 }
 
+/* How far a source is must be known where rules wait, and only there. */
+static void test_absences_are_asked_for(void **state)
+{
+    struct bed b;
+    struct rule_demand d;
+    (void)state;
+    bed_when(&b, "{task: sync, status: success, env: prod}", "    absent: 2h\n");
+    assert_non_null(b.rs);
+    ruleset_demand(b.rs, &b.a, STR("default"), STR("prod"), &d);
+    assert_true(d.absent);
+    assert_true(d.states >> RUN_COMPLETED & 1);
+    ruleset_demand(b.rs, &b.a, STR("default"), STR("stg"), &d);
+    assert_false(d.absent);
+    bed_fini(&b);
+}
+
 static void test_needs(void **state)
 {
     static const struct { const char *when; uint32_t needs; } cases[] = {
@@ -177,7 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_literals_that_every_hit_has), cmocka_unit_test(test_states), cmocka_unit_test(test_whom_a_rule_concerns),
-        cmocka_unit_test(test_could_hit), cmocka_unit_test(test_needs), cmocka_unit_test(test_what_hits_was_asked_for),
+        cmocka_unit_test(test_could_hit), cmocka_unit_test(test_absences_are_asked_for), cmocka_unit_test(test_needs), cmocka_unit_test(test_what_hits_was_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
