@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/check_live.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "yaml/diag.h"
@@ -10,26 +11,34 @@
 const char check_help[] =
     "Reads the configuration (or one file of rules) and everything it includes, and reports all mistakes at\n"
     "once, each with its place, the line and a suggestion. Secrets that cannot be resolved here are warnings.\n"
-    "Exit status 1 when there is an error.";
+    "Exit status 1 when there is an error.\n"
+    "--live also reads the log of the configuration's store, beside a server that may be running, and warns of tasks,\n"
+    "tags, queues and environments in the rules that no event of it has: a misspelt name never rings.";
 
 static struct config *load_any(const char *path, bool rules_only, struct diags *d)
 {
     return rules_only ? config_load_rules(path, d) : config_load(path, true, d);
 }
 
-static void print_json(const struct diags *d, const struct config *c)
+static void print_json(const struct diags *d, const struct config *c, const struct seen *seen)
 {
     struct strbuf out;
+    struct json_writer w;
     strbuf_init(&out, 16 << 20);
     strbuf_printf(&out, "{\"ok\":%s,\"errors\":%zu,\"warnings\":%zu,\"rules\":%zu,\"diagnostics\":", c ? "true" : "false", d->errors,
                   d->warnings, c ? c->rules->rule_count : 0);
     diags_json(d, &out);
+    if (seen) {
+        strbuf_c(&out, ",\"live\":");
+        json_writer_init(&w, &out);
+        check_live_write(seen, &w);
+    }
     strbuf_c(&out, "}\n");
     fputs(out.p, stdout);
     strbuf_fini(&out);
 }
 
-static void print_text(const char *path, const struct diags *d, const struct config *c)
+static void print_text(const char *path, const struct diags *d, const struct config *c, const struct seen *seen)
 {
     struct strbuf out;
     strbuf_init(&out, 16 << 20);
@@ -42,6 +51,18 @@ static void print_text(const char *path, const struct diags *d, const struct con
         printf("%s: fine, %zu rule%s, %zu source%s, %zu destination%s%s\n", path, c->rules->rule_count, c->rules->rule_count == 1 ? "" : "s",
                c->source_count, c->source_count == 1 ? "" : "s", c->destination_count, c->destination_count == 1 ? "" : "s",
                d->warnings ? ", with warnings" : "");
+    if (seen) check_live_print(seen);
+}
+
+/* A file of rules has no store: the configuration's is asked. */
+static int look_live(const struct config *c, const char *config, bool rules_only, struct diags *d, struct seen *seen)
+{
+    int rc = EXIT_FINE;
+    struct config *from = rules_only ? config_or_explain(config_path(config), true, false, &rc) : config_ref((struct config *)(uintptr_t)c);
+    if (from) rc = check_live(c, from, d, seen);
+    config_unref(&from);
+    if (rc == EXIT_FINE) diags_sort(d);
+    return rc;
 }
 
 /* A file with rules and neither sources nor destinations is one that others include. */
@@ -63,31 +84,36 @@ static bool looks_like_rules(const char *path)
 
 int cli_check(int argc, char **argv)
 {
-    const char *path = NULL;
-    bool json = false, rules = false;
+    const char *path, *config = NULL;
+    bool json = false, rules = false, live = false;
     struct arena a = { 0 };
     struct diags d;
     struct config *c;
+    struct seen seen = { .wanted = NULL };
     int operands, rc;
     const struct arg_option options[] = {
-        { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &path, NULL },
+        { "config", 'c', "FILE", "configuration (runbell.yaml, or RUNBELL_CONFIG)", &config, NULL },
         { "json", 0, NULL, "the result as JSON on standard output", NULL, &json },
         { "rules", 0, NULL, "the file holds rules alone: any destination may be named", NULL, &rules },
+        { "live", 0, NULL, "also warn of names that the store's log has never seen", NULL, &live },
     };
-    rc = args_parse(command_find("check"), options, 3, argc, argv, &operands, 0, 1);
+    rc = args_parse(command_find("check"), options, 4, argc, argv, &operands, 0, 1);
     if (rc >= 0) return rc;
-    path = operands ? argv[1] : config_path(path);
+    path = operands ? argv[1] : config_path(config);
     if (access(path, R_OK) != 0) {
         fprintf(stderr, "runbell check: cannot read %s: %m\n", path);
         return EXIT_UNREACHED;
     }
     diags_init(&d, &a);
-    c = load_any(path, rules || (operands && looks_like_rules(path)), &d);
+    rules |= operands && looks_like_rules(path);
+    c = load_any(path, rules, &d);
+    rc = !c ? EXIT_WRONG : live ? look_live(c, config, rules, &d, &seen) : EXIT_FINE;
+    live &= c && rc == EXIT_FINE;
     if (json)
-        print_json(&d, c);
+        print_json(&d, c, live ? &seen : NULL);
     else
-        print_text(path, &d, c);
-    rc = c ? EXIT_FINE : EXIT_WRONG;
+        print_text(path, &d, c, live ? &seen : NULL);
+    seen_fini(&seen);
     config_unref(&c);
     diags_fini(&d);
     arena_fini(&a);

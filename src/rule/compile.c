@@ -248,7 +248,7 @@ static void compile_files(struct compile *c)
     each_section(c, "mutes", mutes_parse);
     if (w->file_count > 0 && w->files[0].top) defaults = yaml_get(w->files[0].top, "defaults");
     if (defaults && !yaml_is_null(defaults)) {
-        c->file = defaults->file;
+        c->file = defaults->file ? str_dup_c(c->a, str_c(defaults->file)) : "";
         defaults_parse(c, defaults);
     }
     for (size_t i = 0; i < w->file_count; i++)

@@ -8,6 +8,7 @@ struct match *match_new(struct compile *c, enum match_kind kind, const struct ya
 {
     struct match *m = ARENA_NEW(c->a, struct match);
     m->kind = kind;
+    m->file = c->file;
     if (at) {
         m->line = at->key_line ? at->key_line : at->line;
         m->col = at->key_line ? at->key_col : at->col;

@@ -9,7 +9,7 @@
 static struct match_value *value_add(struct compile *c, struct match *m, const struct yaml_node *n)
 {
     struct match_value *v = &m->values[m->value_count++];
-    *v = (struct match_value){ .text = str_dup(c->a, n->text) };
+    *v = (struct match_value){ .text = str_dup(c->a, n->text), .line = n->line, .col = n->col };
     return v;
 }
 

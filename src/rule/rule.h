@@ -239,6 +239,18 @@ struct rule_demand { /* of the rules that can concern runs of one environment */
 /* project, env: STR_NONE when any. Lists live in a, sorted. */
 void ruleset_demand(const struct ruleset *rs, struct arena *a, struct str project, struct str env, struct rule_demand *out);
 
+/* --- names that rules write out (names.c) ---------------------------------------------------------------- */
+struct rule_named {
+    enum rule_field_id field; /* RULE_TASK, RULE_TAGS, RULE_QUEUE or RULE_ENV */
+    struct str text;
+    bool glob;
+    const struct rule *rule;  /* the first that has it there */
+    const char *file;
+    uint32_t line, col;
+};
+/* Of `when`, `resolve: {match}` and switches, each place once; patterns of `re` are none. */
+struct rule_named *ruleset_names(const struct ruleset *rs, struct arena *a, size_t *n);
+
 /* Incident keys of a subject under a rule: `by` values joined with "/", "/" and "\" inside values escaped
  * with "\", a missing value is "(none)". A list field gives one key per element (only those that `when`
  * names, if it names some). At most max. `by` empty gives one key "". identity: the same over the identity

@@ -40,10 +40,12 @@ struct match_value {
     double number;           /* SHAPE_NUMBER, SHAPE_DURATION, and SHAPE_JSON when numeric */
     bool numeric, glob;
     const struct regex *re;  /* text is its pattern */
+    uint32_t line, col;      /* where it stands; 0 = nobody wrote it */
 };
 struct match {
     enum match_kind kind;
     uint32_t line, col;
+    const char *file;
     const struct match **children; /* ALL, ANY; NOT has one */
     size_t child_count;
     /* MATCH_TEST: */

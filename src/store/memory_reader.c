@@ -216,6 +216,19 @@ static int mem_events(struct store_reader *r, uint64_t after, size_t max, store_
     return unlock(s, rc < 0 ? -1 : 0);
 }
 
+static int mem_events_back(struct store_reader *r, uint64_t before, size_t max, store_event_fn fn, void *ctx, size_t *n, struct err *err)
+{
+    struct mem_store *s = lock(r);
+    int rc = 0;
+    *n = 0;
+    for (size_t i = s->events.n; i-- > 0 && *n < row_limit(max) && rc == 0;) {
+        if (s->events.v[i].id >= before) continue;
+        rc = fn(ctx, &s->events.v[i], err);
+        ++*n;
+    }
+    return unlock(s, rc < 0 ? -1 : 0);
+}
+
 static int mem_events_of(struct store_reader *r, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err)
 {
     struct mem_store *s = lock(r);
@@ -324,6 +337,7 @@ struct store_reader *mem_reader_open(struct store *store, struct err *err)
         .run = mem_run,
         .event = mem_event,
         .events = mem_events,
+        .events_back = mem_events_back,
         .events_of = mem_events_of,
         .rejected = mem_rejected,
         .counts = mem_counts,

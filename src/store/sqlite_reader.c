@@ -290,20 +290,12 @@ static int sq_event(struct store_reader *reader, struct arena *a, uint64_t id, s
     return 1;
 }
 
-static int sq_events(struct store_reader *reader, uint64_t after, size_t max, store_event_fn fn, void *ctx, size_t *n,
-                     struct err *err)
+/* A page of the log. */
+static int read_page(struct sq_reader *r, struct select *s, store_event_fn fn, void *ctx, size_t *n, struct err *err)
 {
-    struct sq_reader *r = (struct sq_reader *)reader;
     struct store_event e;
-    struct select s;
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = start(r, s, err);
     int rc;
-    *n = 0;
-    if (after > INT64_MAX) return 0;
-    select_init(&s, "SELECT " EVENT_COLUMNS " FROM events WHERE ");
-    add_number(&s, "id > ?", (int64_t)after);
-    add_number(&s, " ORDER BY id LIMIT ?", (int64_t)row_limit(max));
-    q = start(r, &s, err);
     if (!q) return -1;
     while ((rc = next(r, q, err)) == 1) {
         read_event(q, NULL, &e);
@@ -313,6 +305,27 @@ static int sq_events(struct store_reader *reader, uint64_t after, size_t max, st
         return -1;
     }
     return rc;
+}
+
+static int sq_events(struct store_reader *reader, uint64_t after, size_t max, store_event_fn fn, void *ctx, size_t *n, struct err *err)
+{
+    struct select s;
+    *n = 0;
+    if (after > INT64_MAX) return 0;
+    select_init(&s, "SELECT " EVENT_COLUMNS " FROM events WHERE ");
+    add_number(&s, "id > ?", (int64_t)after);
+    add_number(&s, " ORDER BY id LIMIT ?", (int64_t)row_limit(max));
+    return read_page((struct sq_reader *)reader, &s, fn, ctx, n, err);
+}
+
+static int sq_events_back(struct store_reader *reader, uint64_t before, size_t max, store_event_fn fn, void *ctx, size_t *n, struct err *err)
+{
+    struct select s;
+    *n = 0;
+    select_init(&s, "SELECT " EVENT_COLUMNS " FROM events WHERE ");
+    add_number(&s, "id < ?", before > INT64_MAX ? INT64_MAX : (int64_t)before);
+    add_number(&s, " ORDER BY id DESC LIMIT ?", (int64_t)row_limit(max));
+    return read_page((struct sq_reader *)reader, &s, fn, ctx, n, err);
 }
 
 static int sq_events_of(struct store_reader *reader, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err)
@@ -472,6 +485,7 @@ static const struct store_reader_ops reader_ops = {
     .run = sq_run_find,
     .event = sq_event,
     .events = sq_events,
+    .events_back = sq_events_back,
     .events_of = sq_events_of,
     .rejected = sq_rejected,
     .counts = sq_counts,

@@ -156,6 +156,8 @@ struct store_reader_ops {
     /* The log in the order in which it was evaluated: up to max events with ids above after; *n tells how many. A page is
      * one short look: whoever reads a long log page by page never keeps the writer from reusing its own. */
     int (*events)(struct store_reader *r, uint64_t after, size_t max, store_event_fn fn, void *ctx, size_t *n, struct err *err);
+    /* The same from the newest back: up to max events with ids below before, the newest of them first. */
+    int (*events_back)(struct store_reader *r, uint64_t before, size_t max, store_event_fn fn, void *ctx, size_t *n, struct err *err);
     /* These events in this order, at most STORE_ROWS_MAX; those that retention took are left out. */
     int (*events_of)(struct store_reader *r, const uint64_t *ids, size_t n, store_event_fn fn, void *ctx, struct err *err);
     int (*rejected)(struct store_reader *r, struct arena *a, uint64_t before, struct store_rejected *out, size_t max, size_t *n, struct err *err);

@@ -86,6 +86,47 @@ def test_check_shows_place_line_caret_and_suggestion(runbell):
     assert all(one["line"] and one["col"] and one["text"] for one in found["diagnostics"])
 
 
+LIVE = {
+    "a": {"when": {"task": ["sync-orders", "sync-ordres"], "status": "failed", "env": "default"}, "notify": "out"},
+    "b": {"when": {"task": "pay-*", "tags": ["billing", "invoice"], "status": "failed", "not": {"queue": "bulkk"}}, "notify": "out"},
+}
+
+
+def test_check_live(runbell):
+    """Names of the rules that the log has never seen, beside the running server and without it."""
+    runbell.configure(rules=LIVE, destinations={"out": {"type": "console"}})
+    none = runbell.run("check", "--live")
+    assert none.returncode == UNREACHED and "No such file" in none.stderr and "fine" in none.stdout
+    runbell.start(rules=LIVE, destinations={"out": {"type": "console"}})
+    assert "the store has no events yet" in ok(runbell.run("check", "--live"))
+    runbell.accept(a_run("run_1", "COMPLETED", "sync-orders", tags=["billing", "invoices"], queue={"name": "bulk"}))
+    for _ in range(2):
+        done = runbell.run("check", "--live")
+        text = ok(done)
+        assert "fine, 2 rules" in text and "live: 3 of 7 names in the rules were seen in the newest 1 events, which is all of the log" in text
+        for line in ("no task in the log is called `sync-ordres`", "the nearest that was seen is `sync-orders`", "no task in the log fits `pay-*`", "seen: `sync-orders`",
+                     "no tag in the log is called `invoice`", "no queue in the log is called `bulkk`", "^~~~~~~~~~~"):
+            assert line in done.stderr, (line, done.stderr)
+        assert done.stderr.count("warning: ") == 4
+        found = as_json(runbell.run("check", "--live", "--json"))
+        assert found["ok"] and found["warnings"] == 4 and found["live"]["events"] == 1 and found["live"]["distinct"] == {"tasks": 1, "tags": 2, "queues": 1, "envs": 1}
+        assert {(one["what"], one["name"], one["rule"], one.get("nearest")) for one in found["live"]["unseen"]} == {
+            ("task", "sync-ordres", "a", "sync-orders"), ("task", "pay-*", "b", None), ("tag", "invoice", "b", "invoices"), ("queue", "bulkk", "b", "bulk")}
+        assert {(one["line"], one["col"]) for one in found["live"]["unseen"]} <= {(one["line"], one["col"]) for one in found["diagnostics"]}
+        runbell.stop()
+    rules = runbell.folder / "given-more.yaml"
+    rules.write_text("version: 1\nrules:\n  x: {when: {task: sync-order, status: failed}, notify: out}\n")
+    done = runbell.run("check", "--live", rules)
+    assert "live: 0 of 1 names" in ok(done) and "given-more.yaml:3:20: warning" in done.stderr and "`sync-orders`" in done.stderr
+    rules.write_text("version: 1\nrules:\n  x: {when: {status: failed}, notify: out}\n")
+    assert "the rules name no task, tag, queue or environment" in ok(runbell.run("check", "--live", rules))
+    rules.write_text("version: 1\nrules:\n  x: {when: {stauts: failed}, notify: out}\n")
+    bad = runbell.run("check", "--live", rules)
+    assert bad.returncode == WRONG and "live" not in bad.stdout and "`status`" in bad.stderr
+    assert "live" not in as_json(runbell.run("check", "--json"))
+
+
+# --- test, explain, render ----------------------------------------------------------------------------------------------
 def test_test(runbell):
     paths = sorted((ROOT / "rules").glob("*.yaml"))
     text = ok(runbell.run("test", *paths, config=False))

@@ -108,6 +108,17 @@ static void test_the_log_is_read_in_order_and_in_pages(void **state)
     assert_int_equal(r->ops->events(r, UINT64_MAX, 9, hear, &h, &n, &err), 0);
     assert_int_equal(n, 0);
     h = (struct heard){ "", 0, 0 };
+    assert_int_equal(r->ops->events_back(r, UINT64_MAX, 2, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(r->ops->events_back(r, id[3], 9, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 3);
+    assert_string_equal(h.text, "4a 3b 2a 1b 0a ");
+    assert_int_equal(r->ops->events_back(r, id[0], 9, hear, &h, &n, &err), 0);
+    assert_int_equal(n, 0);
+    h = (struct heard){ "", 2, 0 };
+    assert_int_equal(r->ops->events_back(r, id[4], 9, hear, &h, &n, &err), -1);
+    assert_string_equal(h.text, "3b 2a ");
+    h = (struct heard){ "", 0, 0 };
     assert_int_equal(r->ops->events_of(r, (const uint64_t[]){ id[3], id[0], 7, UINT64_MAX, id[3] }, 5, hear, &h, &err), 0);
     assert_string_equal(h.text, "3b 0a 3b ");
     h = (struct heard){ "", 1, 0 };
