@@ -32,13 +32,14 @@ struct engine_setup {
     engine_detail_fn detail; /* NULL: nothing is ever trimmed */
     void *detail_ctx;
     struct str public_url;   /* for incident links; STR_NONE = none */
+    bool rereads;            /* who drives it can have a run read again at its source: else rules with `confirm` open at once */
 };
 struct engine;
 struct engine *engine_new(const struct engine_setup *setup);
 void engine_free(struct engine **e);
 
 /* --- inputs ------------------------------------------------------------------------------------------- */
-enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT };
+enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT, ENGINE_UNREAD };
 enum engine_command { ENGINE_ACK, ENGINE_RESOLVE, ENGINE_SNOOZE };
 struct engine_input {
     enum engine_input_kind kind;
@@ -50,10 +51,13 @@ struct engine_input {
             uint64_t event_id;
             struct str dashboard; /* the source's, for links; STR_NONE */
             bool since_succeeded; /* the run is already known to have succeeded after this transition */
+            bool reread;          /* its source has just been asked for the run */
+            bool recorded_only;   /* too old to be evaluated (ignore_older): no rule begins with it, but a run that is watched may leave */
             const struct run_known *known; /* all that is known of the run, this report included; NULL: the transition alone */
         } event;
         struct { enum engine_command what; uint64_t incident; struct str who, why; int64_t for_ms; } command;
         struct { uint64_t delivery, incident; struct str destination, lane; bool delivered; /* else dead */ struct str detail; } verdict;
+        struct { struct str project, env, run; } unread; /* no source can read this run again, as was asked for */
         struct { struct str topic, title, body; } fault; /* runbell's own: told to the operator, once per topic and hour */
     } u;
 };
@@ -72,10 +76,12 @@ struct engine_note { /* the incident's timeline, and the answer to "why" */
     const char *what;  /* "opened", "hit", "told", "limited", "escalated", "acknowledged", "resolved", ... */
     struct str body;   /* JSON object: event, run, destination, reason, ... */
 };
+struct engine_reread { struct str project, env, run; }; /* to be read again at its source, and told by an event */
 struct engine_output {
     struct arena *arena; /* everything below lives here */
     VEC(struct engine_message) messages;
     VEC(struct engine_note) notes;
+    VEC(struct engine_reread) rereads;
     uint64_t hits;           /* rules hit by this input */
     int command_result;      /* ENGINE_COMMAND: 0, or -1 when there is no such open incident */
 };

@@ -156,5 +156,6 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     resolve_all(&c, ids.v, ids.n, e->rules);
     vec_free(&ids);
     lasts_look_again(&c);
+    if (!c.failed) confirm_ask_again(&c);
     return c.failed ? -1 : 0;
 }

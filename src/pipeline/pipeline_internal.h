@@ -90,6 +90,11 @@ struct pipeline {
     VEC(struct place_state *) place_list;
     struct queue_item *kept;     /* verdicts whose commit failed: first in the next batch */
     struct map source_starts;    /* source name -> int64_t */
+    VEC(struct engine_reread) rereads; /* to be asked for; heap */
+    VEC(struct engine_reread) unread;  /* that nobody can read; heap */
+    pthread_mutex_t reread_lock; /* guards the next two */
+    pipeline_reread_fn reread_fn;
+    void *reread_ctx;
     bool engine_stale;           /* a failed commit: rebuild from the store before the next batch */
     size_t idle_rounds;
     uint64_t given_back;         /* stats.commits then */
@@ -124,6 +129,12 @@ int reports_apply(struct pipeline *p, struct pipeline_request *r, struct err *er
 void reports_write_runs(struct pipeline *p);
 /* A source starts when it is first configured, not with its first event. Into the batch, unless the store knows. */
 int reports_note_sources(struct pipeline *p, const struct config *c, struct err *err);
+/* reread.c */
+void reread_take(struct pipeline *p);                    /* what the committed batch asks for */
+void reread_ask(struct pipeline *p);
+int reread_step(struct pipeline *p, struct err *err);    /* tells the engine whom nobody can read */
+void reread_forget(struct pipeline *p);                  /* those have been told, and that is stored */
+void reread_fini(struct pipeline *p);
 /* outbox.c */
 int outbox_name_places(struct pipeline *p, const struct config *c, struct err *err); /* into the batch, unless the store knows */
 void outbox_take_messages(struct pipeline *p);           /* engine messages -> delivery rows of the batch */
