@@ -83,6 +83,7 @@ static void print_stays(struct arena *a, struct json rule)
         struct str key = shown(a, s, "key");
         printf("      stay%s%.*s: since %.*s, %s at %.*s, when %.*s are over", key.n ? " in " : "", STR_ARG(key), STR_ARG(shown(a, s, "since")),
                json_bool(json_get_c(s, "over"), false) ? "rang" : "rings", STR_ARG(shown(a, s, "rings_at")), STR_ARG(shown(a, s, "lasts")));
+        if (json_bool(json_get_c(s, "confirming"), false)) printf("; it is being read again first");
         printf("; %.*s runs of this key were over their time then\n", STR_ARG(shown(a, s, "still")));
     }
 }

@@ -239,7 +239,7 @@ static void close_server(struct server *s)
 {
     heartbeat_stop(&s->heartbeat);
     if (s->http) http_stop(s->http, GRACE_MS);
-    pollers_stop(&s->pollers);
+    sources_stop(&s->pollers, s->pipeline);
     if (s->pipeline) pipeline_stop(&s->pipeline, GRACE_MS / 2);
     if (s->http) http_free(&s->http);
 }

@@ -58,7 +58,7 @@ static int submit(void *ctx, const struct poller_batch *b, struct err *err)
     h.r.reports = xcalloc(b->run_count + 1, sizeof *h.r.reports);
     h.r.report_count = b->run_count;
     for (size_t k = 0; k < b->run_count; k++)
-        h.r.reports[k] = (struct pipeline_report){ .run = b->runs[k], .index = k, .attempts_followed = b->attempts_followed };
+        h.r.reports[k] = (struct pipeline_report){ .run = b->runs[k], .index = k, .attempts_followed = b->attempts_followed, .reread = b->reread };
     rc = hand_over(ctx, &h, err);
     free(h.r.reports);
     return rc;
@@ -82,8 +82,21 @@ static void fault(void *ctx, struct str topic, struct str title, struct str body
     (void)hand_over(ctx, &h, &err); /* it is in the log and the status, too */
 }
 
+static size_t reread(void *ctx, struct str env, struct str run)
+{
+    return pollers_reread(ctx, env, run);
+}
+
+void sources_stop(struct pollers **all, struct pipeline *p)
+{
+    if (p) pipeline_set_reread(p, NULL, NULL);
+    pollers_stop(all);
+}
+
 struct pollers *sources_start(struct config *c, struct pipeline *p)
 {
     struct poller_sink sink = { .ctx = p, .submit = submit, .stored = stored, .fault = fault };
-    return pollers_start(c, clock_system(), &sink);
+    struct pollers *all = pollers_start(c, clock_system(), &sink);
+    pipeline_set_reread(p, reread, all);
+    return all;
 }

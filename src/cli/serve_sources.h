@@ -6,4 +6,5 @@
 
 /* To be stopped (pollers_stop) before the pipeline. */
 struct pollers *sources_start(struct config *c, struct pipeline *p);
+void sources_stop(struct pollers **all, struct pipeline *p);
 #endif

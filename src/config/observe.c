@@ -119,9 +119,24 @@ static void check_ends(struct loader *l, const struct rule *r)
         STR("add a source that sees it, or another way to resolve, as `24h quiet`");
 }
 
+/* Can it read a run again on request? A personal token cannot retrieve. */
+static bool rereads(const struct config_source *s)
+{
+    return s->type == SOURCE_TRIGGER_API && str_absent(s->api.project_ref);
+}
+
+/* Where no source can, there is nothing to wait for. */
+static void settle_confirm(struct loader *l)
+{
+    bool any = false;
+    for (size_t k = 0; k < l->c->source_count; k++) any |= rereads(&l->c->sources[k]);
+    for (size_t k = 0; k < l->c->rules->rule_count; k++) l->c->rules->rules[k]->confirm &= any;
+}
+
 void config_check_observable(struct loader *l)
 {
     const struct ruleset *rs = l->c->rules;
+    if (rs) settle_confirm(l);
     if (!rs || l->c->source_count == 0 || l->d->errors) return; /* what is wrong already would only be told again */
     for (size_t k = 0; k < rs->rule_count; k++) {
         check_rule(l, rs->rules[k]);

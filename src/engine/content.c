@@ -397,6 +397,12 @@ static struct str write_message(struct arena *a, const struct message *m)
     return json_draft_end(&d, a);
 }
 
+static struct str joined_notes(struct arena *a, struct str one, struct str other)
+{
+    if (!one.n || !other.n) return one.n ? one : other;
+    return str_printf(a, STR_FMT "; " STR_FMT, STR_ARG(one), STR_ARG(other));
+}
+
 static void set_lateness(struct talk *t, const struct say *say, struct message *m)
 {
     char text[TIMEFMT_SIZE];
@@ -411,6 +417,7 @@ static void set_lateness(struct talk *t, const struct say *say, struct message *
                       ? absent_lateness(t->a, t->c->overdue_ms)
                       : str_printf(t->a, "sent " STR_FMT " later than due: runbell was not running", STR_ARG(span));
     }
+    if (say->kind == MESSAGE_OPEN || say->kind == MESSAGE_ESCALATION) t->note = joined_notes(t->a, t->note, confirm_note(t->a, t->i));
     if (!t->i->late || (say->kind != MESSAGE_OPEN && say->kind != MESSAGE_ESCALATION)) return;
     m->late = true;
     span = duration_human(t->c->now_ms - t->i->last_event_ms, text);

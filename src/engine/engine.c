@@ -20,6 +20,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     e->detail_ctx = setup->detail_ctx;
     e->public_url = str_dup(&e->names, setup->public_url);
     e->gates = (struct timer){ ENGINE_NEVER, 0, TIMER_GATES };
+    e->rereads = setup->rereads;
     e->lasts = lasts_new();
     engine_bind_rules(e, setup->rules);
     return e;
@@ -110,6 +111,7 @@ void engine_output_fini(struct engine_output *o)
 {
     vec_free(&o->messages);
     vec_free(&o->notes);
+    vec_free(&o->rereads);
 }
 
 int engine_step(struct engine *e, const struct engine_input *in, struct engine_output *out, struct err *err)
@@ -122,13 +124,14 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     if (!e->absences.loaded && in->kind != ENGINE_SOURCES) absent_loaded(&c);
     switch (in->kind) {
     case ENGINE_EVENT:
-        if (in->u.event.transition->kind != TRANSITION_DUPLICATE) engine_event(&c, in);
-        else lasts_event(&c, in); /* it tells rules that are new how things stand */
+        if (in->u.event.transition->kind == TRANSITION_DUPLICATE || in->u.event.recorded_only) lasts_event(&c, in); /* it may still tell how things stand */
+        else engine_event(&c, in);
         break;
     case ENGINE_TICK: engine_tick(&c); break;
     case ENGINE_COMMAND: engine_command_step(&c, in); break;
     case ENGINE_VERDICT: engine_verdict_step(&c, in); break;
     case ENGINE_SOURCES: absent_sources(&c, in->u.sources.v, in->u.sources.n); break;
+    case ENGINE_UNREAD: confirm_unread(&c, in); break;
     case ENGINE_FAULT: engine_fault(&c, in->u.fault.topic, in->u.fault.title, in->u.fault.body); break;
     }
     hold_fresh(&c);

@@ -32,13 +32,14 @@ struct engine_setup {
     engine_detail_fn detail; /* NULL: nothing is ever trimmed */
     void *detail_ctx;
     struct str public_url;   /* for incident links; STR_NONE = none */
+    bool rereads;            /* who drives it can have a run read again at its source: else rules with `confirm` open at once */
 };
 struct engine;
 struct engine *engine_new(const struct engine_setup *setup);
 void engine_free(struct engine **e);
 
 /* --- inputs ------------------------------------------------------------------------------------------- */
-enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT, ENGINE_SOURCES };
+enum engine_input_kind { ENGINE_EVENT, ENGINE_TICK, ENGINE_COMMAND, ENGINE_VERDICT, ENGINE_FAULT, ENGINE_SOURCES, ENGINE_UNREAD };
 /* Who brings events, and how far it is: what was not heard of may have happened all the same. An engine that was never told of its
  * sources takes everything for heard: in a replay, that is so. */
 struct engine_source {
@@ -58,6 +59,8 @@ struct engine_input {
             uint64_t event_id;
             struct str dashboard; /* the source's, for links; STR_NONE */
             bool since_succeeded; /* the run is already known to have succeeded after this transition */
+            bool reread;          /* its source has just been asked for the run */
+            bool recorded_only;   /* too old to be evaluated (ignore_older): no rule begins with it, but a run that is watched may leave */
             const struct run_known *known; /* all that is known of the run, this report included; NULL: the transition alone */
         } event;
         struct engine_command_input {
@@ -70,6 +73,7 @@ struct engine_input {
         } command;
         struct { uint64_t delivery, incident; struct str destination, lane; bool delivered; /* else dead */ struct str detail; } verdict;
         struct { const struct engine_source *v; size_t n; } sources; /* all there are; copied */
+        struct { struct str project, env, run; } unread; /* no source can read this run again, as was asked for */
         struct { struct str topic, title, body; } fault; /* runbell's own: told to the operator, once per topic and hour */
     } u;
 };
@@ -88,10 +92,12 @@ struct engine_note { /* the incident's timeline, and the answer to "why" */
     const char *what;  /* "opened", "hit", "told", "limited", "escalated", "acknowledged", "resolved", ... */
     struct str body;   /* JSON object: event, run, destination, reason, ... */
 };
+struct engine_reread { struct str project, env, run; }; /* to be read again at its source, and told by an event */
 struct engine_output {
     struct arena *arena; /* everything below lives here */
     VEC(struct engine_message) messages;
     VEC(struct engine_note) notes;
+    VEC(struct engine_reread) rereads;
     uint64_t hits;           /* rules hit by this input */
     int command_result;      /* ENGINE_COMMAND: 0, or -1 when there is no such open incident or silence, or `when` is wrong */
     uint64_t command_id;     /* ENGINE_SILENCE: of the new one */

@@ -115,6 +115,7 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
     uint8_t waits;             /* a bit for each of enum due */
     bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
     bool routed;               /* a switch has decided whom it tells: those with TOLD_CHOSEN, perhaps nobody */
+    bool unconfirmed;          /* it opened without that its runs could be read again */
 };
 
 /* --- windows and digests ---------------------------------------------------------------------------------- */
@@ -202,6 +203,7 @@ struct engine {
     engine_detail_fn detail;
     void *detail_ctx;
     struct str public_url;
+    bool rereads;
     struct arena names; /* interned texts */
     struct map parts, places, hours, engine_rules, limit_windows, faults;
     struct engine_rule **by_index; /* ruleset index -> engine_rule */
@@ -544,6 +546,10 @@ void lasts_forget_key(struct step_context *c, const struct incident *i);
 void lasts_drop_rule(struct engine *e, struct engine_rule *r);
 /* After rules came or changed: what is watched already is looked at by them, too. */
 void lasts_look_again(struct step_context *c);
+/* confirm.c: before an incident opens, its run is read again */
+void confirm_unread(struct step_context *c, const struct engine_input *in);
+void confirm_ask_again(struct step_context *c); /* after a restart */
+struct str confirm_note(struct arena *a, const struct incident *i); /* STR_NONE: there is nothing to say */
 /* lasts_text.c: how it is said */
 void lasts_title(const struct incident *i, struct str whose, struct strbuf *out); /* "sync: 3 runs EXECUTING for over 30m" */
 struct str lasts_runs_text(struct arena *a, const struct incident *i);            /* "5, of which 3 still are" */

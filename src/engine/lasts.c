@@ -10,18 +10,6 @@ enum { KEPT_DAYS = 30 };
 #define DAY_MS INT64_C(86400000)
 
 /* --- a run as it is now ------------------------------------------------------------------------------------------- */
-struct look {
-    struct step_context *c;
-    struct watched *w;                /* NULL: not watched yet */
-    const struct run_known *known;
-    struct run run;
-    struct transition t;              /* into the state it is in */
-    struct str dashboard;
-    struct rule_subject subject;
-    bool fresh;                       /* as this report tells it, and not as it was kept */
-    bool whole;                       /* all that rules read is there */
-};
-
 static void look_begin(struct look *l, const struct run_seen *now)
 {
     bool same = l->run.state == now->state && (now->state != RUN_UNKNOWN || str_eq(l->run.spelling, now->spelling));
@@ -42,8 +30,7 @@ static void look_at_report(struct look *l, const struct engine_input *in)
     look_begin(l, run_known_state(l->known));
 }
 
-/* False: it could not be read. */
-static bool look_at_kept(struct look *l)
+bool look_at_kept(struct look *l)
 {
     struct detail d;
     if (detail_read(l->c->out->arena, (struct str){ l->w->detail, l->w->detail_bytes }, &d, l->c->err) < 0) {
@@ -169,6 +156,7 @@ static void join(struct look *l, struct stay *s, struct member *m, const struct 
         take_over(c, i, m->crowd, m);
     }
     i->still = m->crowd->still;
+    if (i->state == INCIDENT_PENDING) i->unconfirmed |= l->unconfirmed;
     hit_join(c, i, h);
     note_hit(c, i, h, s);
     hit_settle(c, h, i, there);
@@ -241,12 +229,18 @@ static void join_keys(struct look *l, struct stay *s, uint32_t had)
         if (!(had >> k & 1)) join(l, s, &s->members[k], &h);
 }
 
-static void ripen(struct look *l, struct stay *s)
+void lasts_ripe(struct look *l, struct stay *s)
 {
-    s->phase = STAY_RIPE;
+    stay_set_phase(l->c->e, s, STAY_RIPE);
     s->due_ms = l->c->now_ms + KEPT_DAYS * DAY_MS;
     watched_touch(l->c->e, l->w);
     join_keys(l, s, 0);
+}
+
+/* Its time is over. */
+static void ripen(struct look *l, struct stay *s)
+{
+    if (!confirm_asks(l, s)) lasts_ripe(l, s);
 }
 
 static void end_stay(struct step_context *c, struct watched *w, struct stay *s, struct str why)
@@ -256,7 +250,7 @@ static void end_stay(struct step_context *c, struct watched *w, struct stay *s, 
         member_leave(c->e, &s->members[k]);
     }
     watched_touch(c->e, w);
-    if (!c->failed) stay_remove(w, s);
+    if (!c->failed) stay_remove(c->e, w, s);
 }
 
 static size_t keys_of(struct look *l, const struct rule *r, struct str keys[KEYS_PER_HIT + 1])
@@ -306,7 +300,7 @@ static void set_keys(struct look *l, struct stay *s)
 static void wait_again(struct look *l, struct stay *s)
 {
     for (size_t k = 0; k < s->member_count && !l->c->failed; k++) uncount(l->c, &s->members[k], STR("begun anew"));
-    s->phase = STAY_WAITS;
+    stay_set_phase(l->c->e, s, STAY_WAITS);
 }
 
 static struct stay *new_stay(struct look *l, struct engine_rule *r)
@@ -327,8 +321,8 @@ static void set_stay(struct look *l, struct engine_rule *r, int64_t since_ms, bo
     if (open && s->since_ms < since_ms) since_ms = s->since_ms;
     if (s->since_ms != since_ms) watched_touch(l->c->e, l->w);
     s->since_ms = since_ms;
-    if (s->phase == STAY_RIPE && over_ms(s) > now_ms) wait_again(l, s);
-    if (l->c->failed) return;
+    if (s->phase != STAY_WAITS && over_ms(s) > now_ms) wait_again(l, s);
+    if (l->c->failed || s->phase == STAY_ASKED) return;
     if (s->phase == STAY_RIPE) s->due_ms = now_ms + KEPT_DAYS * DAY_MS;
     else if (over_ms(s) <= now_ms) ripen(l, s);
     else s->due_ms = over_ms(s);
@@ -361,6 +355,7 @@ static void look_for_hits(struct look *l, bool again)
     for (size_t k = 0; k < n && !l->c->failed; k++) {
         struct engine_rule *r = e->by_index[candidates[k]];
         bool open = false;
+        if (l->old && !(l->w && stay_find(l->w, r))) continue;
         if (r->now->condition.kind != RULE_LASTS || (again && !is_new_to(l, r)) || !rule_matches(r->now, &l->subject)) continue;
         if (!l->w && !has_room(l->c)) return;
         if (!l->w) l->w = watched_new(e, part_get(e, l->run.project, l->run.env), l->run.id);
@@ -374,7 +369,7 @@ static void end_misses(struct look *l)
         if (!rule_matches(l->w->stays[k].rule->now, &l->subject)) end_stay(l->c, l->w, &l->w->stays[k], l->run.spelling);
 }
 
-static void look_end(struct look *l)
+void look_end(struct look *l)
 {
     if (l->w->stay_count == 0) watched_forget(l->c->e, l->w);
     else watched_rearm(l->c->e, l->w);
@@ -394,7 +389,7 @@ void lasts_event(struct step_context *c, const struct engine_input *in)
 {
     const struct run *run = in->u.event.run;
     const struct transition *t = in->u.event.transition;
-    struct look l = { .c = c, .known = in->u.event.known };
+    struct look l = { .c = c, .known = in->u.event.known, .answered = in->u.event.reread, .old = in->u.event.recorded_only };
     struct run_known alone;
     struct run_seen seen[2];
     bool open, again = t->kind == TRANSITION_DUPLICATE;
@@ -412,6 +407,8 @@ void lasts_event(struct step_context *c, const struct engine_input *in)
     if (!l.w || c->failed) return;
     if (!again || !l.w->detail) l.w->at_ms = stays_since(&l, NULL, &open);
     if (again ? !l.w->detail : l.fresh && l.w->stay_count) keep(&l);
+    if (l.answered && l.fresh) confirm_answered(&l);
+    if (c->failed) return;
     look_end(&l);
 }
 
@@ -427,7 +424,10 @@ void lasts_due(struct step_context *c, struct timer *t)
             continue;
         }
         overdue_since(c, s->due_ms);
+        l.unconfirmed = s->phase == STAY_ASKED;
+        if (l.unconfirmed) c->overdue_ms = s->overdue_ms;
         if (s->phase == STAY_WAITS) ripen(&l, s);
+        else if (l.unconfirmed) lasts_ripe(&l, s);
         else end_stay(c, l.w, s, STR("not heard of any more"));
     }
     if (!c->failed) look_end(&l);
@@ -441,7 +441,7 @@ void lasts_drop_rule(struct engine *e, struct engine_rule *r)
         struct stay *s = stay_find(w, r);
         if (!s) continue;
         for (size_t k = 0; k < s->member_count; k++) member_leave(e, &s->members[k]);
-        stay_remove(w, s);
+        stay_remove(e, w, s);
         watched_touch(e, w);
         watched_rearm(e, w);
     }
@@ -480,6 +480,7 @@ int lasts_describe(struct engine *e, const struct engine_window_name *name, stru
     json_field_time(out, "since", s->since_ms);
     json_field_time(out, "rings_at", over_ms(s));
     json_field_bool(out, "over", s->phase == STAY_RIPE);
+    if (s->phase == STAY_ASKED) json_field_bool(out, "confirming", true);
     json_field_i64(out, "still", crowd ? crowd->still : 0);
     json_object_end(out);
     return 1;

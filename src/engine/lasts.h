@@ -19,11 +19,12 @@ struct member { /* a stay in one of its keys */
     struct member *before, *after;
     bool counts;             /* in crowd.still */
 };
-enum stay_phase { STAY_WAITS, STAY_RIPE }; /* stored */
+enum stay_phase { STAY_WAITS, STAY_RIPE, STAY_ASKED /* over its time, and the run is being read again */ }; /* stored */
 struct stay {
     struct engine_rule *rule;
     int64_t since_ms;        /* by the run's clock */
-    int64_t due_ms;          /* what its phase waits for: its time to be over, or that it is forgotten */
+    int64_t due_ms;          /* what its phase waits for: its time to be over, an answer, or that it is forgotten */
+    int64_t overdue_ms;      /* asked: how late its timer fired */
     struct member *members;
     uint16_t member_count;
     uint8_t phase;           /* enum stay_phase */
@@ -42,6 +43,7 @@ struct lasts {
     struct index runs, crowds;
     VEC(struct watched *) dirty; /* ended ones, too: they are freed when that has been handed out */
     size_t rules;            /* in force */
+    size_t asked;            /* stays that wait for an answer */
     uint32_t reads;          /* RUN_HAS_* that they read */
     struct str names;        /* those rules with their shapes, as stored; heap */
     bool names_dirty;
@@ -49,7 +51,30 @@ struct lasts {
     struct rule_scratch scratch;
 };
 
+/* A run as it is now. */
+struct look {
+    struct step_context *c;
+    struct watched *w;                /* NULL: not watched yet */
+    const struct run_known *known;
+    struct run run;
+    struct transition t;              /* into the state it is in */
+    struct str dashboard;
+    struct rule_subject subject;
+    bool fresh;                       /* as this report tells it, and not as it was kept */
+    bool whole;                       /* all that rules read is there */
+    bool old;                         /* too old to begin a stay */
+    bool answered;                    /* its source has just been asked */
+    bool unconfirmed;                 /* it was to be asked, and did not answer */
+};
+/* lasts.c */
+bool look_at_kept(struct look *l); /* false: it could not be read */
+void look_end(struct look *l);
+void lasts_ripe(struct look *l, struct stay *s); /* it counts from now on */
+/* confirm.c. True: the stay waits for an answer first. */
+bool confirm_asks(struct look *l, struct stay *s);
+void confirm_answered(struct look *l);
 /* watched.c */
+void stay_set_phase(struct engine *e, struct stay *s, enum stay_phase phase);
 void lasts_note_coming(struct engine *e, int64_t now_ms); /* of rules that have come */
 static inline struct str watched_id(const struct watched *w)
 {
@@ -66,7 +91,7 @@ void watched_forget(struct engine *e, struct watched *w);
 struct watched **watched_all(const struct engine *e, size_t *n);
 struct stay *stay_find(const struct watched *w, const struct engine_rule *r);
 struct stay *stay_add(struct watched *w, struct engine_rule *r); /* those had before have moved */
-void stay_remove(struct watched *w, struct stay *s);             /* those behind it move up */
+void stay_remove(struct engine *e, struct watched *w, struct stay *s); /* those behind it move up */
 void stay_set_keys(struct engine *e, struct watched *w, struct stay *s, const struct str *keys, size_t n); /* of one that has none */
 bool stay_has_key(const struct stay *s, struct str key);
 struct crowd *crowd_find(const struct engine *e, const struct engine_rule *r, const struct part *p, struct str key);

@@ -72,6 +72,7 @@ static void write_incident(const struct incident *i, struct json_writer *w)
     if (i->criterion) json_field_i64(w, "criterion", i->criterion);
     if (i->successes) json_field_i64(w, "successes", i->successes);
     if (i->still) json_field_i64(w, "still", i->still);
+    if (i->unconfirmed) json_field_bool(w, "unconfirmed", true);
     if (i->identity_hash) json_field_i64(w, "identity", i->identity_hash);
     if (i->late) json_field_bool(w, "late", true);
     hold_write(i, w);
@@ -342,6 +343,7 @@ static void restore_from(struct engine *e, struct incident *i, struct json o)
     i->last_state = (uint8_t)i64_or(json_get_c(o, "state"), 0);
     i->criterion = (uint8_t)i64_or(json_get_c(o, "criterion"), 0);
     i->successes = (uint32_t)i64_or(json_get_c(o, "successes"), 0);
+    i->unconfirmed = json_bool(json_get_c(o, "unconfirmed"), false);
     i->still = (uint32_t)i64_or(json_get_c(o, "still"), 0);
     i->late = json_bool(json_get_c(o, "late"), false);
     hold_restore(i, json_get_c(o, "hold"));

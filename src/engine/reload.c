@@ -175,6 +175,7 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     vec_free(&ids);
     lasts_look_again(&c);
     absent_loaded(&c);
+    if (!c.failed) confirm_ask_again(&c);
     hold_fresh(&c);
     hold_speak(&c);
     gates_arm(e); /* what changed meanwhile is due at once */

@@ -195,9 +195,17 @@ struct stay *stay_add(struct watched *w, struct engine_rule *r)
     return s;
 }
 
-void stay_remove(struct watched *w, struct stay *s)
+void stay_set_phase(struct engine *e, struct stay *s, enum stay_phase phase)
+{
+    if (s->phase == STAY_ASKED) e->lasts->asked--;
+    if (phase == STAY_ASKED) e->lasts->asked++;
+    s->phase = (uint8_t)phase;
+}
+
+void stay_remove(struct engine *e, struct watched *w, struct stay *s)
 {
     size_t at = (size_t)(s - w->stays);
+    stay_set_phase(e, s, STAY_WAITS);
     free(s->members);
     s->rule->stays--;
     memmove(s, s + 1, (w->stay_count - at - 1) * sizeof *s);
@@ -257,6 +265,7 @@ static void write_stay(const struct stay *s, struct json_writer *w)
     json_array_begin(w);
     for (size_t k = 0; k < s->member_count; k++) json_put_i64(w, s->members[k].counts);
     json_array_end(w);
+    json_put_i64(w, s->overdue_ms);
     json_array_end(w);
 }
 
@@ -323,7 +332,8 @@ static void restore_stay(struct engine *e, struct watched *w, struct json v)
     }
     s = stay_add(w, r);
     s->since_ms = i64_or(json_at(v, 2), 0);
-    s->phase = (uint8_t)i64_or(json_at(v, 3), STAY_WAITS);
+    stay_set_phase(e, s, (enum stay_phase)i64_or(json_at(v, 3), STAY_WAITS));
+    s->overdue_ms = i64_or(json_at(v, 7), 0);
     s->due_ms = i64_or(json_at(v, 4), 0);
     for (struct json key = json_first(list); json_kind(key) != JSON_ABSENT && n <= KEYS_PER_HIT; key = json_next(key)) keys[n++] = json_str(key);
     stay_set_keys(e, w, s, keys, n);

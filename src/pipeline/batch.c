@@ -28,7 +28,7 @@ static int evaluate(struct pipeline *p, struct queue_item *items, struct err *er
         if (reports_note_sources(p, p->config, err) < 0 || outbox_name_places(p, p->config, err) < 0) return -1;
         p->engine_stale = false;
     }
-    if (reports_fetch(p, items, err) < 0) return -1;
+    if (reread_step(p, err) < 0 || reports_fetch(p, items, err) < 0) return -1;
     for (struct queue_item *i = items; i; i = i->next)
         if (step_item(p, i, err) < 0) return -1;
     return engine_step(p->engine, &tick, &p->out, err);
@@ -140,6 +140,8 @@ static void settle(struct pipeline *p, struct queue_item *items)
         if (item_kind(i) == PIPELINE_RELOAD) swap_config(p, item_request(i));
         answer(item_request(i));
     }
+    reread_forget(p);
+    reread_take(p);
     outbox_push_new(p);
     for (; ours; ours = next) {
         next = ours->next;

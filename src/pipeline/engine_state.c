@@ -30,6 +30,7 @@ int engine_build(struct pipeline *p, struct err *err)
         .detail = page_detail,
         .detail_ctx = p,
         .public_url = p->config->server.public_url,
+        .rereads = true, /* rules whose runs no source can read do not ask: config */
     };
     struct store_load load = { load_incident, load_cell, NULL };
     struct engine *fresh = engine_new(&setup);

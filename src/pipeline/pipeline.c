@@ -66,6 +66,7 @@ static int64_t wait_ms(struct pipeline *p)
     if (p->next_delivery_ms < due) due = p->next_delivery_ms;
     if (p->next_purge_ms < due) due = p->next_purge_ms;
     if (p->sick || p->kept) return HEAL_EVERY_MS;
+    if (p->unread.n) return 0;
     wait = due > p->now_ms ? due - p->now_ms : 0;
     if (p->idle_rounds == 0 && wait > IDLE_MS) return IDLE_MS; /* then look whether housekeeping is due, once */
     return wait > 3600000 ? 3600000 : wait;
@@ -109,7 +110,8 @@ void pipeline_turn(struct pipeline *p, int64_t most_ms)
     bool timers;
     pipeline_tell_time(p);
     timers = engine_next_due(p->engine) <= p->now_ms;
-    if (items || timers || p->kept || p->sick) batch_run_all(p, items, p->deliver == NULL);
+    if (items || timers || p->kept || p->sick || p->unread.n) batch_run_all(p, items, p->deliver == NULL);
+    reread_ask(p);
     if (!p->sick && p->next_delivery_ms <= p->now_ms) outbox_top_up(p, true);
     p->idle_rounds = items || timers ? 0 : p->idle_rounds + 1;
     housekeeping(p, p->idle_rounds == 1);
@@ -178,6 +180,7 @@ struct pipeline *pipeline_build(const struct pipeline_setup *setup, struct err *
     p->next_purge_ms = p->now_ms + 10000; /* not in the way of a start */
     p->stats.started_ms = p->now_ms;
     pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->reread_lock, NULL);
     store_batch_init(&p->batch);
     strbuf_init(&p->row, ROW_CEILING);
     if (open_all(p, err) == 0) return p;
@@ -246,6 +249,8 @@ void pipeline_stop(struct pipeline **pipeline, int64_t grace_ms)
     arena_fini(&p->names);
     queue_free(&p->queue);
     config_unref(&p->config);
+    reread_fini(p);
+    pthread_mutex_destroy(&p->reread_lock);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }

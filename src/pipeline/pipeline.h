@@ -14,6 +14,7 @@ struct pipeline_report { /* one run report in a request */
     struct run run;          /* project and env already settled by the source */
     size_t index;            /* in the request, for the answer */
     bool attempts_followed;  /* of a run older than its source, too, attempts not known yet are news */
+    bool reread;             /* the source has just been asked for this run */
     /* filled in by the pipeline: */
     uint64_t event_id;       /* of a duplicate: its first event's */
     bool duplicate;
@@ -67,6 +68,10 @@ bool pipeline_submit_soon(struct pipeline *p, struct pipeline_request *r);
 void pipeline_flush(struct pipeline *p);
 /* Drains: takes no more, finishes what is queued, stops deliver (grace_ms for those in flight), closes the store. */
 void pipeline_stop(struct pipeline **p, int64_t grace_ms);
+/* How a run is had read again, to be answered by a report of it: how many sources were asked. Called on the writer thread,
+ * must not block. NULL: nobody can any more; when this returns, none is under way. Any thread. */
+typedef size_t (*pipeline_reread_fn)(void *ctx, struct str env, struct str run);
+void pipeline_set_reread(struct pipeline *p, pipeline_reread_fn fn, void *ctx);
 /* The configuration in force, with a reference for the caller. Any thread. */
 struct config *pipeline_config(struct pipeline *p);
 struct store_reader *pipeline_reader(struct pipeline *p, struct err *err); /* a new one, for the calling thread */

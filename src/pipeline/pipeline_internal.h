@@ -92,6 +92,11 @@ struct pipeline {
     struct map source_starts;    /* source name -> int64_t */
     struct map heard;            /* source name -> how far it is: heard.c */
     const struct config *heard_of; /* whose sources the engine knows: p->config, or in a batch the one that follows */
+    VEC(struct engine_reread) rereads; /* to be asked for; heap */
+    VEC(struct engine_reread) unread;  /* that nobody can read; heap */
+    pthread_mutex_t reread_lock; /* guards the next two */
+    pipeline_reread_fn reread_fn;
+    void *reread_ctx;
     bool engine_stale;           /* a failed commit: rebuild from the store before the next batch */
     size_t idle_rounds;
     uint64_t given_back;         /* stats.commits then */
@@ -129,6 +134,12 @@ int reports_note_sources(struct pipeline *p, const struct config *c, struct err 
 /* heard.c */
 int heard_learn(struct pipeline *p, const struct config *c, struct err *err); /* from the store, for an engine that does not know */
 int heard_position(struct pipeline *p, const struct config_source *source, struct str position, struct err *err);
+/* reread.c */
+void reread_take(struct pipeline *p);                    /* what the committed batch asks for */
+void reread_ask(struct pipeline *p);
+int reread_step(struct pipeline *p, struct err *err);    /* tells the engine whom nobody can read */
+void reread_forget(struct pipeline *p);                  /* those have been told, and that is stored */
+void reread_fini(struct pipeline *p);
 /* outbox.c */
 int outbox_name_places(struct pipeline *p, const struct config *c, struct err *err); /* into the batch, unless the store knows */
 void outbox_take_messages(struct pipeline *p);           /* engine messages -> delivery rows of the batch */

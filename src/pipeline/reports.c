@@ -144,7 +144,8 @@ static int evaluate(struct pipeline *p, const struct pipeline_request *r, const 
     struct engine_input in = { .kind = ENGINE_EVENT, .now_ms = p->now_ms };
     int64_t older_ms = r->source ? r->source->ignore_older_ms : 0;
     if (!str_absent(r->history)) return 0;
-    if (older_ms > 0 && p->now_ms - t->event_ms > older_ms) return 0; /* recorded, not evaluated */
+    in.u.event.recorded_only = older_ms > 0 && p->now_ms - t->event_ms > older_ms;
+    in.u.event.reread = report->reread;
     in.u.event.run = &report->run;
     in.u.event.transition = t;
     in.u.event.event_id = report->event_id;

@@ -171,7 +171,7 @@ static int evaluate(struct history *h, const struct history_judged *j, const str
     size_t from = source_of(h, j->event->source);
     int64_t older_ms = from < c->source_count ? c->sources[from].ignore_older_ms : 0;
     struct engine_input in = { .kind = ENGINE_EVENT, .now_ms = h->now_ms };
-    if (older_ms > 0 && h->now_ms - j->transition->event_ms > older_ms) return 0; /* recorded, not evaluated */
+    in.u.event.recorded_only = older_ms > 0 && h->now_ms - j->transition->event_ms > older_ms;
     in.u.event.run = j->run;
     in.u.event.transition = j->transition;
     in.u.event.event_id = j->event->id;

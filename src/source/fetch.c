@@ -15,6 +15,7 @@ struct fetch {
     CURL *easy;
     atomic_bool interrupted;
     atomic_uint woken;
+    unsigned heard; /* of those wakes; the sleeper's */
 };
 struct reading { /* of one answer */
     struct arena *a;
@@ -198,12 +199,12 @@ struct str fetch_header(const struct fetch_answer *a, const char *name)
 bool fetch_sleep(struct fetch *f, int64_t ms)
 {
     int64_t until = clock_mono(clock_system()).ms + ms, left;
-    unsigned woken = atomic_load(&f->woken);
-    while (!atomic_load(&f->interrupted) && atomic_load(&f->woken) == woken) {
+    while (!atomic_load(&f->interrupted) && atomic_load(&f->woken) == f->heard) {
         left = until - clock_mono(clock_system()).ms;
         if (left <= 0) return true;
         curl_multi_poll(f->multi, NULL, 0, left > WAIT_MS ? WAIT_MS : (int)left, NULL);
     }
+    f->heard = atomic_load(&f->woken);
     return !atomic_load(&f->interrupted);
 }
 

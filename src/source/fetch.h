@@ -29,7 +29,7 @@ struct fetch *fetch_new(const struct config_trigger_api *settings, struct err *e
 void fetch_free(struct fetch **f);
 void fetch_do(struct fetch *f, struct arena *a, const struct fetch_request *r, struct fetch_answer *out);
 bool fetch_sleep(struct fetch *f, int64_t ms); /* false: interrupted */
-void fetch_wake(struct fetch *f);              /* any thread: ends a fetch_sleep */
+void fetch_wake(struct fetch *f);              /* any thread: ends a fetch_sleep, or the next one where nobody sleeps */
 void fetch_interrupt(struct fetch *f);         /* any thread; for good */
 struct str fetch_header(const struct fetch_answer *a, const char *name); /* STR_NONE */
 #endif

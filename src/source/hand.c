@@ -60,7 +60,7 @@ static void fill_portion(struct poller_batch *b, const struct run *v, size_t n)
 int poll_hand_over(struct poll *p, bool with_position, struct err *err)
 {
     size_t n = p->found.n;
-    struct poller_batch b = { .config = p->settings, .source = p->source, .start_ms = p->start_ms, .position = STR_NONE, .attempts_followed = p->position.attempts };
+    struct poller_batch b = { .config = p->settings, .source = p->source, .start_ms = p->start_ms, .position = STR_NONE, .attempts_followed = p->position.attempts, .reread = p->rereading };
     if (n > 1) qsort(p->found.v, n, sizeof *p->found.v, by_time);
     for (size_t at = 0; at < n || with_position; at += b.run_count) {
         fill_portion(&b, p->found.v + at, n - at);

@@ -324,7 +324,9 @@ static void take_hints(struct poll *p)
     }
     vec_free(&hints);
     arena_fini(&hints.texts);
+    p->rereading = true;
     if (p->found.n && poll_hand_over(p, false, &err) < 0) poll_reset(p);
+    p->rereading = false;
 }
 
 size_t names_bytes(const struct rule_names *names)
@@ -356,14 +358,23 @@ static bool has_rules(struct poll *p)
     return has;
 }
 
-/* Until the next look is due, or there are new rules. False: stopping. */
+static bool has_hints(struct poll *p)
+{
+    bool has;
+    pthread_mutex_lock(&p->lock);
+    has = p->hints.n > 0;
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
+
+/* Until the next look is due, or there are new rules. What came while nobody slept is not slept over. False: stopping. */
 static bool rest(struct poll *p, int64_t ms)
 {
     int64_t due = poll_mono(p) + ms, left;
     do {
         if (p->position.known) history_go_on(p, due);
         left = due - poll_mono(p);
-        if (!fetch_sleep(p->api.fetch, left > 0 ? left : 0)) return false;
+        if (!has_hints(p) && !has_rules(p) && !fetch_sleep(p->api.fetch, left > 0 ? left : 0)) return false;
         take_hints(p);
     } while (poll_mono(p) < due && !has_rules(p));
     return true;

@@ -88,6 +88,7 @@ struct poll {
     uint32_t refused_states;      /* list: bits by place in its table, of names the server does not know */
     struct arena arena;           /* of a look */
     VEC(struct run) found;        /* of a look, to be handed over */
+    bool rereading;               /* what is found was asked for by its id, just now */
     size_t found_bytes;
     VEC(struct run) needy;        /* of a look: found, but rules want their details first */
     struct arena details_arena;   /* of those that were fetched since the last hand-over */

@@ -15,6 +15,7 @@ struct poller_batch {
     struct str position;               /* to be stored with them; STR_NONE = as it was */
     struct str history;                /* an import: recorded, not evaluated; where it is, to be stored with them unless "" */
     size_t bytes;                      /* about how large */
+    bool reread;                       /* each was just asked for by its id */
     bool attempts_followed;            /* every attempt of theirs that is not known yet is news, however old the run */
 };
 struct poller_sink { /* called on pollers' threads */

@@ -164,14 +164,24 @@ void pollers_stop(struct pollers **pollers)
     free(all);
 }
 
+/* Its source is of another environment, as is configured or has been learned. */
+static bool is_elsewhere(struct poll *p, struct str env)
+{
+    bool elsewhere;
+    if (p->source->env.n || env.n == 0) return p->source->env.n && env.n && !str_eq(env, p->source->env);
+    pthread_mutex_lock(&p->lock);
+    elsewhere = p->env[0] && !str_eq_c(env, p->env);
+    pthread_mutex_unlock(&p->lock);
+    return elsewhere;
+}
+
 size_t pollers_reread(struct pollers *all, struct str env, struct str run)
 {
     size_t asked = 0;
     pthread_mutex_lock(&all->lock);
     for (size_t i = 0; i < all->polls.n; i++) {
         struct poll *p = all->polls.v[i];
-        bool other = env.n && p->source->env.n && !str_eq(env, p->source->env);
-        if (other || !str_absent(p->source->api.project_ref)) continue; /* a personal token cannot retrieve */
+        if (is_elsewhere(p, env) || !str_absent(p->source->api.project_ref)) continue; /* a personal token cannot retrieve */
         poll_hint(p, run);
         fetch_wake(p->api.fetch);
         asked++;

@@ -162,3 +162,48 @@ def test_a_rule_that_comes_later_sees_what_is_there(runbell, fakes):
         runbell.wait_incident("&rule=crashed", "open")
         runbell.reload_and_wait(rules={**other, "stuck": rule("30m")}, **config)
         assert runbell.wait_incident("&rule=stuck", "open")["last_run"] == hangs.id
+
+
+# --- confirm ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", METHODS)
+def test_before_it_opens_the_run_is_read_again(runbell, fakes, method):
+    """Nobody looks for an hour: one run has ended meanwhile, the other has not."""
+    with TriggerDev() as trigger:
+        at_work = [(0, "PENDING"), (0, "DEQUEUED"), (0, "EXECUTING")]
+        ended, hangs = trigger.add(task="sync", steps=at_work), trigger.add(task="other", steps=at_work)
+        wait_for(lambda: sum(one.status == "EXECUTING" for one in trigger.ground_truth()) == 2, "them to work")
+        runbell.start(rules={"stuck": rule("1s")}, destinations=places(fakes), sources={"prod": source(runbell, trigger, method=method, every="1h")})
+        wait_for(lambda: runbell.metric("watched_runs") == 2, "the only look")
+        assert not runbell.incidents()
+        trigger.set(ended, "COMPLETED_SUCCESSFULLY")
+        (message,) = wait_for(lambda: told(fakes), "the message")
+        assert message["run"] == hangs.id and not message.get("note")
+        wait_for(lambda: runbell.metric("watched_runs") == 1, "the end of the other")
+        assert [one["key"] for one in runbell.incidents()] == ["other"]
+
+
+def test_confirm_false_does_not_ask(runbell, fakes):
+    with TriggerDev() as trigger:
+        run = trigger.add(task="sync", steps=[(0, "PENDING"), (0, "DEQUEUED"), (0, "EXECUTING")])
+        wait_for(lambda: any(one.status == "EXECUTING" for one in trigger.ground_truth()), "it to work")
+        runbell.start(rules={"stuck": rule("1s", confirm=False)}, destinations=places(fakes),
+                      sources={"prod": source(runbell, trigger, method="list", every="1h")})
+        wait_for(lambda: runbell.metric("watched_runs") == 1, "the only look")
+        trigger.set(run, "COMPLETED_SUCCESSFULLY")
+        assert runbell.wait_incident("&rule=stuck", "open")["last_run"] == run.id
+
+
+def test_killed_while_it_is_being_confirmed(runbell, fakes):
+    """The next process asks again."""
+    with TriggerDev() as trigger:
+        run = trigger.add(task="sync", steps=[(0, "PENDING"), (0, "DEQUEUED"), (0, "EXECUTING")])
+        wait_for(lambda: any(one.status == "EXECUTING" for one in trigger.ground_truth()), "it to work")
+        hang = trigger.fault("retrieve", "hang")
+        runbell.start(rules={"stuck": rule("500ms")}, destinations=places(fakes), sources={"prod": source(runbell, trigger, method="list", every="1h")})
+        wait_for(lambda: hang.done, "the question")
+        assert not runbell.incidents()
+        runbell.kill9()
+        trigger.faults.clear()
+        runbell.start()
+        (message,) = wait_for(lambda: told(fakes), "the message")
+        assert message["run"] == run.id and "not confirmed" not in message.get("note", "")

@@ -34,11 +34,13 @@ struct bench {
     int64_t now_ms;
     bool hold_verdicts; /* messages are not delivered until asked for */
     bool trim_always;   /* details are paged out after every step */
+    bool rereads;       /* runs can be read again; what is asked for is taken down */
     bool lazy;          /* nothing but messages is taken down, and rows only now and then: for storms */
     struct engine_limits limits;
     size_t paged_in, steps, events;
     VEC(struct said) said;
     VEC(struct engine_note) notes;
+    VEC(struct engine_reread) asked;
     VEC(struct engine_incident_row) rows;
     VEC(struct engine_cell_row) cells; /* all ever handed out, in order */
     struct strbuf transcript; /* all outputs as text, for comparing two runs */
@@ -95,7 +97,7 @@ UNUSED int bench_detail(void *ctx, uint64_t incident, struct arena *a, struct st
 
 UNUSED struct engine *bench_engine(struct bench *b, const struct ruleset *rules)
 {
-    struct engine_setup setup = { .rules = rules, .limits = b->limits, .detail = bench_detail, .detail_ctx = b };
+    struct engine_setup setup = { .rules = rules, .limits = b->limits, .detail = bench_detail, .detail_ctx = b, .rereads = b->rereads };
     return engine_new(&setup);
 }
 
@@ -122,6 +124,7 @@ UNUSED void bench_close(struct bench *b)
     vec_free(&b->rulesets);
     vec_free(&b->said);
     vec_free(&b->notes);
+    vec_free(&b->asked);
     vec_free(&b->rows);
     vec_free(&b->cells);
     strbuf_fini(&b->transcript);
@@ -172,6 +175,7 @@ UNUSED void take(struct bench *b, struct engine_output *out)
         *vec_push(&b->said) = (struct said){ b->now_ms, m->incident, m->delivery, m->kind, str_dup(&b->a, m->destination), m->lane, m->content, m->params };
         strbuf_printf(&b->transcript, "%lld " STR_FMT " " STR_FMT "\n", (long long)b->now_ms, STR_ARG(m->destination), STR_ARG(m->content));
     }
+    for (size_t k = 0; k < out->rereads.n; k++) *vec_push(&b->asked) = out->rereads.v[k];
     for (size_t k = 0; k < out->notes.n && !b->lazy; k++) {
         *vec_push(&b->notes) = out->notes.v[k];
         strbuf_printf(&b->transcript, "%llu %s " STR_FMT "\n", (unsigned long long)out->notes.v[k].incident, out->notes.v[k].what,

@@ -486,6 +486,31 @@ static void test_a_file_that_is_not_there(void **state)
     assert_non_null(strstr(said(b), "Is a directory"));
 }
 
+/* A run is read again before its incident opens, where some source can read one. */
+static void test_what_can_be_confirmed(void **state)
+{
+    static const struct { const char *sources, *more; bool confirm; } cases[] = {
+        { "{s: {type: trigger-api, key: \"${file:key}\"}}", "lasts: 30m", true },
+        { "{s: {type: trigger-api, key: \"${file:key}\", method: list}, t: {type: webhook}}", "lasts: 30m", true },
+        { "{s: {type: trigger-api, key: \"${file:key}\"}}", "lasts: 30m, confirm: false", false },
+        { "{s: {type: trigger-api, key: \"${file:key}\"}}", "update: 30s", false },
+        { "{s: {type: trigger-api, key: \"${file:pat}\", project_ref: proj_abc, env: prod}}", "lasts: 30m", false },
+        { "{s: {type: webhook}}", "lasts: 30m", false },
+    };
+    struct bed *b = *state;
+    file(b, "key", "tr_prod_abc\n");
+    file(b, "pat", "tr_pat_abc\n");
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char text[600];
+        snprintf(text, sizeof text, "version: 1\ndestinations: {out: {type: console}}\nsources: %s\nrules: {a: {when: {status: EXECUTING}, notify: out, %s}}\n",
+                 cases[k].sources, cases[k].more);
+        file(b, "main.yaml", text);
+        load(b, false);
+        assert_said(b, "");
+        assert_int_equal(b->c->rules->rules[0]->confirm, cases[k].confirm);
+    }
+}
+
 static void test_what_is_no_configuration(void **state)
 {
     static const struct { const char *text, *says; } cases[] = {
@@ -720,6 +745,7 @@ int main(void)
         BED_TEST(test_an_operator_with_a_pattern_for_a_channel),
         BED_TEST(test_sources_of_trigger_dev),
         BED_TEST(test_absences_where_nobody_listens),
+        BED_TEST(test_what_can_be_confirmed),
         BED_TEST(test_rules_that_no_source_can_see),
         BED_TEST(test_ends_that_no_source_can_see),
         BED_TEST(test_a_file_that_is_not_there),

@@ -1,100 +1,5 @@
-/* engine: rules with `lasts`, case by case. Runs are told as a source tells them: what is news of them is judged first. */
-#include "engine_testing.h"
-
-/* --- telling ----------------------------------------------------------------------------------------------------- */
-struct tell {
-    const char *run;
-    enum run_state state;
-    int64_t at_ms;      /* since the start: when it arrives */
-    int64_t event_ms;   /* updatedAt; 0 = at_ms */
-    const char *task, *queue, *tag;
-    int64_t attempts;   /* attemptCount; 0 = not told */
-    int64_t started_ms;
-};
-struct heard { const char *run; struct run_known known; };
-static struct heard heard[64];
-static size_t heard_count;
-
-static struct run_known *known_of(const char *run)
-{
-    for (size_t k = 0; k < heard_count; k++)
-        if (strcmp(heard[k].run, run) == 0) return &heard[k].known;
-    assert_true(heard_count < 64);
-    heard[heard_count] = (struct heard){ .run = run, .known = { .created_ms = RUN_TIME_NONE, .started_ms = RUN_TIME_NONE } };
-    return &heard[heard_count++].known;
-}
-
-static void open_bench(struct bench *b, const char *rules)
-{
-    heard_count = 0;
-    bench_open(b, rules);
-}
-
-static void tell(struct bench *b, struct tell r)
-{
-    struct run run;
-    struct transition t[TRANSITIONS_MAX];
-    struct engine_input in = { .kind = ENGINE_EVENT };
-    struct run_known *known = known_of(r.run);
-    struct str tag = str_c(r.tag);
-    size_t n;
-    until(b, r.at_ms);
-    run_init(&run);
-    run.id = str_c(r.run);
-    run.task = str_c(r.task ? r.task : "sync");
-    run.queue = str_c(r.queue);
-    run.project = STR("default");
-    run.env = STR("prod");
-    run.kind = STR("run");
-    run.state = r.state;
-    run.spelling = str_c(run_state_name(r.state));
-    run.updated_ms = start_ms + (r.event_ms ? r.event_ms : r.at_ms);
-    run.created_ms = start_ms - 100 * HOUR; /* of no interest */
-    if (run_state_class(r.state) & RUN_CLASS_FINISHED) run.finished_ms = run.updated_ms;
-    if (r.started_ms) run.started_ms = start_ms + r.started_ms;
-    if (r.attempts) run.attempt_count = r.attempts;
-    run.tags = &tag;
-    run.tag_count = r.tag != NULL;
-    run.present = RUN_HAS_TASK | RUN_HAS_STATE | RUN_HAS_UPDATED | RUN_HAS_CREATED | (r.queue ? RUN_HAS_QUEUE : 0) | (r.tag ? RUN_HAS_TAGS : 0) |
-                  (r.attempts ? RUN_HAS_ATTEMPT : 0) | (r.started_ms ? RUN_HAS_STARTED : 0);
-    in.u.event.run = &run;
-    in.u.event.event_id = 1000 + b->events++;
-    in.u.event.known = known;
-    n = run_transitions(&b->a, &run, known, b->now_ms, 0, in.u.event.event_id, t);
-    for (size_t k = 0; k < n; k++) {
-        in.u.event.transition = &t[k];
-        in.u.event.since_succeeded = run_succeeded_since(known, &t[k]);
-        step(b, &in);
-    }
-    until(b, r.at_ms);
-}
-
-#define STUCK(more) "rules:\n  r:\n    when: {status: EXECUTING}\n    lasts: 30m\n    repeat: never\n    notify: [chat, hook]\n" more
-#define EXECUTES(run_, at_) (struct tell){ .run = run_, .state = RUN_EXECUTING, .at_ms = at_ }
-#define ENDS(run_, at_) (struct tell){ .run = run_, .state = RUN_COMPLETED, .at_ms = at_ }
-
-static size_t openings(const struct bench *b)
-{
-    return count_said(b, "hook", MESSAGE_OPEN);
-}
-
-static bool field_is(struct bench *b, const struct said *s, const char *name, const char *text)
-{
-    struct str is = said_field(b, s, name);
-    if (!str_eq_c(is, text)) print_message("%s is " STR_FMT "\n", name, STR_ARG(is));
-    return str_eq_c(is, text);
-}
-
-/* What the fields of a message say. */
-static struct str said_value(struct bench *b, const struct said *s, const char *name)
-{
-    struct json v;
-    struct err err;
-    assert_int_equal(json_parse(&b->a, s->content, &json_default_limits, &v, NULL, &err), 0);
-    for (v = json_first(json_get_c(v, "fields")); json_kind(v) != JSON_ABSENT; v = json_next(v))
-        if (str_eq_c(json_str(json_get_c(v, "name")), name)) return json_str(json_get_c(v, "value"));
-    return STR("");
-}
+/* engine: rules with `lasts`, case by case. */
+#include "lasts_testing.h"
 
 /* --- a stay -------------------------------------------------------------------------------------------------------- */
 static void test_a_run_that_stays_rings(void **state)
@@ -234,6 +139,22 @@ static void test_a_run_leaves_by_another_field(void **state)
     tell(&b, (struct tell){ .run = "run_a", .state = RUN_WAITING, .at_ms = HOUR, .event_ms = 2 * MINUTE, .tag = "slow" });
     assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 0);
     tell(&b, (struct tell){ .run = "run_a", .state = RUN_EXECUTING, .at_ms = HOUR + 1, .tag = "fast" });
+    assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
+    bench_close(&b);
+}
+
+/* What is too old to be evaluated begins nothing; but a run that is known to have left is not kept. */
+static void test_what_is_too_old(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_bench(&b, STUCK("    linger: 0s\n"));
+    tell(&b, EXECUTES("run_a", 1));
+    tell(&b, (struct tell){ .run = "run_b", .state = RUN_EXECUTING, .at_ms = 2 * HOUR, .event_ms = 1, .old = true });
+    assert_int_equal(engine_stats(b.e).watched_runs, 1);
+    assert_int_equal(openings(&b), 1);
+    tell(&b, (struct tell){ .run = "run_a", .state = RUN_CRASHED, .at_ms = 3 * HOUR, .event_ms = HOUR, .old = true });
+    assert_int_equal(engine_stats(b.e).watched_runs, 0);
     assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
     bench_close(&b);
 }
@@ -604,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_one_stay_in_several_states),
         cmocka_unit_test(test_late_reports_in_a_stay),
         cmocka_unit_test(test_a_run_leaves_by_another_field),
+        cmocka_unit_test(test_what_is_too_old),
         cmocka_unit_test(test_how_many_still_are),
         cmocka_unit_test(test_by_run),
         cmocka_unit_test(test_at_least_so_many_at_once),
