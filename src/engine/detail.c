@@ -157,6 +157,7 @@ int detail_read(struct arena *a, struct str text, struct detail *out, struct err
 void engine_trim(struct engine *e, size_t keep_bytes)
 {
     size_t at = 0;
+    lasts_trim(e, keep_bytes);
     if (!e->detail) return;
     for (; at < e->detailed.n && e->detail_bytes > keep_bytes; at++) {
         struct incident *i = incident_by_id(e, e->detailed.v[at]);

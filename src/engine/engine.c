@@ -4,7 +4,7 @@
 
 #include "engine/engine_internal.h"
 
-const struct engine_limits engine_default_limits = { 4096, 1000000, 1000, 1000000 };
+const struct engine_limits engine_default_limits = { 4096, 1000000, 1000, 500000 };
 
 const char *incident_state_name(enum incident_state s)
 {
@@ -17,6 +17,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     struct engine *e = xcalloc(1, sizeof *e);
     e->limits = setup->limits;
     e->detail = setup->detail;
+    e->cell = setup->cell;
     e->detail_ctx = setup->detail_ctx;
     e->public_url = str_dup(&e->names, setup->public_url);
     e->gates = (struct timer){ ENGINE_NEVER, 0, TIMER_GATES };
@@ -119,6 +120,7 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     struct step_context c = { .e = e, .out = out, .err = err };
     if (in->now_ms > e->now_ms) e->now_ms = in->now_ms;
     c.now_ms = e->now_ms;
+    if (lasts_lost(e, err)) return -1;
     if (e->gates_seen_ms == 0) gates_reload(&c); /* the first step of all */
     if (e->gates.due_ms <= c.now_ms) gates_due(&c); /* what holds is as of now, whatever comes */
     if (!e->absences.loaded && in->kind != ENGINE_SOURCES) absent_loaded(&c);

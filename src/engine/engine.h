@@ -26,11 +26,14 @@ extern const struct engine_limits engine_default_limits;
 
 /* Detail of an incident, as last handed out; 0, or -1 when it could not be read (the step then fails). */
 typedef int (*engine_detail_fn)(void *ctx, uint64_t incident, struct arena *a, struct str *detail);
+/* The same of a cell, by its key. */
+typedef int (*engine_cell_fn)(void *ctx, struct str key, struct arena *a, struct str *blob);
 struct engine_setup {
     const struct ruleset *rules; /* borrowed until the next engine_reload or engine_free */
     struct engine_limits limits;
     engine_detail_fn detail; /* NULL: nothing is ever trimmed */
-    void *detail_ctx;
+    engine_cell_fn cell;     /* NULL: the same of runs that are watched */
+    void *detail_ctx;        /* of both */
     struct str public_url;   /* for incident links; STR_NONE = none */
     bool rereads;            /* who drives it can have a run read again at its source: else rules with `confirm` open at once */
 };

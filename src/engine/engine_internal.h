@@ -201,6 +201,7 @@ struct engine {
     const struct ruleset *rules;
     struct engine_limits limits;
     engine_detail_fn detail;
+    engine_cell_fn cell;
     void *detail_ctx;
     struct str public_url;
     bool rereads;
@@ -555,6 +556,8 @@ void lasts_title(const struct incident *i, struct str whose, struct strbuf *out)
 struct str lasts_runs_text(struct arena *a, const struct incident *i);            /* "5, of which 3 still are" */
 struct str lasts_since(struct arena *a, const struct incident *i, int64_t over_ms); /* of a run whose time was over then */
 int lasts_describe(struct engine *e, const struct engine_window_name *name, struct json_writer *out);
+bool lasts_lost(const struct engine *e, struct err *err); /* a run could not be read back when rows were written */
+void lasts_trim(struct engine *e, size_t keep_bytes);
 void lasts_collect(struct engine *e, struct engine_changes *out);
 void lasts_restore(struct engine *e, struct json o);
 void lasts_restore_rules(struct engine *e, struct json o);

@@ -33,7 +33,7 @@ static void look_at_report(struct look *l, const struct engine_input *in)
 bool look_at_kept(struct look *l)
 {
     struct detail d;
-    if (detail_read(l->c->out->arena, (struct str){ l->w->detail, l->w->detail_bytes }, &d, l->c->err) < 0) {
+    if (watched_page_in(l->c->e, l->w, l->c->err) < 0 || detail_read(l->c->out->arena, (struct str){ l->w->detail, l->w->detail_bytes }, &d, l->c->err) < 0) {
         l->c->failed = true;
         return false;
     }
@@ -52,7 +52,7 @@ static void keep(struct look *l)
     struct json metadata = l->run.metadata;
     if (!(l->c->e->lasts->reads & RUN_HAS_METADATA)) l->run.metadata = (struct json){ 0 }; /* nobody will ask for it */
     strbuf_init(&b, 4 * CONTENT_CEILING);
-    if (detail_write(&l->subject, l->dashboard, &b)) watched_keep_detail(l->w, strbuf_view(&b));
+    if (detail_write(&l->subject, l->dashboard, &b)) watched_keep_detail(l->c->e, l->w, strbuf_view(&b));
     strbuf_fini(&b);
     l->run.metadata = metadata;
     l->w->event_id = l->t.event_id;
@@ -358,7 +358,10 @@ static void look_for_hits(struct look *l, bool again)
         if (l->old && !(l->w && stay_find(l->w, r))) continue;
         if (r->now->condition.kind != RULE_LASTS || (again && !is_new_to(l, r)) || !rule_matches(r->now, &l->subject)) continue;
         if (!l->w && !has_room(l->c)) return;
-        if (!l->w) l->w = watched_new(e, part_get(e, l->run.project, l->run.env), l->run.id);
+        if (!l->w) {
+            l->w = watched_new(e, part_get(e, l->run.project, l->run.env), l->run.id);
+            l->born = true;
+        }
         set_stay(l, r, l->known ? stays_since(l, r->now, &open) : l->w->at_ms, open);
     }
 }
@@ -405,8 +408,8 @@ void lasts_event(struct step_context *c, const struct engine_input *in)
     if (l.w && !again) end_misses(&l);
     look_for_hits(&l, again);
     if (!l.w || c->failed) return;
-    if (!again || !l.w->detail) l.w->at_ms = stays_since(&l, NULL, &open);
-    if (again ? !l.w->detail : l.fresh && l.w->stay_count) keep(&l);
+    if (l.born || !again) l.w->at_ms = stays_since(&l, NULL, &open);
+    if (l.born || (!again && l.fresh && l.w->stay_count)) keep(&l);
     if (l.answered && l.fresh) confirm_answered(&l);
     if (c->failed) return;
     look_end(&l);

@@ -33,7 +33,8 @@ struct watched { /* by the 100,000; its id lies behind it */
     struct timer timer;      /* the earliest of its stays */
     struct part *part;
     struct stay *stays;
-    char *detail;            /* the run in the state it is in: detail_write's text */
+    char *detail;            /* the run in the state it is in: detail_write's text; NULL = paged out */
+    struct watched *older, *newer; /* with a detail in memory, by when it came there */
     uint64_t event_id;       /* of the report that told that state first */
     int64_t at_ms;           /* since when it is in it, and in this attempt */
     uint32_t hash, id_bytes, detail_bytes, stay_count;
@@ -44,6 +45,9 @@ struct lasts {
     VEC(struct watched *) dirty; /* ended ones, too: they are freed when that has been handed out */
     size_t rules;            /* in force */
     size_t asked;            /* stays that wait for an answer */
+    struct watched *oldest, *newest; /* with a detail in memory */
+    size_t detail_bytes;
+    bool lost;               /* a detail could not be read back where that could not be told: the next step fails */
     uint32_t reads;          /* RUN_HAS_* that they read */
     struct str names;        /* those rules with their shapes, as stored; heap */
     bool names_dirty;
@@ -62,6 +66,7 @@ struct look {
     struct rule_subject subject;
     bool fresh;                       /* as this report tells it, and not as it was kept */
     bool whole;                       /* all that rules read is there */
+    bool born;                        /* watched since this very look */
     bool old;                         /* too old to begin a stay */
     bool answered;                    /* its source has just been asked */
     bool unconfirmed;                 /* it was to be asked, and did not answer */
@@ -84,7 +89,8 @@ struct watched *watched_find(const struct engine *e, struct str project, struct 
 struct watched *watched_new(struct engine *e, struct part *p, struct str run);
 void watched_touch(struct engine *e, struct watched *w);
 void watched_rearm(struct engine *e, struct watched *w);
-void watched_keep_detail(struct watched *w, struct str text);
+void watched_keep_detail(struct engine *e, struct watched *w, struct str text);
+int watched_page_in(struct engine *e, struct watched *w, struct err *err) WUR;
 /* Out of the index; freed by the next collect. Its stays must have been ended. */
 void watched_forget(struct engine *e, struct watched *w);
 /* All of them, in an order that is the same in every run; heap. */

@@ -78,19 +78,75 @@ void watched_rearm(struct engine *e, struct watched *w)
     timer_set(e, &w->timer, due_ms);
 }
 
-void watched_keep_detail(struct watched *w, struct str text)
+/* --- what is kept of a run ------------------------------------------------------------------------------------------ */
+static struct str cell_key(struct arena *a, const struct watched *w)
 {
+    const struct str parts[] = { STR("r"), w->part->project, w->part->env, watched_id(w) };
+    return name_joined(a, parts, 4);
+}
+
+static void drop_detail(struct lasts *l, struct watched *w)
+{
+    if (!w->detail) return;
+    if (w->older) w->older->newer = w->newer;
+    else l->oldest = w->newer;
+    if (w->newer) w->newer->older = w->older;
+    else l->newest = w->older;
+    w->older = w->newer = NULL;
+    l->detail_bytes -= w->detail_bytes;
     free(w->detail);
+    w->detail = NULL;
+    w->detail_bytes = 0;
+}
+
+void watched_keep_detail(struct engine *e, struct watched *w, struct str text)
+{
+    struct lasts *l = e->lasts;
+    drop_detail(l, w);
     w->detail = xmalloc(text.n + 1);
     memcpy(w->detail, text.p, text.n);
     w->detail[text.n] = '\0';
     w->detail_bytes = (uint32_t)text.n;
+    l->detail_bytes += text.n;
+    w->older = l->newest;
+    if (w->older) w->older->newer = w;
+    else l->oldest = w;
+    l->newest = w;
 }
 
-static void watched_free(struct watched *w)
+int watched_page_in(struct engine *e, struct watched *w, struct err *err)
 {
+    struct arena a = { 0 };
+    struct json root = { 0 };
+    struct str blob = STR_NONE;
+    if (w->detail) return 0;
+    if (e->cell && e->cell(e->detail_ctx, cell_key(&a, w), &a, &blob) == 0 && !str_absent(blob) && json_parse(&a, blob, &json_own_limits, &root, NULL, err) == 0)
+        watched_keep_detail(e, w, json_text(json_get_c(root, "detail")));
+    arena_fini(&a);
+    return w->detail ? 0 : err_set(err, ERR_IO, "what is kept of a watched run could not be read back");
+}
+
+bool lasts_lost(const struct engine *e, struct err *err)
+{
+    if (e->lasts->lost) (void)err_set(err, ERR_IO, "what is kept of a watched run could not be read back");
+    return e->lasts->lost;
+}
+
+enum { KEEP_MORE = 16 }; /* runs that are watched are looked at again, most of them soon */
+
+void lasts_trim(struct engine *e, size_t keep_bytes)
+{
+    struct lasts *l = e->lasts;
+    for (struct watched *w = l->oldest, *next; w && e->cell && l->detail_bytes > KEEP_MORE * keep_bytes; w = next) {
+        next = w->newer;
+        if (!w->dirty) drop_detail(l, w); /* else it has not been handed out yet */
+    }
+}
+
+static void watched_free(struct lasts *l, struct watched *w)
+{
+    drop_detail(l, w);
     free(w->stays);
-    free(w->detail);
     free(w);
 }
 
@@ -232,14 +288,14 @@ void lasts_free(struct engine *e)
     struct watched *w;
     size_t at = 0;
     for (size_t k = 0; k < l->dirty.n; k++)
-        if (l->dirty.v[k]->ended) watched_free(l->dirty.v[k]);
+        if (l->dirty.v[k]->ended) watched_free(l, l->dirty.v[k]);
     while ((w = index_next(&l->runs, &at))) {
         timer_drop(e, &w->timer);
         for (size_t k = 0; k < w->stay_count; k++) {
             for (size_t i = 0; i < w->stays[k].member_count; i++) member_leave(e, &w->stays[k].members[i]);
             free(w->stays[k].members);
         }
-        watched_free(w);
+        watched_free(l, w);
     }
     free(l->runs.slots);
     free(l->crowds.slots);
@@ -289,22 +345,20 @@ static struct str blob_of(struct arena *a, const struct watched *x)
     return json_draft_end(&d, a);
 }
 
-static struct str cell_key(struct arena *a, const struct watched *w)
-{
-    const struct str parts[] = { STR("r"), w->part->project, w->part->env, watched_id(w) };
-    return name_joined(a, parts, 4);
-}
-
 /* A run that came and left between two collects leaves no row behind. */
 void lasts_collect(struct engine *e, struct engine_changes *out)
 {
     struct lasts *l = e->lasts;
+    struct err err;
     for (size_t k = 0; k < l->dirty.n; k++) {
         struct watched *w = l->dirty.v[k];
-        if (!w->ended || w->stored) *vec_push(&out->cells) = (struct engine_cell_row){ cell_key(out->arena, w), w->ended ? STR_NONE : blob_of(out->arena, w) };
+        bool known = w->ended || watched_page_in(e, w, &err) == 0;
+        l->lost |= !known;
+        if (known && (!w->ended || w->stored))
+            *vec_push(&out->cells) = (struct engine_cell_row){ cell_key(out->arena, w), w->ended ? STR_NONE : blob_of(out->arena, w) };
         w->dirty = false;
         w->stored = true;
-        if (w->ended) watched_free(w);
+        if (w->ended) watched_free(l, w);
     }
     vec_clear(&l->dirty);
     if (!l->names_dirty) return;
@@ -350,7 +404,7 @@ void lasts_restore(struct engine *e, struct json o)
     w->event_id = (uint64_t)i64_or(json_get_c(o, "event"), 0);
     w->at_ms = i64_or(json_get_c(o, "at"), 0);
     w->stored = true;
-    watched_keep_detail(w, json_text(json_get_c(o, "detail")));
+    if (!e->cell) watched_keep_detail(e, w, json_text(json_get_c(o, "detail")));
     for (struct json v = json_first(stays); json_kind(v) != JSON_ABSENT; v = json_next(v)) restore_stay(e, w, v);
     watched_rearm(e, w);
 }

@@ -22,12 +22,22 @@ static int page_detail(void *ctx, uint64_t incident, struct arena *a, struct str
     return -1;
 }
 
+static int page_cell(void *ctx, struct str key, struct arena *a, struct str *blob)
+{
+    struct pipeline *p = ctx;
+    struct err err;
+    if (p->store->ops->fetch_cell(p->store, a, key, blob, &err) == 0) return 0;
+    log_error("cell.lost", LOG_E(&err));
+    return -1;
+}
+
 int engine_build(struct pipeline *p, struct err *err)
 {
     struct engine_setup setup = {
         .rules = p->config->rules,
         .limits = engine_default_limits,
         .detail = page_detail,
+        .cell = page_cell,
         .detail_ctx = p,
         .public_url = p->config->server.public_url,
         .rereads = true, /* rules whose runs no source can read do not ask: config */

@@ -359,6 +359,7 @@ struct store *store_memory_open(void)
         .load = mem_load,
         .fetch_runs = mem_fetch_runs,
         .fetch_detail = mem_fetch_detail,
+        .fetch_cell = mem_fetch_cell,
         .commit = mem_commit,
         .due_deliveries = mem_due_deliveries,
         .lane_head = mem_lane_head,

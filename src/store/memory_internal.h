@@ -47,6 +47,7 @@ struct mem_lane *mem_lane_find(struct mem_store *s, struct str destination, stru
 int mem_load(struct store *s, const struct store_load *l, struct err *err);
 int mem_fetch_runs(struct store *s, struct arena *a, const struct store_run *ids, size_t n, struct str *out,
                    struct err *err);
+int mem_fetch_cell(struct store *s, struct arena *a, struct str key, struct str *blob, struct err *err);
 int mem_fetch_detail(struct store *s, struct arena *a, uint64_t incident, struct str *detail,
                      struct err *err);
 int mem_meta_get(struct store *s, struct arena *a, struct str key, struct str *value, struct err *err);

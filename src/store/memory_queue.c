@@ -36,6 +36,16 @@ int mem_fetch_detail(struct store *store, struct arena *a, uint64_t incident, st
     return 0;
 }
 
+int mem_fetch_cell(struct store *store, struct arena *a, struct str key, struct str *blob, struct err *err)
+{
+    struct mem_store *s = (struct mem_store *)store;
+    size_t i = 0;
+    (void)err;
+    while (i < s->cells.n && !str_eq(s->cells.v[i].key, key)) i++;
+    *blob = i < s->cells.n ? str_dup(a, s->cells.v[i].blob) : STR_NONE;
+    return 0;
+}
+
 int mem_meta_get(struct store *store, struct arena *a, struct str key, struct str *value, struct err *err)
 {
     struct mem_store *s = (struct mem_store *)store;

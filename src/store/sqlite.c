@@ -245,6 +245,15 @@ static int sq_fetch_detail(struct store *store, struct arena *a, uint64_t incide
     return fetch_one(s, q, a, detail, err) < 0 ? -1 : 0;
 }
 
+static int sq_fetch_cell(struct store *store, struct arena *a, struct str key, struct str *blob, struct err *err)
+{
+    struct sq_store *s = (struct sq_store *)store;
+    sqlite3_stmt *q = sq_get(s, SQ_CELL, err);
+    if (!q) return -1;
+    sq_text(q, 1, key);
+    return fetch_one(s, q, a, blob, err) < 0 ? -1 : 0;
+}
+
 static int sq_meta_get(struct store *store, struct arena *a, struct str key, struct str *value,
                        struct err *err)
 {
@@ -260,6 +269,7 @@ static const struct store_ops sqlite_ops = {
     .load = sq_load,
     .fetch_runs = sq_fetch_runs,
     .fetch_detail = sq_fetch_detail,
+    .fetch_cell = sq_fetch_cell,
     .commit = sq_commit,
     .due_deliveries = sq_due_deliveries,
     .lane_head = sq_lane_head,

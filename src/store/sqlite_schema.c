@@ -97,6 +97,7 @@ const char *const sq_sql[SQ_QUERIES] = {
         "UPDATE counts SET events = ?1, runs = ?2, incidents = ?3, undelivered = ?4, dead = ?5, rejected ="
         " ?6 WHERE one = 1",
     [SQ_LOAD_INCIDENTS] = "SELECT " SQ_INCIDENT_COLUMNS ", i.state_blob FROM incidents i WHERE i.state < 3",
+    [SQ_CELL] = "SELECT blob FROM cells WHERE key = ?1",
     [SQ_LOAD_CELLS] = "SELECT key, blob FROM cells",
 
     [SQ_DELIVERY_INSERT] =

@@ -88,6 +88,8 @@ struct store_ops {
                       struct err *err);
     /* STR_NONE when the incident has none. */
     int (*fetch_detail)(struct store *s, struct arena *a, uint64_t incident, struct str *detail, struct err *err);
+    /* STR_NONE when there is no such cell. */
+    int (*fetch_cell)(struct store *s, struct arena *a, struct str key, struct str *blob, struct err *err);
     /* ERR_IO and ERR_LIMIT (disk full) heal: nothing of the batch is in the store. ERR_UNCERTAIN: the caller must stop
      * the process (a failed sync is never tried again). */
     int (*commit)(struct store *s, const struct store_batch *b, struct err *err);

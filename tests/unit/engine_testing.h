@@ -95,9 +95,22 @@ UNUSED int bench_detail(void *ctx, uint64_t incident, struct arena *a, struct st
     return -1;
 }
 
+/* The last blob of a cell. */
+UNUSED int bench_cell(void *ctx, struct str key, struct arena *a, struct str *blob)
+{
+    struct bench *b = ctx;
+    b->paged_in++;
+    for (size_t k = b->cells.n; k-- > 0;)
+        if (str_eq(b->cells.v[k].key, key)) {
+            *blob = str_dup(a, b->cells.v[k].blob);
+            return 0;
+        }
+    return -1;
+}
+
 UNUSED struct engine *bench_engine(struct bench *b, const struct ruleset *rules)
 {
-    struct engine_setup setup = { .rules = rules, .limits = b->limits, .detail = bench_detail, .detail_ctx = b, .rereads = b->rereads };
+    struct engine_setup setup = { .rules = rules, .limits = b->limits, .detail = bench_detail, .cell = bench_cell, .detail_ctx = b, .rereads = b->rereads };
     return engine_new(&setup);
 }
 

@@ -62,6 +62,7 @@ void add_cell(struct fixture *f, const char *key, const char *blob);
 void add_meta(struct fixture *f, const char *key, const char *value);
 void add_all(struct fixture *f, uint64_t base); /* one row of every kind */
 struct str detail_of(struct fixture *f, uint64_t id);
+struct str cell_of(struct fixture *f, const char *key);
 int setup_sqlite(void **state);
 int setup_memory(void **state);
 int teardown(void **state);

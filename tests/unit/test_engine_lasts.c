@@ -494,6 +494,33 @@ static void test_more_keys_than_there_may_be(void **state)
     bench_close(&b);
 }
 
+/* What is kept of a run goes out of memory and is read back; what cannot be read back fails the step, and not the run. */
+static void test_what_is_kept_of_a_run(void **state)
+{
+    struct bench b;
+    struct engine_input in = { .kind = ENGINE_TICK };
+    struct engine_output out;
+    struct err err;
+    (void)state;
+    open_bench(&b, STUCK(""));
+    b.trim_always = true;
+    tell(&b, (struct tell){ .run = "run_a", .state = RUN_EXECUTING, .at_ms = 1, .queue = "mails" });
+    tell(&b, EXECUTES("run_b", 2));
+    assert_int_equal(b.paged_in, 0);
+    until(&b, 30 * MINUTE + 2);
+    assert_true(b.paged_in > 0);
+    assert_int_equal(count_notes(&b, "hit"), 2);
+    assert_true(str_eq_c(said_value(&b, &b.said.v[0], "Queue"), "mails"));
+    tell(&b, EXECUTES("run_c", HOUR));
+    for (size_t k = 0; k < b.cells.n; k++) b.cells.v[k].key = STR("gone");
+    in.now_ms = start_ms + 2 * HOUR;
+    engine_output_init(&out, &b.a);
+    assert_int_equal(engine_step(b.e, &in, &out, &err), -1);
+    assert_non_null(strstr(err.msg, "could not be read back"));
+    engine_output_fini(&out);
+    bench_close(&b);
+}
+
 /* What comes and goes between two commits is written nowhere. */
 static void test_short_runs_cost_no_rows(void **state)
 {
@@ -540,6 +567,7 @@ int main(void)
         cmocka_unit_test(test_what_is_told_again_is_no_news),
         cmocka_unit_test(test_more_runs_than_can_be_watched),
         cmocka_unit_test(test_more_keys_than_there_may_be),
+        cmocka_unit_test(test_what_is_kept_of_a_run),
         cmocka_unit_test(test_short_runs_cost_no_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,6 +159,8 @@ static void test_only_unresolved_incidents_are_loaded(void **state)
     assert_true(str_find_str(all, STR("load incident id=103")) == all.n);
     assert_true(str_find_str(all, STR("load cell key=a")) == all.n);
     assert_true(str_find_str(all, STR("load cell key=b blob=3\n")) < all.n);
+    assert_true(str_eq_c(cell_of(f, "b"), "3"));
+    assert_true(str_absent(cell_of(f, "a")) && str_absent(cell_of(f, "never")));
     assert_true(str_find_str(all, STR("last_run=run_1 state_blob= detail={\"d\":1}\n")) <
                 all.n); /* resolved: no state */
     assert_int_equal(counts_of(f).incidents, 4);
