@@ -88,7 +88,7 @@ def test_check_shows_place_line_caret_and_suggestion(runbell):
 
 def test_check_names_what_is_for_later(runbell):
     path = runbell.folder / "given-later.yaml"
-    for key, value in {"absent": "2h", "lasts": "10m", "during": "business", "unless": "other"}.items():
+    for key, value in {"lasts": "10m", "during": "business", "unless": "other"}.items():
         path.write_text(f"version: 1\nrules:\n  a: {{when: {{status: failed, task: x}}, {key}: {value}, notify: out}}\n")
         done = runbell.run("check", "--rules", path)
         assert done.returncode == WRONG and f"`{key}`" in done.stderr and "yet" in done.stderr, (key, done.stderr)
