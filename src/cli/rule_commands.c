@@ -87,7 +87,7 @@ static void print_explained(struct arena *a, struct json e, const struct rule *r
     for (struct json c = json_first(clauses); json_kind(c) != JSON_ABSENT; c = json_next(c)) print_clause(c, 0);
     if (hit) printf("  key: %.*s\n", STR_ARG(json_text(keys)));
     if (hit && hits > 1) printf("  hits: %zu\n", hits);
-    if (hit && r->condition.kind != RULE_EVERY_HIT) printf("  rings at %.*s\n", STR_ARG(rule_condition_text(&r->condition, a)));
+    if (hit && r->condition.kind != RULE_EVERY_HIT) printf("  rings %s %.*s\n", r->condition.kind == RULE_ABSENT ? "when from then on there is" : "at", STR_ARG(rule_condition_text(&r->condition, a)));
     print_windows(a, json_get_c(e, "windows"), 2);
 }
 
@@ -250,7 +250,7 @@ int cli_explain(int argc, char **argv)
 const char render_help[] =
     "Prints the exact request each destination of the rule would get if this event opened an incident of it:\n"
     "method, address, headers and body. Secrets are shown as ***. Conditions such as `count` and `rate`, and `wait`, are passed\n"
-    "over: one hit is enough here.";
+    "over: one hit is enough here. Of a rule with `absent` it is what they get when no other hit follows this one.";
 
 /* This process renders one rule: its own copy of the configuration may be bent. */
 static struct rule *only_matching(struct config *c, struct str name)
@@ -259,8 +259,10 @@ static struct rule *only_matching(struct config *c, struct str name)
     for (size_t k = 0; k < c->rules->rule_count; k++)
         if (str_eq(c->rules->rules[k]->name, name)) found = c->rules->rules[k];
     if (!found) return NULL;
-    found->condition = (struct rule_condition){ .kind = RULE_EVERY_HIT };
-    found->at_least = 1;
+    if (found->condition.kind != RULE_ABSENT) {
+        found->condition = (struct rule_condition){ .kind = RULE_EVERY_HIT };
+        found->at_least = 1;
+    }
     found->wait_ms = 0;
     found->limit.n = 0;
     return found;
@@ -335,23 +337,44 @@ static int print_fact(const struct config *c, struct arena *a, const struct repl
     return EXIT_FINE;
 }
 
+/* What is told of the event's own key: rules that wait may be waiting for others, too. */
+static bool is_of(const struct rule *r, struct arena *a, const struct run *run, const struct replay_fact *fact)
+{
+    struct transition t = { .kind = TRANSITION_NEW, .state = run->state };
+    struct rule_subject s;
+    struct rule_key key;
+    if (fact->kind != REPLAY_SENT || fact->message != MESSAGE_OPEN || !str_eq(fact->rule, r->name)) return false;
+    if (r->condition.kind != RULE_ABSENT) return true;
+    rule_subject_init(&s, a, run, &t, moment_of(run));
+    return rule_matches(r, &s) && rule_keys(r, &s, &key, 1) == 1 && str_eq(key.key, fact->key);
+}
+
+/* The event; and where the rule waits for the next, time until that is missed. */
+static int play(struct replay *replay, const struct rule *r, struct run *run, struct err *err)
+{
+    int64_t at = moment_of(run), due_ms, slot_ms;
+    if (replay_report(replay, run, at, NULL, err) < 0) return -1;
+    if (r->condition.kind != RULE_ABSENT) return 0;
+    due_ms = rule_absent_due(&r->condition, at, &slot_ms);
+    return due_ms == SCHEDULE_NEVER ? 0 : replay_until(replay, due_ms, err);
+}
+
 static int render(struct config *c, struct rule *r, struct event_file *f, const char *to, struct json_writer *w)
 {
     struct replay replay;
     struct err err;
     struct run *run = &f->batch.reports[0].run;
-    int64_t at = moment_of(run);
     int rc = EXIT_FINE;
     size_t shown = 0;
-    replay_init(&replay, c->rules, c->server.public_url, at);
+    replay_init(&replay, c->rules, c->server.public_url, moment_of(run));
     if (c->source_count) replay.dashboard = c->sources[0].dashboard;
-    if (replay_report(&replay, run, at, NULL, &err) < 0) {
+    if (play(&replay, r, run, &err) < 0) {
         fprintf(stderr, "runbell render: %s\n", err.msg);
         rc = EXIT_WRONG;
     }
     for (size_t k = 0; k < replay.facts.n && rc == EXIT_FINE; k++) {
         const struct replay_fact *fact = &replay.facts.v[k];
-        if (fact->kind != REPLAY_SENT || fact->message != MESSAGE_OPEN || !str_eq(fact->rule, r->name)) continue;
+        if (!is_of(r, &f->a, run, fact)) continue;
         if (to && !str_eq_c(fact->destination, to)) continue;
         rc = print_fact(c, &f->a, fact, w);
         shown++;

@@ -1,4 +1,5 @@
 """What does not happen: rules that wait, over kills and restarts, and with sources that lag or are down."""
+import json
 import time
 
 import pytest
@@ -88,6 +89,22 @@ def test_what_can_never_be_heard_is_refused(runbell):
                       sources={"push": {"type": "webhook", "token": runbell.token, "env": "prod"}})
     done = runbell.run("check")
     assert done.returncode == 1 and "waits for hits in env `prd`, and no source brings events of it" in done.stderr + done.stdout
+
+
+def test_what_would_be_sent_is_shown(runbell):
+    rules = {**quiet("2h"), "nightly": {**quiet()["quiet"], "when": {"task": ["export", "import"], "env": "prod", "status": "success"},
+                                        "absent": {"cron": "0 3 * * *", "grace": "30m", "zone": "Europe/Berlin"}}}
+    runbell.configure(rules=rules, destinations={"out": {"type": "webhook", "url": "http://127.0.0.1:9/hook"}})
+    event = runbell.folder / "event.json"
+    event.write_text(json.dumps(success("run_1")))
+    done = runbell.run("explain", "--event", event)
+    assert done.returncode == 0 and "rings when from then on there is no hit for 2h\n" in done.stdout
+    done = runbell.run("render", "quiet", "--event", event)
+    assert done.returncode == 0 and done.stdout.count("sync in prod has not succeeded for 2h (last at ") >= 1
+    assert runbell.run("render", "nightly", "--event", event).returncode == 1  # another task
+    event.write_text(json.dumps(success("run_1", "export")))
+    done = runbell.run("render", "nightly", "--event", event)
+    assert done.returncode == 0 and "export in prod did not succeed by " in done.stdout and "import in prod" not in done.stdout
 
 
 # --- polling ---------------------------------------------------------------------------------------------------------

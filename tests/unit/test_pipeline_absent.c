@@ -153,6 +153,24 @@ static void a_reload_brings_rules_that_wait(void **state)
     world_close(w);
 }
 
+/* Its sources are known with it. */
+static void a_reload_brings_another_source(void **state)
+{
+    struct world *w = world_open(HOOK QUIET);
+    struct asked *a;
+    (void)state;
+    posted(w, SUCCESS("run_1"));
+    a = ask_reload(w, HOOK QUIET);
+    a->r.config->sources[0].type = SOURCE_TRIGGER_API; /* it looks for itself now, and has not yet */
+    assert_int_equal(outcome(w, a), PIPELINE_DONE);
+    world_wait(w, 3 * HOUR);
+    assert_int_equal(opened(w), 0);
+    assert_int_equal(outcome(w, ask_reload(w, HOOK QUIET)), PIPELINE_DONE);
+    world_wait(w, 2 * HOUR);
+    assert_int_equal(opened(w), 1);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +181,7 @@ int main(void)
         cmocka_unit_test(what_an_ill_store_turned_away_was_not_heard),
         cmocka_unit_test(a_position_that_cannot_be_read_is_no_trouble),
         cmocka_unit_test(a_reload_brings_rules_that_wait),
+        cmocka_unit_test(a_reload_brings_another_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
