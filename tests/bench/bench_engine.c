@@ -15,10 +15,11 @@
 enum { MINUTE = 60000 };
 static const int64_t start_ms = 1777803800000;
 
+/* Of the processor: one thread that waits for nothing, and other programs' turns are not counted. */
 static double seconds(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 

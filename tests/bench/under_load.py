@@ -47,7 +47,7 @@ def engine_timers(bench, rounds, _wanted):
                 f"{found[-1][name + '_ns_1000000'][1]:,.0f} ns against {found[-1][name + '_ns_10000'][1]:,.0f} ns")
             for name, what in (("set", "set"), ("move", "moved"), ("fire", "fired"))]
     n = found[0]["restored"]
-    return rows + [Row(f"restoring {n:,} incidents with timers", " s", ("<=", 10), [one["restore_s"] for one in found], "from rows in memory"),
+    return rows + [Row(f"restoring {n:,} incidents with timers", " s", ("<=", 10), [one["restore_s"] for one in found], "from rows in memory; processor time"),
                    Row(f"firing {n:,} overdue timers once", " s", ("<=", 20), [one["fire_s"] for one in found],
                        f"in {found[-1]['batches']} batches, {found[-1]['messages']} messages")]
 
