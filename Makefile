@@ -150,7 +150,7 @@ test: ## THE second command: installs what is missing, builds, runs every test
 	    "json-suite: $(BUILD)/tests/json-suite tests/json-suite" \
 	    "mustache-suite: $(BUILD)/tests/mustache-suite $(sort $(wildcard tests/mustache/*.json))" \
 	    "zones: $(PYTEST) tests/zones" \
-	    "rules: $(BUILD)/runbell test -q $(sort $(wildcard rules/*.yaml rules/more/*.yaml))" \
+	    "rules: $(BUILD)/runbell test -q $(sort $(wildcard rules/*.yaml rules/more/*.yaml)) tests/fixtures/language/runbell.yaml" \
 	    "bodies: $(PYTEST) tests/schemas" \
 	    "fakes: $(PYTEST) tests/fakes" \
 	    "sdk: $(PYTEST) -rs tests/sdk" \

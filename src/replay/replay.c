@@ -52,21 +52,27 @@ static void learn(struct replay *r)
     vec_free(&changes.cells);
 }
 
+static struct str note_member(struct replay *r, const struct engine_note *n, const char *name)
+{
+    struct json body;
+    struct err err;
+    if (json_parse(&r->arena, str_dup(&r->arena, n->body), &json_own_limits, &body, NULL, &err) < 0) return STR("");
+    return json_str(json_get_c(body, name));
+}
+
 static void take_note(struct replay *r, const struct engine_note *n)
 {
     const struct who *w = who_is(r, n->incident);
     struct replay_fact f = { .at_ms = n->at_ms, .kind = REPLAY_NOTE, .content = str_c(n->what) };
-    struct json body;
-    struct err err;
     if (!w || strcmp(n->what, "told") == 0 || strcmp(n->what, "hit") == 0) return; /* told has its own fact */
     f.rule = w->rule;
     f.key = w->key;
     if (strcmp(n->what, "opened") == 0) f.kind = REPLAY_OPENED;
     if (strcmp(n->what, "resolved") == 0) {
         f.kind = REPLAY_RESOLVED;
-        if (json_parse(&r->arena, str_dup(&r->arena, n->body), &json_own_limits, &body, NULL, &err) == 0)
-            f.reason = json_str(json_get_c(body, "reason"));
+        f.reason = note_member(r, n, "reason");
     }
+    if (strcmp(n->what, "limited") == 0 || strcmp(n->what, "told in a digest") == 0) f.destination = note_member(r, n, "destination");
     *vec_push(&r->facts) = f;
 }
 

@@ -10,7 +10,7 @@ struct replay_fact { /* something that happened, in order */
     int64_t at_ms;
     enum { REPLAY_SENT, REPLAY_OPENED, REPLAY_RESOLVED, REPLAY_NOTE } kind;
     struct str rule, key;
-    struct str destination;    /* SENT */
+    struct str destination;    /* SENT; NOTE: whose digest the incident is in from now on, else empty */
     enum message_kind message; /* SENT */
     struct str content;        /* SENT: message_write's JSON; NOTE: what */
     struct str params;         /* SENT */

@@ -44,8 +44,8 @@ static const struct field expectation_fields[] = {
     { .name = "until", .type = FIELD_DURATION, AT(until_ms), .help = "It happens by then; with `never`, it does not." },
     { .name = "rule", .type = FIELD_TEXT, .required = true, AT(rule), .help = "The rule it is about." },
     { .name = "key", .type = FIELD_TEXT, AT(key), .help = "The incident's key; any when left out." },
-    { .name = "sent", .type = FIELD_TEXT, AT(sent), .help = "A message goes to this destination." },
-    { .name = "never", .type = FIELD_TEXT, AT(never), .help = "No message goes to this destination." },
+    { .name = "sent", .type = FIELD_TEXT, AT(sent), .help = "A message goes to this destination; what a digest tells counts as it goes into it." },
+    { .name = "never", .type = FIELD_TEXT, AT(never), .help = "No message goes to this destination, and no digest tells it." },
     { .name = "text", .type = FIELD_TEXT, AT(text), .help = "What the message says holds this text." },
     { .name = "resolved", .type = FIELD_BOOL, AT(resolved), .help = "An incident resolves, or does not." },
     { .name = "open", .type = FIELD_BOOL, AT(open), .help = "An incident is open then, or is not." },
@@ -125,11 +125,17 @@ static bool says(struct test_case *t, const struct replay_fact *f, struct str te
     return found;
 }
 
+/* An incident that a digest speaks for has been told, though not in words of its own. */
+static bool tells(const struct replay_fact *f)
+{
+    return f->kind == REPLAY_SENT || (f->kind == REPLAY_NOTE && f->destination.n > 0);
+}
+
 static const struct replay_fact *find_sent(struct test_case *t, const struct expectation *e, struct str destination)
 {
     for (size_t k = 0; k < t->r.facts.n; k++) {
         const struct replay_fact *f = &t->r.facts.v[k];
-        if (f->kind == REPLAY_SENT && concerns(e, f) && in_time(t, e, f) && (str_absent(destination) || str_eq(f->destination, destination)) &&
+        if (tells(f) && concerns(e, f) && in_time(t, e, f) && (str_absent(destination) || str_eq(f->destination, destination)) &&
             says(t, f, e->text))
             return f;
     }

@@ -126,6 +126,34 @@ static void test_every_kind_of_expectation(void **state)
     }
 }
 
+/* What is over a limit, or was held with others, has no message of its own; who asks whether it was told means the digest, too. */
+static void test_what_a_digest_tells_counts_as_sent(void **state)
+{
+    static const char rules[] =
+        "rules:\n  fails: {when: {status: failed}, notify: hook, limit: 1 per 1m}\n"
+        "tests:\n  - name: case\n    events:\n"
+        "      - {at: 1m, run: run_a, task: sync, status: FAILED}\n"
+        "      - {at: 1m1s, run: run_b, task: mail, status: FAILED}\n"
+        "      - {at: 1m2s, run: run_c, task: note, status: FAILED}\n"
+        "    expect:\n";
+    static const struct { const char *expect; bool holds; } cases[] = {
+        { "{at: 1m1s, rule: fails, key: mail, sent: hook}", true },   { "{at: 1m2s, rule: fails, key: note, sent: hook}", true },
+        { "{until: 1h, rule: fails, key: mail, never: hook}", false }, { "{until: 1m1s, rule: fails, key: note, never: hook}", true },
+        { "{until: 1h, rule: fails, key: mail, never: pager}", true },  { "{at: 1m1s, rule: fails, key: mail, sent: hook, text: mail}", false },
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct bed b;
+        char text[1000];
+        const char *got;
+        snprintf(text, sizeof text, "      - %s\n", cases[k].expect);
+        bed_open(&b, rules, text);
+        got = run(&b);
+        if (b.d.errors || (int)b.counts.passed != cases[k].holds || (int)b.counts.failed == cases[k].holds) fail_msg("%s:\n%s", cases[k].expect, got);
+        bed_close(&b);
+    }
+}
+
 static void test_a_failure_shows_what_happened(void **state)
 {
     struct bed b;
@@ -462,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind_of_expectation),
+        cmocka_unit_test(test_what_a_digest_tells_counts_as_sent),
         cmocka_unit_test(test_a_failure_shows_what_happened),
         cmocka_unit_test(test_expected_beside_happened),
         cmocka_unit_test(test_a_long_timeline_is_cut),
