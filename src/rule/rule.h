@@ -233,7 +233,7 @@ struct str rule_identity_of(const struct rule *r, struct arena *a, struct str ke
 void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writer *w);
 
 /* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
- * first_run, count, rate.percent, rate.hits, rate.runs. Writes the view for a subject into w as one object: the run's fields ("error" and
+ * first_run, count, rate.percent, rate.hits, rate.runs, absent.for, absent.last, absent.due. Writes the view for a subject into w as one object: the run's fields ("error" and
  * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run, rate and
  * count are the incident's: whoever knows them adds them; rule_view_members writes the members alone, into an
  * object that the caller has begun. */
