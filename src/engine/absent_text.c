@@ -3,6 +3,8 @@
 #include "engine/engine_internal.h"
 #include "rule/schedule.h"
 
+enum { SECONDS_BELOW_MS = 600000 };
+
 /* --- times, as people read them -------------------------------------------------------------------------------- */
 static int64_t local_ms(const struct rule *r, int64_t at_ms)
 {
@@ -15,12 +17,13 @@ static struct str zone_of(const struct rule *r)
     return r->condition.zone ? zone_name(r->condition.zone) : STR("UTC");
 }
 
-/* "03:12", on another day "2026-01-04 03:12". */
+/* "03:12", on another day "2026-01-04 03:12"; seconds where minutes would tell too little. */
 static struct str clock_text(struct arena *a, const struct rule *r, int64_t at_ms, int64_t now_ms)
 {
     char text[TIMEFMT_SIZE], now_text[TIMEFMT_SIZE];
     struct str at = time_format(local_ms(r, at_ms), text), now = time_format(local_ms(r, now_ms), now_text);
-    struct str day = str_sub(at, 0, 10), hour = str_sub(at, 11, at_ms % 60000 ? 8 : 5);
+    bool seconds = !r->condition.cron && r->condition.window_ms < SECONDS_BELOW_MS;
+    struct str day = str_sub(at, 0, 10), hour = str_sub(at, 11, seconds ? 8 : 5);
     if (str_eq(day, str_sub(now, 0, 10))) return str_dup(a, hour);
     return str_printf(a, STR_FMT " " STR_FMT, STR_ARG(day), STR_ARG(hour));
 }
@@ -88,6 +91,24 @@ struct str absent_body(struct arena *a, const struct incident *i, const struct a
     due = clock_text(a, r, x->slot_ms, 0);
     if (x->since_ms == x->slot_ms && !x->hit) return str_printf(a, "It was due at " STR_FMT " " STR_FMT STR_FMT ".", STR_ARG(due), STR_ARG(zone), STR_ARG(more));
     return str_printf(a, "It was due at " STR_FMT " " STR_FMT STR_FMT ". %s " STR_FMT ".", STR_ARG(due), STR_ARG(zone), STR_ARG(more), before, STR_ARG(since));
+}
+
+static struct str moment(struct arena *a, const struct rule *r, int64_t at_ms)
+{
+    struct str at = clock_text(a, r, at_ms, 0), zone = zone_of(r);
+    return str_printf(a, STR_FMT " " STR_FMT, STR_ARG(at), STR_ARG(zone));
+}
+
+void absent_view(struct arena *a, const struct incident *i, const struct absence *x, struct json_writer *w)
+{
+    const struct rule *r = i->rule->now;
+    char text[TIMEFMT_SIZE];
+    json_put_key(w, STR("absent"));
+    json_object_begin(w);
+    json_field_str(w, "for", duration_human(x->now_ms - x->since_ms, text));
+    json_field_str(w, "due", moment(a, r, x->due_ms));
+    if (x->hit) json_field_str(w, "last", moment(a, r, x->since_ms));
+    json_object_end(w);
 }
 
 struct str absent_lateness(struct arena *a, int64_t overdue_ms)

@@ -61,6 +61,7 @@ static int make_view(struct talk *t)
     if (t->r->condition.kind == RULE_LASTS) json_field_i64(&w, "still", t->i->still);
     json_field_opt(&w, "first_run", incident_first_run(t->i));
     view_rate(t, &w);
+    if (t->r->condition.kind == RULE_ABSENT) absent_view(t->a, t->i, &t->d.absence, &w);
     json_field_opt(&w, "url", run_link(t));
     json_object_end(&w);
     rc = strbuf_ok(&b) ? json_parse(t->a, str_dup(t->a, strbuf_view(&b)), &json_own_limits, &t->view, NULL, t->c->err) : -1;

@@ -473,6 +473,7 @@ bool absent_restore(struct engine *e, struct str key, struct json o); /* false: 
 /* absent_text.c */
 struct str absent_title(struct arena *a, const struct incident *i, const struct absence *x);
 struct str absent_body(struct arena *a, const struct incident *i, const struct absence *x);
+void absent_view(struct arena *a, const struct incident *i, const struct absence *x, struct json_writer *w); /* what templates see of it */
 struct str absent_lateness(struct arena *a, int64_t overdue_ms);
 /* life.c: the life of an incident */
 void incident_open(struct step_context *c, struct incident *i);

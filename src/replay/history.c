@@ -228,10 +228,27 @@ uint64_t history_id_at(int64_t wall_ms)
     return id_next(&from, wall_ms);
 }
 
+/* Whatever a source of the configuration brings is in the log, and was heard at once. */
+static int tell_sources(struct history *h, struct err *err)
+{
+    const struct config *c = h->config;
+    struct engine_source *v = ARENA_ARRAY(&h->scratch, struct engine_source, c->source_count + 1);
+    struct engine_input in = { .kind = ENGINE_SOURCES, .now_ms = h->now_ms };
+    if (c->source_count == 0) return 0;
+    for (size_t k = 0; k < c->source_count; k++) {
+        const struct config_source *s = &c->sources[k];
+        v[k] = (struct engine_source){ s->name, s->project.n ? s->project : STR("default"), s->env, UINT32_MAX, UINT32_MAX, INT64_MIN, ENGINE_NEVER };
+    }
+    in.u.sources.v = v;
+    in.u.sources.n = c->source_count;
+    return engine_step(h->engine, &in, &h->out, err);
+}
+
 /* The rules are in force from there on. */
 static int begin(struct history *h, int64_t from_ms, struct err *err)
 {
     h->now_ms = from_ms;
+    if (tell_sources(h, err) < 0) return -1;
     return engine_restored(h->engine, from_ms, &h->out, err);
 }
 

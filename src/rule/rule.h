@@ -278,7 +278,7 @@ void rule_explain(const struct rule *r, struct rule_subject *s, struct json_writ
 void rule_explain_members(const struct rule *r, struct rule_subject *s, struct json_writer *w); /* into an object that the caller has begun */
 
 /* Field names known to templates in rules: the fields above plus key, rule, severity, hits, runs, url,
- * first_run, count, still, rate.percent, rate.hits, rate.runs. Writes the view for a subject into w as one object: the run's fields ("error" and
+ * first_run, count, still, rate.percent, rate.hits, rate.runs, absent.for, absent.last, absent.due. Writes the view for a subject into w as one object: the run's fields ("error" and
  * "metadata" as objects; absent ones left out), "rule" and "severity". key, hits, runs, url, first_run, rate and
  * count are the incident's: whoever knows them adds them; rule_view_members writes the members alone, into an
  * object that the caller has begun. */

@@ -5,7 +5,8 @@
 
 /* Beside the fields. "." is the element inside a section over a list. */
 static const char *const incident_names[] = { "key", "rule", "severity", "hits", "runs", "url", "count",
-                                              "first_run", "still", "rate", "rate.percent", "rate.hits", "rate.runs" };
+                                              "first_run", "still", "rate", "rate.percent", "rate.hits", "rate.runs",
+                                              "absent", "absent.for", "absent.last", "absent.due" };
 enum { INCIDENT_NAMES = sizeof incident_names / sizeof *incident_names };
 
 bool rule_template_known(void *ctx, struct str name, struct str *suggestion)

@@ -741,11 +741,11 @@ static void template_and_fields_without_a_run(void **state)
     struct bench b;
     (void)state;
     bench_open(&b, "rules:\n  quiet:\n    when: {task: sync, status: success}\n    absent: 2h\n    by: [task, queue]\n    notify: hook\n"
-                   "    message: {title: \"{{task}}|{{key}}|{{env}}|{{run}}|{{url}}|{{error.message | default: none}}|{{hits}}\"}\n");
+                   "    message: {title: \"{{task}}|{{key}}|{{env}}|{{run}}|{{url}}|{{error.message | default: none}}|{{hits}}|{{absent.for}}|{{absent.last}}|{{absent.due}}\"}\n");
     b.trim_always = true;
     report(&b, HIT("sync", "run_1", 0));
     until(&b, 2 * HOUR);
-    assert_true(str_eq_c(title(&b), "sync|sync/(none)|prod|||none|1"));
+    assert_true(str_eq_c(title(&b), "sync|sync/(none)|prod|||none|1|2h|2026-01-05 12:00 UTC|2026-01-05 14:00 UTC"));
     assert_int_equal(engine_stats(b.e).template_failures, 0);
     bench_close(&b);
 }

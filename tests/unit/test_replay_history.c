@@ -182,6 +182,33 @@ static void test_timers_fire_at_their_own_moment(void **state)
     bed_close(&b);
 }
 
+/* Nobody waits where no source of the configuration brings anything; where one does, named tasks are missed from the start on. */
+static void test_what_stayed_away(void **state)
+{
+    struct bed b;
+    struct config_source push = { .name = STR("hook"), .type = SOURCE_WEBHOOK, .project = STR_NONE, .env = STR_NONE };
+    struct backtest t;
+    struct err err;
+    (void)state;
+    bed_open(&b, "  quiet: {when: {task: [sync, import], env: default}, absent: 2h, linger: 0s, repeat: never, notify: chat}\n");
+    b.config.sources = &push;
+    b.config.source_count = 1;
+    add(&b, 0, "run_1", RUN_COMPLETED);
+    add(&b, 3 * HOUR, "run_2", RUN_COMPLETED);
+    backtest_init(&t, &b.config, T0 - HOUR, T0 + 6 * HOUR);
+    assert_int_equal(backtest_read(&t, b.reader, 0, &err), 0);
+    assert_int_equal(line(&t, "quiet", NULL)->openings, 3); /* import once, sync twice */
+    assert_int_equal(t.messages.v[0].at_ms, T0 + HOUR);
+    assert_int_equal(t.messages.v[1].at_ms, T0 + 2 * HOUR);
+    backtest_fini(&t);
+    push.project = STR("shop");
+    backtest_init(&t, &b.config, T0 - HOUR, T0 + 6 * HOUR);
+    assert_int_equal(backtest_read(&t, b.reader, 0, &err), 0);
+    assert_int_equal(line(&t, "quiet", NULL)->openings, 2); /* both of shop; what is told of default is of nobody's */
+    backtest_fini(&t);
+    bed_close(&b);
+}
+
 static void test_what_never_opened_does_not_resolve(void **state)
 {
     struct bed b;
@@ -376,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_memory_is_what_was_known),
         cmocka_unit_test(test_timers_fire_at_their_own_moment),
         cmocka_unit_test(test_what_never_opened_does_not_resolve),
+        cmocka_unit_test(test_what_stayed_away),
         cmocka_unit_test(test_history_can_be_told_as_it_happened),
         cmocka_unit_test(test_a_comparison_finds_what_is_only_in_one),
         cmocka_unit_test(test_a_damaged_log_is_an_error_and_an_unknown_run_is_none),
