@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/timefmt.h"
 #include "cli/cli.h"
+#include "cli/from_api.h"
 #include "cli/table.h"
 #include "replay/backtest.h"
 
@@ -15,14 +16,16 @@ const char backtest_help[] =
     "sent: timers fire as they would have, every message counts as delivered, nobody acknowledges anything. The server may\n"
     "run meanwhile; nothing is written and nobody is told. --rules tries the rules of another file with the configuration's\n"
     "sources and destinations. --compare OLD NEW shows what a change adds and removes; each is a file of rules or a whole\n"
-    "configuration. Rules begin --warm-up before --since, so that windows and open incidents are as they were.";
+    "configuration. Rules begin --warm-up before --since, so that windows and open incidents are as they were.\n"
+    "--from-api SOURCE folds what Trigger.dev's API tells of that time instead: runs that ended, read within the source's\n"
+    "budget of requests into a store of their own, which is removed afterwards. The configuration's store is left alone.";
 
 enum { LIST_MAX = 10000, SHOWN_MAX = 20, BAR_WIDTH = 40, DRAW_EVERY_MS = 100, FILE_CEILING = 16 << 20, SVG_CEILING = 16 << 20 };
 
 struct bar { int64_t from_ms, until_ms, next_ms; bool shown; };
 struct options {
     struct bar *bar;
-    const char *config, *since, *rules, *warm_up, *svg;
+    const char *config, *since, *rules, *warm_up, *svg, *from_api;
     bool json, compare, by_event_time;
     int64_t since_ms, warm_up_ms; /* warm_up_ms -1: as the rules want it */
     int64_t now_ms;
@@ -49,31 +52,51 @@ static bool is_configuration(const char *path)
 /* The configuration with the rules of a file (NULL: its own), or NULL after saying why. */
 static struct config *load(const char *path, const char *rules, int *status)
 {
-    struct arena a = { 0 };
-    struct diags d;
-    struct strbuf text;
-    struct config *c;
-    diags_init(&d, &a);
-    strbuf_init(&text, 4 << 20);
-    if (rules && is_configuration(rules)) c = config_load(rules, true, &d);
-    else c = rules ? config_load_with_rules(path, rules, &d) : config_load(path, true, &d);
-    if (!c) diags_print(&d, &text, use_color(STDERR_FILENO));
-    if (text.n) fputs(text.p, stderr);
-    *status = c ? EXIT_FINE : access(path, R_OK) == 0 && (!rules || access(rules, R_OK) == 0) ? EXIT_WRONG : EXIT_UNREACHED;
-    strbuf_fini(&text);
-    diags_fini(&d);
-    arena_fini(&a);
-    return c;
+    bool whole = rules && is_configuration(rules);
+    return config_asked(&(struct config_ask){ .path = whole ? rules : path, .rules = whole ? NULL : rules, .check_only = true, .quiet = true }, status);
 }
 
-static struct store_reader *open_log(const struct config *c)
+static int64_t warm_up_of(const struct options *o, const struct config *c)
+{
+    return o->warm_up_ms >= 0 ? o->warm_up_ms : backtest_warm_up(c->rules);
+}
+
+/* The log of the configuration's store, or what the API of one of its sources tells. */
+struct log { struct store_reader *reader; struct from_api api; };
+
+static int open_stored(struct log *l, const struct config *c)
 {
     struct arena a = { 0 };
     struct err err;
-    struct store_reader *r = store_reader_open(str_dup_c(&a, secret_reveal(&c->store.url)), c->dir.p, &err);
-    if (!r) fprintf(stderr, "runbell backtest: %s\n", err.msg);
+    l->reader = store_reader_open(str_dup_c(&a, secret_reveal(&c->store.url)), c->dir.p, &err);
+    if (!l->reader) fprintf(stderr, "runbell backtest: %s\n", err.msg);
     arena_fini(&a);
-    return r;
+    return l->reader ? EXIT_FINE : EXIT_UNREACHED;
+}
+
+/* of: whose rules are to be folded over it. 0, or an exit status after saying why; close_log in either case. */
+static int open_log(struct log *l, const struct options *o, struct config *c, struct config *const *of, size_t n)
+{
+    const struct ruleset *rules[2];
+    struct from_api_ask ask = { .config = c, .source = o->from_api, .since_ms = o->now_ms - o->since_ms, .rules = rules, .rule_sets = n };
+    int64_t warm_up_ms = 0;
+    int status;
+    *l = (struct log){ .reader = NULL };
+    if (!o->from_api) return open_stored(l, c);
+    for (size_t k = 0; k < n; k++) {
+        rules[k] = of[k]->rules;
+        if (warm_up_of(o, of[k]) > warm_up_ms) warm_up_ms = warm_up_of(o, of[k]);
+    }
+    ask.since_ms -= warm_up_ms;
+    status = from_api_open(&l->api, &ask);
+    l->reader = l->api.reader;
+    return status;
+}
+
+static void close_log(struct log *l, const struct options *o)
+{
+    if (o->from_api) from_api_close(&l->api);
+    else if (l->reader) l->reader->ops->close(&l->reader);
 }
 
 static bool draw(void *ctx, int64_t at_ms, uint64_t events)
@@ -93,12 +116,12 @@ static bool draw(void *ctx, int64_t at_ms, uint64_t events)
 /* 0, or an exit status after saying why. */
 static int fold(struct backtest *b, const struct options *o, const struct config *c, struct store_reader *r)
 {
-    int64_t warm_up_ms = o->warm_up_ms >= 0 ? o->warm_up_ms : backtest_warm_up(c->rules);
+    int64_t warm_up_ms = warm_up_of(o, c);
     struct err err = { 0 };
     int rc;
     *o->bar = (struct bar){ .from_ms = o->now_ms - o->since_ms - warm_up_ms, .until_ms = o->now_ms };
     backtest_init(b, c, o->now_ms - o->since_ms, o->now_ms);
-    b->as_it_happened = o->by_event_time;
+    b->as_it_happened = o->by_event_time || o->from_api; /* it all came now */
     if (isatty(STDERR_FILENO)) {
         b->page = draw;
         b->page_ctx = o->bar;
@@ -194,16 +217,15 @@ static int run_one(const struct options *o)
     struct backtest b;
     int status;
     struct config *c = load(config_path(o->config), o->rules, &status);
-    struct store_reader *r;
+    struct log l;
     if (!c) return status;
-    r = open_log(c);
-    status = EXIT_UNREACHED;
-    if (r) {
-        status = fold(&b, o, c, r);
+    status = open_log(&l, o, c, &c, 1);
+    if (status == EXIT_FINE) {
+        status = fold(&b, o, c, l.reader);
         if (status == EXIT_FINE) status = show(&b, o);
         backtest_fini(&b);
-        r->ops->close(&r);
     }
+    close_log(&l, o);
     config_unref(&c);
     return status;
 }
@@ -300,16 +322,10 @@ static void write_compared(const struct backtest *before, const struct backtest 
     strbuf_fini(&out);
 }
 
-/* The log of the configuration named, or of NEW when that is a whole configuration and none was named. */
-static int fold_both(const struct options *o, struct config *c[2])
+static int compare_over(const struct options *o, struct config *c[2], struct store_reader *r)
 {
     struct backtest b[2];
-    int status;
-    struct config *store = o->config || !is_configuration(c[1]->path.p) ? load(config_path(o->config), NULL, &status) : config_ref(c[1]);
-    struct store_reader *r = store ? open_log(store) : NULL;
-    config_unref(&store);
-    if (!r) return EXIT_UNREACHED;
-    status = fold(&b[0], o, c[0], r);
+    int status = fold(&b[0], o, c[0], r);
     if (status == EXIT_FINE) {
         status = fold(&b[1], o, c[1], r);
         if (status == EXIT_FINE && o->svg) status = write_svg(&b[1], o->svg);
@@ -318,7 +334,20 @@ static int fold_both(const struct options *o, struct config *c[2])
         backtest_fini(&b[1]);
     }
     backtest_fini(&b[0]);
-    r->ops->close(&r);
+    return status;
+}
+
+/* The log of the configuration named, or of NEW when that is a whole configuration and none was named. */
+static int fold_both(const struct options *o, struct config *c[2])
+{
+    struct log l;
+    int status;
+    struct config *store = o->config || !is_configuration(c[1]->path.p) ? load(config_path(o->config), NULL, &status) : config_ref(c[1]);
+    if (!store) return EXIT_UNREACHED;
+    status = open_log(&l, o, store, c, 2);
+    config_unref(&store);
+    if (status == EXIT_FINE) status = compare_over(o, c, l.reader);
+    close_log(&l, o);
     return status;
 }
 
@@ -350,11 +379,12 @@ int cli_backtest(int argc, char **argv)
         { "rules", 0, "FILE", "rules to try instead of the configuration's own", &o.rules, NULL },
         { "compare", 0, NULL, "OLD and NEW: what a change adds and removes", NULL, &o.compare },
         { "warm-up", 0, "DUR", "fold that much of the log before, uncounted (the rules' longest window or quiet)", &o.warm_up, NULL },
+        { "from-api", 0, "SOURCE", "read the history from Trigger.dev's API by this source", &o.from_api, NULL },
         { "by-event-time", 0, NULL, "each event when it happened, not when it came: for imported history", NULL, &o.by_event_time },
         { "svg", 0, "FILE", "a timeline of what would have been sent", &o.svg, NULL },
         { "json", 0, NULL, "the result as JSON, with every opening and message", NULL, &o.json },
     };
-    rc = args_parse(command_find("backtest"), options, 8, argc, argv, &operands, 0, 2);
+    rc = args_parse(command_find("backtest"), options, 9, argc, argv, &operands, 0, 2);
     if (rc >= 0) return rc;
     if (!read_duration("--since", o.since, &o.since_ms) || !read_duration("--warm-up", o.warm_up, &o.warm_up_ms)) return EXIT_USAGE;
     if (operands != (o.compare ? 2 : 0) || (o.compare && o.rules)) {

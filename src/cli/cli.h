@@ -35,7 +35,13 @@ extern const char serve_help[], check_help[], test_help[], explain_help[], rende
 
 /* -c FILE, else RUNBELL_CONFIG, else runbell.yaml. */
 const char *config_path(const char *given);
-/* Loads or explains on stderr: NULL, with *status set to the exit status. Warnings are shown, too. */
+/* Loads or explains on stderr: NULL, with *status set to the exit status. */
+struct config_ask {
+    const char *path, *rules;     /* rules: a file of rules that stand for the configuration's own; NULL = none */
+    bool check_only, rules_only;  /* as in config.h */
+    bool quiet;                   /* warnings are not shown */
+};
+struct config *config_asked(const struct config_ask *ask, int *status);
 struct config *config_or_explain(const char *path, bool check_only, bool rules_only, int *status);
 /* Is out (STDOUT_FILENO, ...) a terminal that takes colour? NO_COLOR is obeyed. */
 bool use_color(int fd);

@@ -190,6 +190,13 @@ void config_check_url(struct loader *l, const struct yaml_node *map, const char 
     if (host.n == 0 || host.p[0] == '/') yaml_error(l->d, yaml_get(map, key), "wants a URL that starts with http:// or https://");
 }
 
+static const struct str unresolved = { "unresolved", 10 };
+
+bool config_secret_unresolved(const struct secret *s)
+{
+    return !str_absent(s->reference) && str_eq(secret_reveal(s), unresolved);
+}
+
 bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *out)
 {
     struct str text;
@@ -198,7 +205,7 @@ bool config_secret(struct loader *l, const struct yaml_node *n, struct secret *o
     if (!yaml_want_text(n, l->d, &text)) return false;
     if (secret_resolve(l->a, text, l->c->dir.p, out, &err) == 0) return true;
     if (l->check_only) {
-        *out = (struct secret){ STR("unresolved"), str_dup(l->a, text) };
+        *out = (struct secret){ unresolved, str_dup(l->a, text) };
         yaml_warning(l->d, n, "%s", err.msg);
         return true;
     }

@@ -74,6 +74,7 @@ struct config {
  * texts then live as long as the configuration).
  * With check_only, secrets that cannot be resolved are warnings, and an `include` may match nothing. */
 struct config *config_load(const char *path, bool check_only, struct diags *d);
+bool config_secret_unresolved(const struct secret *s); /* one of those */
 /* A file of rules alone (no sources, no destinations) is checked against permissive placeholders: every
  * destination named counts as existing. For `check rules/x.yaml` and `test`. */
 struct config *config_load_rules(const char *path, struct diags *d);

@@ -3,18 +3,16 @@
 
 static bool status_of(struct pollers *all, struct str source, struct poll_status *out)
 {
-    bool found = false;
+    struct poll *p;
     pthread_mutex_lock(&all->lock);
-    for (size_t i = 0; i < all->polls.n; i++) {
-        struct poll *p = all->polls.v[i];
-        if (!str_eq(p->name, source)) continue;
-        found = true;
+    p = poll_named(all, source);
+    if (p) {
         pthread_mutex_lock(&p->lock);
         *out = p->status;
         pthread_mutex_unlock(&p->lock);
     }
     pthread_mutex_unlock(&all->lock);
-    return found;
+    return p != NULL;
 }
 
 static int64_t age(struct pollers *all, int64_t ms)

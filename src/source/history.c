@@ -141,29 +141,29 @@ static void ended(struct poll *p)
     log_info("source.imported", LOG_S("source", p->name), LOG_I("runs", (int64_t)p->history.runs));
 }
 
-/* One page, from where it was. False: no more now. */
-static bool step(struct poll *p, struct err *err)
+enum api_outcome history_step(struct poll *p, bool *last, struct err *err)
 {
     struct history before = p->history;
-    bool last = false;
-    enum api_outcome outcome = p->method == METHOD_QUERY ? by_query(p, &last, err) : by_list(p, &last, err);
-    if (outcome == API_OK && last) ended(p);
-    if (outcome == API_OK && store(p, err) == 0) return !last;
+    enum api_outcome outcome;
+    *last = false;
+    outcome = p->method == METHOD_QUERY ? by_query(p, last, err) : by_list(p, last, err);
+    if (outcome == API_OK && *last) ended(p);
+    if (outcome == API_OK && store(p, err) == 0) return API_OK;
     p->history = before;
     snprintf(p->history.trouble, sizeof p->history.trouble, "%.150s", err->msg);
-    return false;
+    return outcome == API_OK ? API_FAILED : outcome;
 }
 
 void history_go_on(struct poll *p, int64_t until_mono_ms)
 {
     struct err err = { 0 };
-    bool more;
+    bool last, more;
     take_wish(p);
     if (p->history.state == HISTORY_RUNNING && p->history.at.ms >= p->history.until_ms) ended(p);
     while (p->history.state == HISTORY_RUNNING && poll_mono(p) < until_mono_ms && api_room(&p->api) > ROOM_KEPT) {
         p->history.trouble[0] = '\0';
         poll_reset(p);
-        more = step(p, &err);
+        more = history_step(p, &last, &err) == API_OK && !last;
         say(p);
         if (!more) break;
     }
@@ -173,12 +173,10 @@ void history_go_on(struct poll *p, int64_t until_mono_ms)
 
 bool pollers_import(struct pollers *all, struct str source, int64_t since_ms)
 {
-    bool found = false;
+    struct poll *p;
     pthread_mutex_lock(&all->lock);
-    for (size_t i = 0; i < all->polls.n; i++) {
-        struct poll *p = all->polls.v[i];
-        if (!str_eq(p->name, source)) continue;
-        found = true;
+    p = poll_named(all, source);
+    if (p) {
         pthread_mutex_lock(&p->lock);
         p->import_since_ms = since_ms;
         p->status.history = (struct history){ .state = HISTORY_RUNNING, .since_ms = since_ms, .at.ms = since_ms };
@@ -186,5 +184,5 @@ bool pollers_import(struct pollers *all, struct str source, int64_t since_ms)
         fetch_wake(p->api.fetch);
     }
     pthread_mutex_unlock(&all->lock);
-    return found;
+    return p != NULL;
 }

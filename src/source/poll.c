@@ -48,7 +48,7 @@ void poll_say_again(void *ctx, const struct err *err)
 }
 
 /* --- what rules ask for -------------------------------------------------------------------------------- */
-static uint32_t tells(enum source_method m)
+uint32_t poll_tells(enum source_method m)
 {
     uint32_t both = RUN_HAS_STATE | RUN_HAS_TASK | RUN_HAS_TAGS | RUN_HAS_VERSION | RUN_HAS_REGION | RUN_HAS_TEST | RUN_HAS_CREATED |
                     RUN_HAS_STARTED | RUN_HAS_FINISHED | RUN_HAS_DELAYED | RUN_HAS_COST;
@@ -56,7 +56,7 @@ static uint32_t tells(enum source_method m)
     return both | RUN_HAS_QUEUE | RUN_HAS_MACHINE | RUN_HAS_ROOT | RUN_HAS_PARENT | RUN_HAS_BATCH | RUN_HAS_ATTEMPT | RUN_HAS_ERROR;
 }
 
-static void take_rules(struct poll *p)
+void poll_take_rules(struct poll *p)
 {
     struct config *next;
     pthread_mutex_lock(&p->lock);
@@ -82,7 +82,7 @@ static void settle_on(struct poll *p, enum source_method m, const char *why)
 {
     if (p->method == m) return;
     p->method = m;
-    p->tells = tells(m);
+    p->tells = poll_tells(m);
     details_prepare(p);
     recall_fini(&p->recall);
     p->recall = (struct recall){ 0 };
@@ -121,7 +121,7 @@ static enum api_outcome settle_by_itself(struct poll *p, struct err *err)
     return API_OK;
 }
 
-static enum api_outcome settle(struct poll *p, struct err *err)
+enum api_outcome poll_settle(struct poll *p, struct err *err)
 {
     enum source_method asked = p->source->api.method;
     if (!str_absent(p->source->api.project_ref)) settle_on(p, METHOD_LIST, "a personal token can only list");
@@ -132,7 +132,7 @@ static enum api_outcome settle(struct poll *p, struct err *err)
 
 static enum api_outcome look(struct poll *p, struct err *err)
 {
-    enum api_outcome outcome = settle(p, err);
+    enum api_outcome outcome = poll_settle(p, err);
     if (outcome != API_OK) return outcome;
     if (p->method == METHOD_LIST) return list_look(p, err);
     outcome = query_look(p, err);
@@ -159,7 +159,7 @@ void poll_say(struct poll *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-static const char *remedy(enum api_outcome outcome)
+const char *poll_remedy(enum api_outcome outcome)
 {
     switch (outcome) {
     case API_DENIED: return " - is the key right, and for this environment?";
@@ -178,7 +178,7 @@ static void failed(struct poll *p, enum api_outcome outcome, const struct err *e
     static struct log_once once;
     char text[240];
     int64_t now = poll_wall(p);
-    snprintf(text, sizeof text, "%.150s%s", err->msg, remedy(outcome));
+    snprintf(text, sizeof text, "%.150s%s", err->msg, poll_remedy(outcome));
     if (p->failing_since_ms == 0) {
         p->failing_since_ms = now;
         p->failing_mono_ms = poll_mono(p);
@@ -269,7 +269,7 @@ static int64_t one_look(struct poll *p, int64_t *backoff_ms)
     int64_t began = poll_mono(p), took, most = p->source->api.every_ms * BACKOFF_LOOKS;
     enum api_outcome outcome;
     poll_reset(p);
-    take_rules(p);
+    poll_take_rules(p);
     p->round++;
     outcome = history_load(p, &err) == 0 && (p->position.known || position_load(p, &err) >= 0) ? look(p, &err) : API_FAILED;
     took = poll_mono(p) - began;

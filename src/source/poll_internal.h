@@ -125,7 +125,15 @@ struct pollers {
     VEC(struct poll *) polls;
 };
 
+/* pollers.c */
+struct poll *poll_make(struct pollers *all, struct config *c, const struct config_source *s); /* no thread of its own yet */
+void poll_free(struct poll *p);
+struct poll *poll_named(struct pollers *all, struct str source); /* with all->lock held; NULL = there is none */
 /* poll.c */
+void poll_take_rules(struct poll *p);
+enum api_outcome poll_settle(struct poll *p, struct err *err); /* which method works */
+uint32_t poll_tells(enum source_method m); /* RUN_HAS_* that its rows tell */
+const char *poll_remedy(enum api_outcome outcome); /* what to do about it: " - is the key right ...", or "" */
 void *poll_run(void *poll); /* the thread */
 int64_t poll_mono(const struct poll *p);
 int64_t poll_wall(const struct poll *p);
@@ -171,6 +179,8 @@ struct str query_cursor_id(const struct query_cursor *at);
 void query_cursor_set(struct query_cursor *at, struct str id);
 /* history.c */
 int history_load(struct poll *p, struct err *err);
+/* One page of an import, stored. *last: there are no more. Of another outcome than API_OK nothing is kept. */
+enum api_outcome history_step(struct poll *p, bool *last, struct err *err);
 void history_go_on(struct poll *p, int64_t until_mono_ms); /* pages of an import, while there is time and room */
 /* query.c, list.c: one look. */
 enum api_outcome query_look(struct poll *p, struct err *err);

@@ -3,7 +3,7 @@
 
 #include "source/poll_internal.h"
 
-static void poll_free(struct poll *p)
+void poll_free(struct poll *p)
 {
     api_fini(&p->api);
     fetch_free(&p->live_fetch);
@@ -34,7 +34,7 @@ static struct str env_of(const struct config_source *s)
     return STR_NONE;
 }
 
-static struct poll *poll_new(struct pollers *all, struct config *c, const struct config_source *s)
+struct poll *poll_make(struct pollers *all, struct config *c, const struct config_source *s)
 {
     struct poll *p = xcalloc(1, sizeof *p);
     struct err err;
@@ -53,6 +53,12 @@ static struct poll *poll_new(struct pollers *all, struct config *c, const struct
     if (api_init(&p->api, &s->api, all->clock, &err) < 0 || (s->api.live && !(p->live_fetch = fetch_new(&s->api, &err)))) abort(); /* out of memory */
     p->api.on_again = poll_say_again;
     p->api.ctx = p;
+    return p;
+}
+
+static struct poll *poll_new(struct pollers *all, struct config *c, const struct config_source *s)
+{
+    struct poll *p = poll_make(all, c, s);
     if (pthread_create(&p->thread, NULL, poll_run, p) != 0) abort();
     p->started = true;
     if (p->live_fetch && pthread_create(&p->live_thread, NULL, live_run, p) != 0) abort();
@@ -69,13 +75,17 @@ static void poll_stop(struct poll *p)
     poll_free(p);
 }
 
+struct poll *poll_named(struct pollers *all, struct str source)
+{
+    for (size_t i = 0; i < all->polls.n; i++)
+        if (str_eq(all->polls.v[i]->name, source)) return all->polls.v[i];
+    return NULL;
+}
+
 static void start_missing(struct pollers *all, struct config *c)
 {
     for (size_t k = 0; k < c->source_count; k++) {
-        bool there = false;
-        if (c->sources[k].type != SOURCE_TRIGGER_API) continue;
-        for (size_t i = 0; i < all->polls.n; i++) there |= str_eq(all->polls.v[i]->name, c->sources[k].name);
-        if (!there) *vec_push(&all->polls) = poll_new(all, c, &c->sources[k]);
+        if (c->sources[k].type == SOURCE_TRIGGER_API && !poll_named(all, c->sources[k].name)) *vec_push(&all->polls) = poll_new(all, c, &c->sources[k]);
     }
 }
 
