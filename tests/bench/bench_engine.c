@@ -184,7 +184,7 @@ static void put_spread(const char *name, double *v, size_t n, const char *behind
 }
 
 /* --- rules ------------------------------------------------------------------------------------------------------------ */
-enum { EVENTS = 4000, BATCH = 100, KINDS = 10, ROUNDS = 15 };
+enum { EVENTS = 4000, BATCH = 100, KINDS = 12, ROUNDS = 15 };
 
 /* Every tenth rule of each kind, so that 10 rules and 10,000 are the same mixture. */
 static void put_rule(struct strbuf *out, size_t i)
@@ -200,6 +200,8 @@ static void put_rule(struct strbuf *out, size_t i)
         "when: {any: [{task: job-@}, {tags: job-@}], status: failed}, rate: over 20% of last 50 runs",
         "when: {env: prod, status: failed, task: {in: [a-@, b-@]}}, rate: \"over 5% in 1h, min 50\"",
         "when: {version: \"2026.@\", status: failed, not: {tags: canary}}, count: 10 runs in 5m",
+        "when: {task: job-@, status: EXECUTING}, lasts: 30m",
+        "when: {task: a-@, status: success, env: prod}, absent: 2h",
     };
     strbuf_printf(out, "  r%zu: {", i);
     for (const char *p = kinds[i % KINDS]; *p; p++) {
