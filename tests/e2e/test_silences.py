@@ -107,3 +107,54 @@ def test_usage(server):
         assert server.run("silence", *arguments).returncode == WRONG
     answer = server.request("PUT", "/v1/silences", headers={"Authorization": "Bearer " + server.environment["API_TOKEN"]})
     assert answer.status == 405 and answer.headers["allow"] == "GET, HEAD, POST", answer.headers
+
+
+BEHIND = {"platform-down": {"when": {"status": "SYSTEM_FAILURE"}, "by": "env", "resolve": "manual", "notify": "out"},
+          "tail": {"when": {"status": "FAILED"}, "unless": "platform-down", "notify": "out"}}
+
+
+def test_unless_over_a_crash_and_a_reload(runbell, fakes):
+    """What stands behind an open incident is told when that ends, or when a reload says that it need not wait."""
+    places = {"out": hook(fakes)}
+    runbell.start(rules=BEHIND, destinations=places)
+    runbell.accept([a_run("run_1", status="SYSTEM_FAILURE", task="any"), a_run("run_2", status="FAILED", task="a"), a_run("run_3", status="FAILED", task="b")])
+    wait_for(lambda: told(fakes) == [("open", "any")], "the platform alone")
+    runbell.kill9()
+    runbell.start()
+    assert runbell.status()["incidents"]["held"] == 2
+    runbell.run("resolve", runbell.wait_incident("&rule=platform-down")["id"])
+    wait_for(lambda: ("digest", None) in [(kind, None) for kind, _ in told(fakes)], "one digest of both")
+    assert [kind for kind, task in told(fakes)].count("open") == 1
+    runbell.accept([a_run("run_4", status="SYSTEM_FAILURE", task="again"), a_run("run_5", status="FAILED", task="c")])
+    wait_for(lambda: ("open", "again") in told(fakes), "the platform, again")
+    assert ("open", "c") not in told(fakes)
+    runbell.reload_and_wait(rules={**BEHIND, "tail": {"when": {"status": "FAILED"}, "notify": "out"}}, destinations=places)
+    wait_for(lambda: ("open", "c") in told(fakes), "it need not wait any more")
+
+
+def test_a_mute_of_the_whole_day_until_a_reload_takes_it_away(runbell, fakes):
+    places = {"out": hook(fakes)}
+    muted = {"schedules": {"always-on": {"days": "all", "hours": "00:00-24:00", "zone": "UTC"}},
+             "mutes": {"etl": {"when": {"task": "etl-*"}, "during": "always-on", "why": "planned"}}}
+    runbell.start(rules=RULES, destinations=places, **muted)
+    runbell.accept([a_run("run_1", task="etl-a"), a_run("run_2", task="other")])
+    wait_for(lambda: told(fakes) == [("open", "other")], "what is not muted")
+    assert "mute etl (planned)" in runbell.run("explain", "run_1").stdout
+    runbell.reload_and_wait(rules=RULES, destinations=places)
+    wait_for(lambda: ("open", "etl-a") in told(fakes), "what was muted")
+
+
+@pytest.mark.parametrize("rule, sections, words", [
+    ({"during": "busines"}, {"schedules": {"business": {"days": "mon-fri", "zone": "UTC"}}}, "did you mean `business`"),
+    ({"unless": "crahsed"}, {}, "did you mean `crashed`"),
+    ({"unless": "held"}, {}, "held"),
+    ({"outside": "drop"}, {}, "during"),
+    ({"during": "b"}, {"schedules": {"b": {"days": "mon-fry", "zone": "UTC"}}}, "mon-fry"),
+    ({"during": "b"}, {"schedules": {"b": {"days": "all", "hours": "9-18", "zone": "UTC"}}}, "9-18"),
+    ({"during": "b"}, {"schedules": {"b": {"days": "all", "hours": "09:00-18:00", "zone": "Europe/Berln"}}}, "Europe/Berlin"),
+])
+def test_what_holds_is_checked(runbell, rule, sections, words):
+    runbell.configure(rules={"crashed": {"when": {"status": "CRASHED"}, "notify": "out"}, "held": {"when": {"status": "FAILED"}, "notify": "out", **rule}}, **sections)
+    done = runbell.run("check")
+    assert words in done.stderr and "runbell.yaml:" in done.stderr, done
+    assert done.returncode == (FINE if rule == {"outside": "drop"} else WRONG), done
