@@ -281,6 +281,7 @@ static void set_keys(struct look *l, struct stay *s)
     uint32_t had = 0;
     if (has_keys(s, keys, n)) return;
     watched_touch(l->c->e, l->w);
+    s->members = NULL;
     stay_set_keys(l->c->e, l->w, s, keys, n);
     for (size_t k = 0; k < before_count && !l->c->failed; k++) {
         for (size_t i = 0; i < n; i++) {
