@@ -55,7 +55,7 @@ enum due { /* what an incident may wait for */
     DUE_STEP = DUE_KINDS /* its next escalation */
 };
 enum { DUE_FEW = 2 }; /* most wait for a reminder and for the end of quiet */
-enum criterion { BY_SUCCESS, BY_CLEARING, BY_MATCH }; /* why an incident lingers */
+enum criterion { BY_SUCCESS, BY_CLEARING, BY_MATCH, BY_QUIET }; /* why an incident lingers; the order is stored */
 enum told_flag { /* stored */
     TOLD_SPOKE = 1, TOLD_DIRTY = 2, TOLD_DIGEST = 4,
     TOLD_LOUD = 8, /* what is outstanding rings: an opening, a reminder, an escalation */

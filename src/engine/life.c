@@ -188,9 +188,11 @@ void incident_relapse(struct step_context *c, struct incident *i)
     incident_touch(c->e, i);
 }
 
-static struct str criterion_text(const struct incident *i, enum criterion why)
+static struct str criterion_text(struct step_context *c, const struct incident *i, enum criterion why)
 {
     const enum rule_condition_kind kind = i->rule->now->condition.kind;
+    char text[TIMEFMT_SIZE];
+    if (why == BY_QUIET) return str_printf(c->out->arena, "no hit for " STR_FMT, STR_ARG(duration_human(c->now_ms - i->last_hit_ms, text)));
     if (why == BY_MATCH) return STR("a run event met its `resolve`");
     if (why == BY_SUCCESS) return STR("a run succeeded");
     if (kind == RULE_ABSENT) return STR("it is back");
@@ -201,14 +203,14 @@ void incident_criterion(struct step_context *c, struct incident *i, enum criteri
 {
     int64_t linger_ms = i->rule->now->linger_ms;
     if (i->state == INCIDENT_PENDING || linger_ms == 0) {
-        incident_resolve(c, i, criterion_text(i, why));
+        incident_resolve(c, i, criterion_text(c, i, why));
         return;
     }
     if (incident_lingers(i)) return;
     incident_wait_until(i, DUE_LINGER, c->now_ms + linger_ms);
     if (i->paused_ms == 0) i->paused_ms = c->now_ms;
     i->criterion = (uint8_t)why;
-    note(c, i->id, "lingering", note_text(c, "reason", criterion_text(i, why)));
+    note(c, i->id, "lingering", note_text(c, "reason", criterion_text(c, i, why)));
     incident_touch(c->e, i);
 }
 
@@ -281,9 +283,8 @@ void incident_arm_quiet(struct incident *i)
 
 static void quiet_due(struct step_context *c, struct incident *i)
 {
-    char text[TIMEFMT_SIZE];
-    struct str since = duration_human(c->now_ms - i->last_hit_ms, text);
-    incident_resolve(c, i, str_printf(c->out->arena, "no hit for " STR_FMT, STR_ARG(since)));
+    incident_criterion(c, i, BY_QUIET);
+    if (!i->ended) incident_arm_quiet(i); /* it goes on to be quiet while it lingers */
 }
 
 static void clears_due(struct step_context *c, struct incident *i)
@@ -332,7 +333,7 @@ static void fire(struct step_context *c, struct incident *i, enum due what)
     case DUE_WAIT: incident_speak_first(c, i); break;
     case DUE_UPDATE: update_due(c, i); break;
     case DUE_REPEAT: repeat_due(c, i); break;
-    case DUE_LINGER: incident_resolve(c, i, criterion_text(i, (enum criterion)i->criterion)); break;
+    case DUE_LINGER: incident_resolve(c, i, criterion_text(c, i, (enum criterion)i->criterion)); break;
     case DUE_QUIET: quiet_due(c, i); break;
     case DUE_CLEARS: clears_due(c, i); break;
     case DUE_LAPSE: lapse_due(c, i); break;

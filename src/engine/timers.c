@@ -114,12 +114,13 @@ bool incident_lingers(const struct incident *i)
     return incident_due_ms(i, DUE_LINGER) != ENGINE_NEVER;
 }
 
-/* While it lingers or is held no message goes and escalation stands still; the latter also after an acknowledgement. */
+/* While it lingers or is held no message goes and escalation stands still; the latter also after an acknowledgement. What lingers is
+ * about to end, whether it is quiet or not. */
 static bool stands_still(const struct incident *i, enum due what)
 {
     bool speaks = what == DUE_WAIT || what == DUE_UPDATE || what == DUE_REPEAT || what == DUE_LATER || what == DUE_STEP;
     if (what == DUE_LATER && i->state != INCIDENT_OPEN) return true;
-    return (speaks && incident_lingers(i)) || ((speaks || what == DUE_QUIET) && incident_held(i));
+    return (speaks || what == DUE_QUIET) && (incident_lingers(i) || incident_held(i));
 }
 
 int64_t incident_due_in_force(const struct incident *i, enum due what)

@@ -177,7 +177,7 @@ static void test_quiet_counts_from_arrival(void **state)
 {
     struct bench b;
     (void)state;
-    bench_open(&b, SIMPLE("    resolve: 24h quiet\n"));
+    bench_open(&b, SIMPLE("    resolve: 24h quiet\n    linger: 0s\n"));
     /* a month old by its own time: it rings, is marked late, and is not quiet at once */
     report(&b, (struct report){ "run_1", "job", RUN_FAILED, .at_ms = 1000, .event_ms = -30LL * 24 * HOUR });
     assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);

@@ -225,7 +225,7 @@ static void test_quiet_stands_still_while_held(void **state)
 {
     struct bench b;
     (void)state;
-    bench_open(&b, SIMPLE("    resolve: 1h quiet\n    repeat: never\n"));
+    bench_open(&b, SIMPLE("    resolve: 1h quiet\n    linger: 0s\n    repeat: never\n"));
     report(&b, FAILED("run_0", 0));
     until(&b, 30 * MINUTE);
     silence(&b, "{status: failed}", 2 * HOUR); /* until 2:30 */

@@ -268,7 +268,7 @@ static void test_after_a_day_of_quiet(void **state)
     tell(&b, EXECUTES("run_b", 2));
     until(&b, 25 * HOUR);
     assert_int_equal(count_said(&b, "hook", MESSAGE_RESOLVE), 1);
-    assert_true(field_is(&b, last_said(&b, "hook"), "reason", "no hit for 1d"));
+    assert_true(field_is(&b, last_said(&b, "hook"), "reason", "no hit for 1d 5m"));
     restart(&b, b.rules);
     tell(&b, EXECUTES("run_c", 26 * HOUR));
     until(&b, 27 * HOUR);

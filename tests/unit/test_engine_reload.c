@@ -7,10 +7,10 @@ static void test_other_settings_apply_at_once(void **state)
     struct bench b;
     struct ruleset *next[3];
     (void)state;
-    bench_open(&b, SIMPLE("    resolve: 2h quiet\n    repeat: 30m\n    wait: 1h\n"));
-    next[0] = compile(&b, SIMPLE("    resolve: 2h quiet\n    repeat: never\n    wait: 10m\n"));
+    bench_open(&b, SIMPLE("    resolve: 2h quiet\n    linger: 0s\n    repeat: 30m\n    wait: 1h\n"));
+    next[0] = compile(&b, SIMPLE("    resolve: 2h quiet\n    linger: 0s\n    repeat: never\n    wait: 10m\n"));
     next[1] = compile(&b, SIMPLE("    resolve: manual\n    repeat: never\n"));
-    next[2] = compile(&b, SIMPLE("    resolve: 5h quiet\n    repeat: 1h\n"));
+    next[2] = compile(&b, SIMPLE("    resolve: 5h quiet\n    linger: 0s\n    repeat: 1h\n"));
     report(&b, FAILED("run_0", 0));
     until(&b, 5 * MINUTE);
     reload(&b, next[0]);
@@ -120,7 +120,7 @@ static void test_overdue_timers_fire_in_their_order(void **state)
 {
     struct bench b;
     (void)state;
-    bench_open(&b, SIMPLE("    wait: 5m\n    escalate: {15m: pager}\n    resolve: 24h quiet\n"));
+    bench_open(&b, SIMPLE("    wait: 5m\n    escalate: {15m: pager}\n    resolve: 24h quiet\n    linger: 0s\n"));
     report(&b, FAILED("run_0", 0));
     b.now_ms += 48 * HOUR;
     restart(&b, b.rules);
