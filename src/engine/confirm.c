@@ -5,7 +5,7 @@
 #include "engine/lasts.h"
 
 enum {
-    ANSWER_MS = 30000, /* so long it may take */
+    ANSWER_MS = CONFIRM_ANSWER_MS,
     ASKED_MOST = 1000  /* at once; a source would not answer more in that time */
 };
 

@@ -94,6 +94,7 @@ void engine_free(struct engine **engine)
     vec_free(&e->detailed);
     for (size_t k = 0; k < e->silences.n; k++) silence_free(e->silences.v[k]);
     vec_free(&e->silences);
+    vec_free(&e->confirming);
     vec_free(&e->released);
     vec_free(&e->fresh);
     vec_free(&e->gathers);
@@ -128,12 +129,16 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     case ENGINE_EVENT:
         if (in->u.event.transition->kind == TRANSITION_DUPLICATE || in->u.event.recorded_only) lasts_event(&c, in); /* it may still tell how things stand */
         else engine_event(&c, in);
+        if (in->u.event.reread && !c.failed) confirm_run_answered(&c, in);
         break;
     case ENGINE_TICK: engine_tick(&c); break;
     case ENGINE_COMMAND: engine_command_step(&c, in); break;
     case ENGINE_VERDICT: engine_verdict_step(&c, in); break;
     case ENGINE_SOURCES: absent_sources(&c, in->u.sources.v, in->u.sources.n); break;
-    case ENGINE_UNREAD: confirm_unread(&c, in); break;
+    case ENGINE_UNREAD:
+        confirm_unread(&c, in);
+        confirm_run_unread(&c, in);
+        break;
     case ENGINE_FAULT: engine_fault(&c, in->u.fault.topic, in->u.fault.title, in->u.fault.body); break;
     }
     hold_fresh(&c);

@@ -232,6 +232,7 @@ struct engine {
     struct timer gates;            /* the next change of what holds: hours, ends of silences */
     int64_t gates_seen_ms;         /* they are as of then; a moment of their own, stored */
     bool gates_dirty;
+    VEC(uint64_t) confirming;      /* pending incidents whose run is being read again */
     VEC(uint64_t) released, fresh; /* incidents; only within a step */
     VEC(struct gather) gathers;    /* openings that are released at once, by destination */
     struct rule_scratch scratch, success_scratch;
@@ -549,6 +550,13 @@ void lasts_drop_rule(struct engine *e, struct engine_rule *r);
 /* After rules came or changed: what is watched already is looked at by them, too. */
 void lasts_look_again(struct step_context *c);
 /* confirm.c: before an incident opens, its run is read again */
+/* confirm_run.c: any other rule's run */
+enum { CONFIRM_ANSWER_MS = 30000 }; /* so long an answer may take */
+bool confirm_run_waits(struct step_context *c, const struct hit *h, struct incident *i); /* it does not open yet */
+void confirm_run_answered(struct step_context *c, const struct engine_input *in);
+void confirm_run_unread(struct step_context *c, const struct engine_input *in);
+void confirm_run_late(struct step_context *c, struct incident *i); /* nobody answered */
+void confirm_run_ask_again(struct step_context *c);                /* after a restart or a reload */
 void confirm_unread(struct step_context *c, const struct engine_input *in);
 void confirm_ask_again(struct step_context *c); /* after a restart */
 struct str confirm_note(struct arena *a, const struct incident *i); /* STR_NONE: there is nothing to say */

@@ -133,6 +133,7 @@ static void open_hit(struct step_context *c, const struct hit *h, struct inciden
 {
     struct engine *e = c->e;
     if (!is_over(h, i)) {
+        if (confirm_run_waits(c, h, i)) return;
         incident_open(c, i);
         return;
     }

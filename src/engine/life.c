@@ -298,6 +298,7 @@ static void clears_due(struct step_context *c, struct incident *i)
 static void pend_again(struct step_context *c, struct incident *i)
 {
     hold_gate(c, i, -1);
+    incident_wait_until(i, DUE_LATER, ENGINE_NEVER);
     i->state = INCIDENT_PENDING;
     i->opened_ms = i->paused_ms = 0;
     c->e->stats.incidents_pending++;
@@ -337,7 +338,10 @@ static void fire(struct step_context *c, struct incident *i, enum due what)
     case DUE_QUIET: quiet_due(c, i); break;
     case DUE_CLEARS: clears_due(c, i); break;
     case DUE_LAPSE: lapse_due(c, i); break;
-    case DUE_LATER: tell_later(c, i); break;
+    case DUE_LATER:
+        if (i->state == INCIDENT_PENDING) confirm_run_late(c, i);
+        else tell_later(c, i);
+        break;
     case DUE_STEP: step_due(c, i); break;
     }
 }

@@ -114,7 +114,7 @@ static void apply_settings(struct step_context *c, struct incident *i)
         incident_wait_until(i, DUE_WAIT, wait_due > c->now_ms ? wait_due : c->now_ms);
     if (incident_repeat_wait(i) == 0) incident_wait_until(i, DUE_REPEAT, ENGINE_NEVER);
     else if (i->state == INCIDENT_OPEN && incident_due_ms(i, DUE_REPEAT) == ENGINE_NEVER) incident_wait_until(i, DUE_REPEAT, c->now_ms + incident_repeat_wait(i));
-    if (i->state == INCIDENT_PENDING && incident_affected(i) >= r->at_least) incident_open(c, i);
+    if (i->state == INCIDENT_PENDING && incident_due_ms(i, DUE_LATER) == ENGINE_NEVER && incident_affected(i) >= r->at_least) incident_open(c, i);
     if (!i->ended) incident_rearm(c->e, i);
 }
 
@@ -176,6 +176,7 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     lasts_look_again(&c);
     absent_loaded(&c);
     if (!c.failed) confirm_ask_again(&c);
+    if (!c.failed) confirm_run_ask_again(&c);
     hold_fresh(&c);
     hold_speak(&c);
     gates_arm(e); /* what changed meanwhile is due at once */

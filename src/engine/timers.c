@@ -119,7 +119,7 @@ bool incident_lingers(const struct incident *i)
 static bool stands_still(const struct incident *i, enum due what)
 {
     bool speaks = what == DUE_WAIT || what == DUE_UPDATE || what == DUE_REPEAT || what == DUE_LATER || what == DUE_STEP;
-    if (what == DUE_LATER && i->state != INCIDENT_OPEN) return true;
+    if (what == DUE_LATER && i->state != INCIDENT_OPEN && i->state != INCIDENT_PENDING) return true;
     return (speaks || what == DUE_QUIET) && (incident_lingers(i) || incident_held(i));
 }
 

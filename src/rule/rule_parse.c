@@ -87,19 +87,11 @@ static bool in_key(const struct rule *r, const struct rule_field *f)
     return rule_by_has(r, f);
 }
 
-/* A key that is written must do something. */
-static void confirm_check(struct compile *c, const struct yaml_node *at, const struct rule *r)
-{
-    if (!at || !r->confirm || r->condition.kind == RULE_LASTS || r->condition.kind == RULE_ABSENT) return;
-    yaml_warning(c->d, at, "`confirm` does nothing here: this rule rings on what has just been told, not on time gone by")->hint = STR("leave it out; it belongs to `lasts` and `absent`");
-}
-
 /* One run has one incident: no second run will ever join it. */
 static void opens_check(struct compile *c, const struct yaml_node *n, const struct rule *r)
 {
     const struct yaml_node *count = yaml_get(n, "count"), *at_least = yaml_get(n, "at_least");
     const struct rule_field *of = r->condition.of;
-    confirm_check(c, yaml_get(n, "confirm"), r);
     if (of && r->condition.n > 1 && in_key(r, of))
         yaml_warning(c->d, count, "this never rings: `" STR_FMT "` is part of the key, so an incident has one value of it", STR_ARG(of->text))->hint = STR("leave it out of `by`, or count another field");
     if (!r->by_run) return;

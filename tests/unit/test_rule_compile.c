@@ -653,24 +653,6 @@ static void lasts_in_a_state_that_never_is(void **state)
     bed_fini(&b);
 }
 
-static void confirm_where_there_is_nothing_to_confirm(void **state)
-{
-    static const struct { const char *more; size_t warnings; bool confirm; } cases[] = {
-        { "    confirm: true\n", 1, true }, { "    confirm: false\n", 0, false }, { "    lasts: 5m\n    confirm: true\n", 0, true },
-        { "    lasts: 5m\n", 0, true }, { "    lasts: 5m\n    confirm: false\n", 0, false }, { "    count: 3 in 5m\n", 0, false },
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bed b;
-        bed_when(&b, "{status: EXECUTING}", cases[i].more);
-        expect_ok(&b);
-        if (b.d.warnings != cases[i].warnings) bed_print(&b);
-        assert_int_equal(b.d.warnings, cases[i].warnings);
-        assert_int_equal(b.rs->rules[0]->confirm, cases[i].confirm);
-        bed_fini(&b);
-    }
-}
-
 static void warnings_leave_a_ruleset(void **state)
 {
     struct bed b;
@@ -802,7 +784,6 @@ int main(void)
         cmocka_unit_test(defaults_refuse_conditions),
         cmocka_unit_test(lasts_and_its_defaults),
         cmocka_unit_test(lasts_in_a_state_that_never_is),
-        cmocka_unit_test(confirm_where_there_is_nothing_to_confirm),
         cmocka_unit_test(warnings_leave_a_ruleset),
         cmocka_unit_test(a_placeholder_takes_any_parameter),
         cmocka_unit_test(what_one_run_can_do),
