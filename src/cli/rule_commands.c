@@ -335,6 +335,13 @@ static int print_fact(const struct config *c, struct arena *a, const struct repl
     return EXIT_FINE;
 }
 
+static bool has_nobody(const struct replay *r, struct str rule)
+{
+    for (size_t k = 0; k < r->facts.n; k++)
+        if (r->facts.v[k].kind == REPLAY_NOTE && str_eq(r->facts.v[k].rule, rule) && str_eq_c(r->facts.v[k].content, "nobody to tell")) return true;
+    return false;
+}
+
 static int render(struct config *c, struct rule *r, struct event_file *f, const char *to, struct json_writer *w)
 {
     struct replay replay;
@@ -343,6 +350,7 @@ static int render(struct config *c, struct rule *r, struct event_file *f, const 
     int64_t at = moment_of(run);
     int rc = EXIT_FINE;
     size_t shown = 0;
+    bool nobody;
     replay_init(&replay, c->rules, c->server.public_url, at);
     if (c->source_count) replay.dashboard = c->sources[0].dashboard;
     if (replay_report(&replay, run, at, NULL, &err) < 0) {
@@ -356,8 +364,12 @@ static int render(struct config *c, struct rule *r, struct event_file *f, const 
         rc = print_fact(c, &f->a, fact, w);
         shown++;
     }
+    nobody = has_nobody(&replay, r->name);
     replay_fini(&replay);
-    if (rc == EXIT_FINE && shown == 0) {
+    if (rc == EXIT_FINE && nobody) {
+        fprintf(stderr, "runbell render: %.*s tells nobody of this event: no VALUE of its switch fits, and it has no `else`\n", STR_ARG(r->name));
+        rc = EXIT_WRONG;
+    } else if (rc == EXIT_FINE && shown == 0) {
         fprintf(stderr, "runbell render: the event is no hit of %.*s%s%s; see: runbell explain --event FILE\n", STR_ARG(r->name),
                 to ? ", or it does not notify " : "", to ? to : "");
         rc = EXIT_WRONG;
