@@ -77,7 +77,7 @@ static void put_unseen(const struct seen *s, const struct rule_named *n, struct 
     json_field_str(w, "what", str_c(what_is(n->field)));
     json_field_str(w, "name", n->text);
     json_field_bool(w, "glob", n->glob);
-    json_field_str(w, "rule", n->rule->name);
+    if (n->rule) json_field_str(w, "rule", n->rule->name);
     json_field_str(w, "file", str_c(n->file));
     json_field_i64(w, "line", n->line);
     json_field_i64(w, "col", n->col);

@@ -359,6 +359,13 @@ static int play(struct replay *replay, const struct rule *r, struct run *run, st
     return due_ms == SCHEDULE_NEVER ? 0 : replay_until(replay, due_ms, err);
 }
 
+static bool has_nobody(const struct replay *r, struct str rule)
+{
+    for (size_t k = 0; k < r->facts.n; k++)
+        if (r->facts.v[k].kind == REPLAY_NOTE && str_eq(r->facts.v[k].rule, rule) && str_eq_c(r->facts.v[k].content, "nobody to tell")) return true;
+    return false;
+}
+
 static int render(struct config *c, struct rule *r, struct event_file *f, const char *to, struct json_writer *w)
 {
     struct replay replay;
@@ -366,6 +373,7 @@ static int render(struct config *c, struct rule *r, struct event_file *f, const 
     struct run *run = &f->batch.reports[0].run;
     int rc = EXIT_FINE;
     size_t shown = 0;
+    bool nobody;
     replay_init(&replay, c->rules, c->server.public_url, moment_of(run));
     if (c->source_count) replay.dashboard = c->sources[0].dashboard;
     if (play(&replay, r, run, &err) < 0) {
@@ -379,8 +387,12 @@ static int render(struct config *c, struct rule *r, struct event_file *f, const 
         rc = print_fact(c, &f->a, fact, w);
         shown++;
     }
+    nobody = has_nobody(&replay, r->name);
     replay_fini(&replay);
-    if (rc == EXIT_FINE && shown == 0) {
+    if (rc == EXIT_FINE && nobody) {
+        fprintf(stderr, "runbell render: %.*s tells nobody of this event: no VALUE of its switch fits, and it has no `else`\n", STR_ARG(r->name));
+        rc = EXIT_WRONG;
+    } else if (rc == EXIT_FINE && shown == 0) {
         fprintf(stderr, "runbell render: the event is no hit of %.*s%s%s; see: runbell explain --event FILE\n", STR_ARG(r->name),
                 to ? ", or it does not notify " : "", to ? to : "");
         rc = EXIT_WRONG;

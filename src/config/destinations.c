@@ -131,8 +131,11 @@ static void notify_names(const struct yaml_node *n, struct name_list *list)
 
 static void rule_names(const struct yaml_node *rule, struct name_list *list)
 {
-    const struct yaml_node *notify = yaml_get(rule, "notify"), *escalate = yaml_get(rule, "escalate"), *outside = yaml_get(rule, "outside");
+    const struct yaml_node *notify, *escalate, *outside;
     if (rule->kind != YAML_MAP) return;
+    notify = yaml_get(rule, "notify");
+    escalate = yaml_get(rule, "escalate");
+    outside = yaml_get(rule, "outside");
     if (notify) notify_names(notify, list);
     if (outside && !(outside->kind == YAML_SCALAR && (str_eq_c(outside->text, "hold") || str_eq_c(outside->text, "drop")))) target_names(outside, list);
     if (escalate && escalate->kind == YAML_MAP)
@@ -144,7 +147,8 @@ static void placeholders(struct loader *l, struct rule_world *w)
     struct name_list list = { 0 };
     struct rule_destination *out;
     for (size_t f = 0; f < l->c->file_count; f++) {
-        const struct yaml_node *rules = yaml_get(l->c->files[f].top, "rules");
+        const struct yaml_node *rules = yaml_get(l->c->files[f].top, "rules"), *defaults = yaml_get(l->c->files[f].top, "defaults");
+        if (defaults && f == 0) rule_names(defaults, &list);
         if (!rules || rules->kind != YAML_MAP) continue;
         for (const struct yaml_node *r = rules->first; r; r = r->next) rule_names(r, &list);
     }

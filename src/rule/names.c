@@ -18,7 +18,7 @@ static bool is_there(const struct names *x, const struct rule_named *one)
 
 static void add(struct names *x, const struct match *m, const struct match_value *v)
 {
-    struct rule_named one = { .field = m->field.id, .text = v->text, .glob = v->glob, .rule = x->rule, .file = m->file ? m->file : x->rule->file,
+    struct rule_named one = { .field = m->field.id, .text = v->text, .glob = v->glob, .rule = x->rule, .file = m->file,
                               .line = v->line, .col = v->col };
     if (v->re || is_there(x, &one)) return;
     if (x->n == x->cap) {
@@ -45,6 +45,8 @@ struct rule_named *ruleset_names(const struct ruleset *rs, struct arena *a, size
         if (x.rule->ends) of_match(&x, x.rule->ends);
         for (size_t k = 0; x.rule->route && k < x.rule->route->case_count; k++) of_match(&x, x.rule->route->cases[k].value);
     }
+    x.rule = NULL;
+    for (size_t i = 0; i < rs->mute_count; i++) of_match(&x, rs->mutes[i].when);
     *n = x.n;
     return x.v;
 }

@@ -244,11 +244,11 @@ struct rule_named {
     enum rule_field_id field; /* RULE_TASK, RULE_TAGS, RULE_QUEUE or RULE_ENV */
     struct str text;
     bool glob;
-    const struct rule *rule;  /* the first that has it there */
+    const struct rule *rule;  /* the first that has it there; NULL = a mute */
     const char *file;
     uint32_t line, col;
 };
-/* Of `when`, `resolve: {match}` and switches, each place once; patterns of `re` are none. */
+/* Of `when`, `resolve: {match}`, switches and mutes, each place once; patterns of `re` are none. */
 struct rule_named *ruleset_names(const struct ruleset *rs, struct arena *a, size_t *n);
 
 /* Incident keys of a subject under a rule: `by` values joined with "/", "/" and "\" inside values escaped

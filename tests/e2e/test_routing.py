@@ -42,6 +42,8 @@ def test_nobody_is_told_of_what_no_value_names(runbell, fakes):
     runbell.start(rules=rules, destinations={"hooked": hook(fakes)})
     checked = runbell.run("check")
     assert checked.returncode == 0 and "is recorded and tells nobody" in checked.stderr
+    rendered = runbell.run("render", "r", "--event", "-", stdin='{"id":"r1","status":"CRASHED","taskIdentifier":"x","metadata":{"customer":"other"}}')
+    assert rendered.returncode == 1 and "r tells nobody of this event" in rendered.stderr
     crash(runbell, "run_1", "other")
     crash(runbell, "run_2", "acme")
     wait_for(lambda: told(fakes, "a") == 1, "the one that is named")

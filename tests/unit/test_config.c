@@ -474,6 +474,17 @@ static void test_ends_that_no_source_can_see(void **state)
     }
 }
 
+/* Behind a syntax error destinations may stand that were not read: names of rules and of `defaults` are not called wrong then. */
+static void test_a_syntax_error_makes_no_other_mistakes(void **state)
+{
+    struct bed *b = *state;
+    file(b, "main.yaml", "version: 1\ndefaults: {notify: {switch: env, prod: out, else: [pager]}, escalate: {5m: mail}}\nrules:\n  a: {when: {status: failed}}\n"
+                         "  b: {when: {}, notify: {switch: env, x: deep, else: {to: deeper}}}\n  c: {when: {status: [}\n");
+    assert_null(load(b, false));
+    assert_int_equal(b->d.errors, 1);
+    assert_int_equal(b->d.items.v[0].line, 6);
+}
+
 static void test_a_file_that_is_not_there(void **state)
 {
     struct bed *b = *state;
@@ -748,6 +759,7 @@ int main(void)
         BED_TEST(test_what_can_be_confirmed),
         BED_TEST(test_rules_that_no_source_can_see),
         BED_TEST(test_ends_that_no_source_can_see),
+        BED_TEST(test_a_syntax_error_makes_no_other_mistakes),
         BED_TEST(test_a_file_that_is_not_there),
         BED_TEST(test_what_is_no_configuration),
         BED_TEST(test_files_are_included_by_glob),
