@@ -190,5 +190,7 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     condition_check(c, n, r);
     rule_finish(c, r);
     opens_check(c, n, r);
+    never_hits_check(c, own, r);
+    hours_check(c, draft.outside, r);
     *vec_push(&c->rules) = r;
 }
