@@ -116,6 +116,7 @@ static void load(struct loader *l, const char *path)
     if (!l->rules_only) read_operator(l, top, &w.operator_destination);
     c->rules = ruleset_compile(l->a, &w, l->d);
     config_check_observable(l);
+    config_check_used(l, yaml_get(top, "destinations"));
     collect_tests(l);
 }
 

@@ -39,6 +39,8 @@ void config_read_tls(struct loader *l, const struct yaml_node *tls, const char *
 void config_read_destinations(struct loader *l, const struct yaml_node *destinations);
 /* The destination's own channel, perhaps a pattern; STR_NONE when its type has none. */
 struct str config_channel(const struct notify_destination *d);
+/* Warns of destinations that are told nothing. */
+void config_check_used(struct loader *l, const struct yaml_node *destinations);
 /* For rules: the configured ones, or placeholders for every name that rules use. */
 void config_rule_world(struct loader *l, struct rule_world *w);
 /* A secret or text with references; failures are reported at the node. */

@@ -166,6 +166,7 @@ void config_rule_world(struct loader *l, struct rule_world *w)
     w->files = l->c->files;
     w->file_count = l->c->file_count;
     w->operator_destination = STR_NONE;
+    w->part = l->rules_only || l->rules_path;
     if ((l->rules_only && l->c->destination_count == 0) || config_is_cut(l->c)) {
         placeholders(l, w);
         return;
@@ -178,6 +179,22 @@ void config_rule_world(struct loader *l, struct rule_world *w)
     }
     w->destinations = out;
     w->destination_count = l->c->destination_count;
+}
+
+/* Of rules that are there: a configuration without any is only begun. */
+void config_check_used(struct loader *l, const struct yaml_node *destinations)
+{
+    const struct ruleset *rs = l->c->rules;
+    if (!rs || rs->rule_count == 0 || l->rules_only || l->rules_path || !destinations || config_is_cut(l->c)) return;
+    for (const struct yaml_node *n = destinations->first; n; n = n->next) {
+        struct diag *d;
+        size_t k = 0;
+        while (k < rs->destination_count && !str_eq(rs->destinations[k].name, n->key)) k++;
+        if (k == rs->destination_count || rs->destinations[k].used || str_eq(rs->operator_destination, n->key)) continue;
+        d = diag_add(l->d, DIAG_WARNING, n->file, n->key_line, n->key_col, "no rule tells destination `" STR_FMT "` anything", STR_ARG(n->key));
+        d->width = (uint32_t)n->key.n;
+        d->hint = str_printf(l->d->arena, "a rule does with `notify: " STR_FMT "`; runbell's own faults go where `operator:` says", STR_ARG(n->key));
+    }
 }
 
 const struct field_part *config_destination_parts(size_t *n)

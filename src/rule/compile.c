@@ -119,7 +119,7 @@ static uint32_t targets_read(struct compile *c, const struct rule_targets *to)
 
 static uint32_t reads_of(struct compile *c, const struct rule *r)
 {
-    uint32_t bits = match_reads(r->when) | mutes_read(c) | targets_read(c, &r->outside_to) | template_reads(c, r->title) | template_reads(c, r->body);
+    uint32_t bits = match_reads(r->when) | mutes_read(c, r->when) | targets_read(c, &r->outside_to) | template_reads(c, r->title) | template_reads(c, r->body);
     if (r->ends) bits |= match_reads(r->ends);
     if (r->condition.of) bits |= rule_field_reads(r->condition.of);
     for (size_t i = 0; i < r->by_count; i++) bits |= rule_field_reads(&r->by[i]);
@@ -261,6 +261,7 @@ static void compile_fini(struct compile *c)
     vec_free(&c->schedule_entries);
     vec_free(&c->mutes);
     vec_free(&c->unless);
+    vec_free(&c->hours_pairs);
     map_fini(&c->names);
     map_fini(&c->schedules);
     map_fini(&c->mute_names);
@@ -276,6 +277,7 @@ struct ruleset *ruleset_compile(struct arena *a, const struct rule_world *w, str
     unless_resolve(&c, d->errors == errors);
     if (d->errors == errors) {
         overlaps_check(&c);
+        unused_check(&c);
         rules_take(&c);
         schedules_take(&c);
         mutes_take(&c);

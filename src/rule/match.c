@@ -16,7 +16,7 @@ static bool any_is(const struct match *m, struct str text)
 }
 
 /* "Failed in some way" is a hit of what takes every failure; single states are not known of it. */
-static bool takes_failures(const struct match *m)
+bool match_takes_failures(const struct match *m)
 {
     uint32_t failures = 0;
     for (uint32_t s = 0; s < RUN_STATES; s++)
@@ -27,7 +27,7 @@ static bool takes_failures(const struct match *m)
 bool match_states_hit(const struct match *m, const struct rule_subject *s)
 {
     enum run_state state = rule_subject_state(s);
-    if (!rule_subject_exact(s)) return takes_failures(m);
+    if (!rule_subject_exact(s)) return match_takes_failures(m);
     if (m->states >> state & 1) return true;
     return state == RUN_UNKNOWN && any_is(m, s->run->spelling);
 }

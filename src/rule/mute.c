@@ -12,6 +12,7 @@ static bool mute_parse(struct compile *c, const struct yaml_node *n, struct rule
         yaml_error(c->d, draft.when, "this mutes every run: name a field, as in {task: sync}")->hint = STR("to mute all on purpose, write {env: \"*\"}");
     if (draft.during) schedule_find(c, draft.during, &out->during);
     if (!str_absent(draft.why) && str_trim(draft.why).n == 0) yaml_error(c->d, yaml_get(n, "why"), "says nothing: whoever misses a message will want to know why");
+    if (out->when) mute_never_check(c, draft.when, out->when);
     return c->d->errors == errors && out->when && out->during;
 }
 
@@ -32,9 +33,12 @@ void mutes_take(struct compile *c)
     for (size_t i = 0; i < c->mutes.n; i++) c->rs->mutes[i] = c->mutes.v[i];
 }
 
-uint32_t mutes_read(const struct compile *c)
+uint32_t mutes_read(const struct compile *c, const struct match *when)
 {
     uint32_t bits = 0;
-    for (size_t i = 0; i < c->mutes.n; i++) bits |= match_reads(c->mutes.v[i].when);
+    for (size_t i = 0; i < c->mutes.n; i++) {
+        const struct match *both[] = { when, c->mutes.v[i].when };
+        if (matches_can_meet(both, 2, NULL)) bits |= match_reads(both[1]);
+    }
     return bits;
 }

@@ -149,6 +149,7 @@ struct rule_destination {
     bool acks;                 /* wants to hear of acknowledgements (pagers) */
     const struct field_table *params; /* what {to: X, PARAM: ...} may set; NULL = nothing */
     struct str channel_pattern; /* glob a templated or literal `channel` must fit; STR_NONE = not settable */
+    bool used;                 /* out: some rule names it */
     /* An empty type is a placeholder: any parameter may be set (config_load_rules). */
 };
 /* Hits that meet `when` while `during` covers the moment are marked: messages about nothing else are held. */
@@ -176,6 +177,7 @@ struct rule_world {
     const struct rule_destination *destinations; /* copied */
     size_t destination_count;
     struct str operator_destination;
+    bool part;                 /* of a configuration: what is not used here may be used elsewhere */
 };
 /* Compiles all rules of all files against `defaults` of the first. All mistakes are added to d, at most 50.
  * NULL when there was any error. No key is ever ignored. Of the other

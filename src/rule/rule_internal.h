@@ -64,6 +64,7 @@ enum match_wants { MATCH_WANTS_VALUES, MATCH_WANTS_TEXTS, MATCH_WANTS_BOUND, MAT
 struct str match_test_name(size_t k, enum field_shape shape, bool *fits, enum match_wants *wants);
 bool match_eval(const struct match *m, struct rule_subject *s);
 bool match_value_is(const struct match_value *v, struct str text);
+bool match_takes_failures(const struct match *m);
 bool match_states_hit(const struct match *m, const struct rule_subject *s);
 /* The test as text: `in ["CRASHED", "TIMED_OUT"]`. Canonical: equal tests give equal texts. */
 void match_test_text(const struct match *m, struct strbuf *out);
@@ -71,6 +72,16 @@ void match_test_text(const struct match *m, struct strbuf *out);
 void match_canonical(const struct match *m, struct strbuf *out);
 /* m without its outcome tests; never NULL (canonical.c). */
 const struct match *match_population(struct arena *a, const struct match *m);
+/* Why no run can meet a match: what it wants of one field, or that no branch of an `any` can hold beside the rest. */
+enum { CONFLICT_TESTS = 4 };
+struct match_conflict {
+    const struct match *any;                  /* NULL: the tests of one field are it */
+    const struct match *tests[CONFLICT_TESTS];
+    bool negated[CONFLICT_TESTS];
+    size_t n;
+};
+/* Could some run meet all of them? True where it cannot be told, so that false is certain (possible.c). */
+bool matches_can_meet(const struct match *const *m, size_t n, struct match_conflict *why);
 bool match_names_field(const struct match *m, enum rule_field_id id);
 /* States that a hit can be in: a superset. */
 uint32_t match_states(const struct match *m);
@@ -87,6 +98,8 @@ enum { RULE_BY_MAX = 8 };
 
 /* --- compiling (compile.c and the parse files) --------------------------------------------------------- */
 struct schedule_entry { const struct yaml_node *node; const struct schedule *schedule; /* NULL: it has a mistake */ bool used; };
+/* Do the hours of t ever come inside (or outside) those of s? (doubts.c) */
+struct hours_pair { const struct schedule *s, *t; bool inside, meet; };
 /* A name in some `unless`; rule is compile.base for those of the defaults. */
 struct unless_ref { struct rule *rule; const struct yaml_node *item; bool inherited; };
 struct compile {
@@ -105,6 +118,7 @@ struct compile {
     VEC(struct schedule_entry *) schedule_entries;
     VEC(struct rule_mute) mutes;
     VEC(struct unless_ref) unless;
+    VEC(struct hours_pair) hours_pairs;
     size_t unless_base;        /* the first so many are of the defaults */
 };
 /* NULL when a mistake was found (and told). */
@@ -163,11 +177,17 @@ bool during_parse(struct compile *c, const struct yaml_node *n, const struct sch
 bool outside_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 void mutes_parse(struct compile *c, const struct yaml_node *section);
 void mutes_take(struct compile *c);
-uint32_t mutes_read(const struct compile *c);
+uint32_t mutes_read(const struct compile *c, const struct match *when); /* those that hits of it may meet */
 void unless_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 void unless_inherit(struct compile *c, struct rule *r);
 void unless_resolve(struct compile *c, bool clean); /* clean: there was no error, so every rule that is not there is disabled */
 uint32_t match_reads(const struct match *m);
+/* Warnings (doubts.c). own: `when` as the rule has it; outside: the rule's own key, NULL = it has none. */
+void never_hits_check(struct compile *c, const struct match *own, const struct rule *r);
+void mute_never_check(struct compile *c, const struct yaml_node *n, const struct match *when);
+void hours_check(struct compile *c, const struct yaml_node *outside, const struct rule *r);
+void unless_place_check(struct compile *c, const struct yaml_node *item, const struct rule *r, const struct rule *other);
+void unused_check(struct compile *c);
 const struct template *template_parse(struct compile *c, const struct yaml_node *n);
 bool message_parse(struct compile *c, const struct yaml_node *n, struct rule *r);
 bool labels_parse(struct compile *c, const struct yaml_node *n, struct rule *r);

@@ -183,5 +183,7 @@ void rule_parse(struct compile *c, const struct yaml_node *n)
     rule_finish(c, r);
     opens_check(c, n, r);
     if (draft.resolve) ends_check(c, draft.resolve->file, r);
+    never_hits_check(c, own, r);
+    hours_check(c, draft.outside, r);
     *vec_push(&c->rules) = r;
 }

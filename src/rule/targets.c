@@ -11,6 +11,7 @@ static bool destination_find(struct compile *c, const struct yaml_node *n, struc
     for (size_t i = 0; i < count; i++) {
         if (!str_eq(n->text, c->rs->destinations[i].name)) continue;
         out->destination = i;
+        c->rs->destinations[i].used = true;
         return true;
     }
     names = ARENA_ARRAY(c->a, struct str, count);

@@ -78,7 +78,10 @@ static void resolve_names(struct compile *c, const struct map *in_force, bool cl
     for (size_t i = 0; i < c->unless.n; i++) {
         struct unless_ref *ref = &c->unless.v[i];
         const struct rule *other = map_get(in_force, ref->item->text);
-        if (name_check(c, ref, other != NULL, clean) && ref->rule->unless) hold_by(ref->rule, other->index);
+        bool good = name_check(c, ref, other != NULL, clean);
+        if (!good || !other || !ref->rule->unless) continue;
+        hold_by(ref->rule, other->index);
+        if (!ref->inherited) unless_place_check(c, ref->item, ref->rule, other);
     }
 }
 

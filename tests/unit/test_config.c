@@ -132,7 +132,7 @@ static void test_a_whole_configuration(void **state)
          "destinations:\n  hook: {type: webhook, url: \"${env:RUNBELL_TEST_URL}\", secret: \"${file:hook}\", rate: 5 per 1m, retry: {for: 2h}, timeout: 3s,"
          " tls: {ca: /x.pem}, proxy: \"http://p:1\"}\n  out: {type: console}\n"
          "operator: out\n"
-         "rules:\n  " RULE("r") "tests: []\n");
+         "rules:\n  r: {when: {status: failed}, notify: [out, hook]}\ntests: []\n");
     c = load(b, false);
     assert_said(b, "");
     assert_non_null(c);
@@ -675,12 +675,27 @@ static void test_no_line_is_shown_with_its_secret(void **state)
     strbuf_fini(&out);
 }
 
+static void test_destinations_that_are_told_nothing(void **state)
+{
+    static const char head[] = "version: 1\nsources: {push: {type: webhook}}\ndestinations:\n  out: {type: console}\n  faults: {type: console}\n  late: {type: console}\n  forgotten: {type: console}\noperator: faults\n";
+    static const char rules[] = "rules:\n  r: {when: {status: failed}, notify: out, enabled: false}\n  s: {when: {status: failed}, notify: out, escalate: {1h: late}}\n";
+    struct bed *b = *state;
+    char text[1000];
+    snprintf(text, sizeof text, "%s%s", head, rules);
+    file(b, "main.yaml", text);
+    assert_non_null(load(b, false));
+    assert_said(b, "main.yaml:7:3: warning: no rule tells destination `forgotten` anything [a rule does with `notify: forgotten`; runbell's own faults go where `operator:` says]\n");
+    file(b, "main.yaml", head); /* only begun */
+    assert_non_null(load(b, false));
+    assert_said(b, "");
+}
+
 /* --- files of rules alone ------------------------------------------------------------------------------------------------------ */
 static void test_a_file_of_rules_alone(void **state)
 {
     struct bed *b = *state;
-    file(b, "main.yaml", "version: 1\nrules:\n  r:\n    when: {status: failed}\n    notify: [slack-ops, {to: slack-x, channel: \"#c\"}]\n    escalate: {15m: pager}\n    outside: [night]\n"
-         "  s: {when: {status: success}, notify: pager, outside: drop}\n");
+    file(b, "main.yaml", "version: 1\nrules:\n  r:\n    when: {status: failed}\n    notify: [slack-ops, {to: slack-x, channel: \"#c\"}]\n    escalate: {15m: pager}\n    during: day\n    outside: [night]\n"
+         "  s: {when: {status: success}, notify: pager, during: day, outside: drop}\nschedules: {day: {days: mon, zone: UTC}, spare: {days: mon, zone: UTC}}\n");
     assert_null(load(b, true));
     assert_int_equal(b->d.errors, 5); /* each destination that nobody defines */
     bed_forget(b);
@@ -699,7 +714,7 @@ static void test_a_file_of_rules_alone(void **state)
 static void test_rules_of_another_file_bring_their_schedules(void **state)
 {
     static const char other[] = "version: 1\nschedules:\n  business: {days: sat, zone: UTC}\nmutes:\n  m: {when: {task: a}, during: nightly, why: theirs}\n"
-                                "rules:\n  q: {when: {status: failed}, during: business, outside: out, notify: out}\n";
+                                "rules:\n  q: {when: {status: failed}, during: business, outside: drop, notify: out}\n";
     struct bed *b = *state;
     const struct ruleset *rs;
     file(b, "main.yaml", HEAD "schedules:\n  business: {days: mon, zone: UTC}\n  nightly: {hours: 01:00-02:00, zone: UTC}\n"
@@ -769,6 +784,7 @@ int main(void)
         BED_TEST(test_a_syntax_error_hides_nothing_elsewhere),
         BED_TEST(test_secrets_come_from_elsewhere),
         BED_TEST(test_no_line_is_shown_with_its_secret),
+        BED_TEST(test_destinations_that_are_told_nothing),
         BED_TEST(test_a_file_of_rules_alone),
         BED_TEST(test_rules_of_another_file_bring_their_schedules),
         BED_TEST(test_loading_leaks_nothing),
