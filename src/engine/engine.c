@@ -97,8 +97,7 @@ void engine_free(struct engine **engine)
     vec_free(&e->confirming);
     vec_free(&e->released);
     vec_free(&e->fresh);
-    vec_free(&e->gathers.list);
-    vec_free(&e->later.list);
+    vec_free(&e->gathers);
     rule_scratch_fini(&e->scratch);
     rule_scratch_fini(&e->success_scratch);
     arena_fini(&e->names);
@@ -123,8 +122,6 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     if (in->now_ms > e->now_ms) e->now_ms = in->now_ms;
     c.now_ms = e->now_ms;
     if (lasts_lost(e, err)) return -1;
-    e->later_counted = false;
-    vec_clear(&e->later.list);
     if (e->gates_seen_ms == 0) gates_reload(&c); /* the first step of all */
     if (e->gates.due_ms <= c.now_ms) gates_due(&c); /* what holds is as of now, whatever comes */
     if (!e->absences.loaded && in->kind != ENGINE_SOURCES) absent_loaded(&c);

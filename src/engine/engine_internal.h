@@ -173,7 +173,6 @@ struct silence { /* silence.c */
 };
 struct silence_text { struct str when, rule, who, why; };
 struct gather { const struct place *place; const struct part *part; size_t openings; };
-struct gathers { VEC(struct gather) list; }; /* openings that leave at once, by destination */
 struct over { uint32_t key_hash; const struct engine_rule *rule; uint64_t incident; };
 struct fault { struct str topic; int64_t last_ms; uint64_t held; bool dirty; };
 
@@ -235,9 +234,7 @@ struct engine {
     bool gates_dirty;
     VEC(uint64_t) confirming;      /* pending incidents whose run is being read again */
     VEC(uint64_t) released, fresh; /* incidents; only within a step */
-    struct gathers gathers;        /* of what is released; only within a step */
-    struct gathers later;          /* of what waited for the hours of a destination; only within a step */
-    bool later_counted;
+    VEC(struct gather) gathers;    /* openings that are released at once, by destination */
     struct rule_scratch scratch, success_scratch;
     struct lasts *lasts;           /* runs that are watched: lasts.h */
     struct engine_stats stats;
@@ -307,8 +304,7 @@ void hold_review(struct step_context *c, struct incident *i); /* is it held? Who
 void hold_review_all(struct step_context *c);
 void hold_speak(struct step_context *c);
 void hold_fresh(struct step_context *c);
-void gathers_count(struct gathers *all, const struct place *place, const struct part *part);
-bool gathers_several(const struct gathers *all, const struct place *place, const struct part *part); /* openings for it leave as one digest */
+bool hold_gathers(const struct engine *e, const struct place *place, const struct part *part); /* openings for it leave as one digest */
 void hold_describe(const struct incident *i, struct json_writer *w);
 void hold_write(const struct incident *i, struct json_writer *w);
 void hold_restore(struct incident *i, struct json o);
@@ -519,7 +515,6 @@ void engine_bind_rules(struct engine *e, const struct ruleset *rules);
 bool limit_passes(struct step_context *c, struct incident *i, struct place *place);
 void digest_add(struct step_context *c, struct incident *i, struct told *t);
 void digest_add_held(struct step_context *c, struct incident *i, struct told *t);
-bool digest_of_held(struct step_context *c, const struct incident *i, const struct told *t); /* is there one of this moment for it? */
 void digest_resolved(struct step_context *c, uint64_t digest);
 void digest_due(struct step_context *c, struct digest *d);
 void digest_verdict(struct step_context *c, uint64_t digest);

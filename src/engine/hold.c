@@ -328,29 +328,24 @@ static bool opening_is_due(const struct step_context *c, const struct incident *
     return i && i->state == INCIDENT_OPEN && !incident_lingers(i) && incident_due_ms(i, DUE_WAIT) <= c->now_ms;
 }
 
-static struct gather *gather_of(const struct gathers *all, const struct place *place, const struct part *part)
+static struct gather *gather_of(struct engine *e, const struct place *place, const struct part *part)
 {
-    for (size_t k = 0; k < all->list.n; k++)
-        if (all->list.v[k].place == place && all->list.v[k].part == part) return &all->list.v[k];
+    for (size_t k = 0; k < e->gathers.n; k++)
+        if (e->gathers.v[k].place == place && e->gathers.v[k].part == part) return &e->gathers.v[k];
     return NULL;
-}
-
-void gathers_count(struct gathers *all, const struct place *place, const struct part *part)
-{
-    struct gather *g = gather_of(all, place, part);
-    if (g) g->openings++;
-    else *vec_push(&all->list) = (struct gather){ place, part, 1 };
-}
-
-bool gathers_several(const struct gathers *all, const struct place *place, const struct part *part)
-{
-    const struct gather *g = gather_of(all, place, part);
-    return g && g->openings > 1;
 }
 
 static void count_opening(struct step_context *c, struct incident *i, const struct telling *what)
 {
-    gathers_count(&c->e->gathers, what->place, i->part);
+    struct gather *g = gather_of(c->e, what->place, i->part);
+    if (g) g->openings++;
+    else *vec_push(&c->e->gathers) = (struct gather){ what->place, i->part, 1 };
+}
+
+bool hold_gathers(const struct engine *e, const struct place *place, const struct part *part)
+{
+    const struct gather *g = gather_of((struct engine *)(uintptr_t)e, place, part);
+    return g && g->openings > 1;
 }
 
 void hold_speak(struct step_context *c)
@@ -367,7 +362,7 @@ void hold_speak(struct step_context *c)
         struct incident *i = incident_by_id(e, e->released.v[k]);
         if (i) incident_due(c, i);
     }
-    vec_clear(&e->gathers.list);
+    vec_clear(&e->gathers);
     vec_clear(&e->released);
 }
 

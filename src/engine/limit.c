@@ -51,20 +51,14 @@ struct digest *digest_by_id(struct engine *e, uint64_t id)
 }
 
 /* The digest that still gathers for this limit window and these parameters. */
-static struct digest *find_gathering(const struct engine *e, const struct told *t, struct str name)
-{
-    for (size_t k = e->digests.n; k-- > 0;) {
-        struct digest *d = e->digests.v[k];
-        if (d->open > 0 && d->place == t->place && same_params(d->params, t->params) && str_eq(d->name, name)) return d;
-    }
-    return NULL;
-}
-
 static struct digest *gathering(struct step_context *c, struct incident *i, const struct told *t, struct str name)
 {
     struct place *place = t->place;
-    struct digest *d = find_gathering(c->e, t, name);
-    if (d) return d;
+    struct digest *d;
+    for (size_t k = c->e->digests.n; k-- > 0;) {
+        d = c->e->digests.v[k];
+        if (d->open > 0 && d->place == place && same_params(d->params, t->params) && str_eq(d->name, name)) return d;
+    }
     d = xcalloc(1, sizeof *d);
     d->id = id_next(&c->e->ids, c->now_ms);
     d->timer = (struct timer){ ENGINE_NEVER, 0, TIMER_DIGEST };
@@ -148,21 +142,11 @@ void digest_add(struct step_context *c, struct incident *i, struct told *t)
 }
 
 /* Each time that several are released is a digest of its own: last week's summary is not edited. */
-static struct str held_name(struct step_context *c, const struct incident *i, const struct told *t)
+void digest_add_held(struct step_context *c, struct incident *i, struct told *t)
 {
     struct str at = str_printf(c->out->arena, "%lld", (long long)c->now_ms);
     const struct str parts[] = { t->place->name, i->part->project, i->part->env, STR("held"), at };
-    return name_joined(c->out->arena, parts, 5);
-}
-
-bool digest_of_held(struct step_context *c, const struct incident *i, const struct told *t)
-{
-    return find_gathering(c->e, t, held_name(c, i, t)) != NULL;
-}
-
-void digest_add_held(struct step_context *c, struct incident *i, struct told *t)
-{
-    struct digest *d = gathering(c, i, t, held_name(c, i, t));
+    struct digest *d = gathering(c, i, t, name_joined(c->out->arena, parts, 5));
     d->held = true;
     put_in(c, i, t, d);
     note(c, i->id, "told in a digest", note_text(c, "destination", t->place->name));

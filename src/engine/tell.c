@@ -166,7 +166,7 @@ bool tell_target(struct step_context *c, struct incident *i, const struct tellin
         postpone(c, i, t, what);
         return false;
     }
-    if (what->kind == MESSAGE_OPEN && gathers_several(&c->e->gathers, what->place, i->part)) {
+    if (what->kind == MESSAGE_OPEN && hold_gathers(c->e, what->place, i->part)) {
         digest_add_held(c, i, t);
         return false;
     }
@@ -178,50 +178,21 @@ bool tell_target(struct step_context *c, struct incident *i, const struct tellin
     return true;
 }
 
-/* Is what waited for this target's hours due, and an opening? */
-static bool opens_later(const struct step_context *c, const struct told *t)
-{
-    return (t->flags & (TOLD_LATER | TOLD_LATER_STEP)) == TOLD_LATER && t->later_ms <= c->now_ms;
-}
-
-/* Several openings that waited for the hours of one destination are one digest. They are counted once in a step, before the first
- * of them, i, is told. */
-static void count_later(struct step_context *c, const struct incident *i)
-{
-    struct engine *e = c->e;
-    if (e->later_counted) return;
-    e->later_counted = true;
-    for (size_t n = 0; n < e->by_id.n; n++) {
-        const struct incident *x = e->by_id.v[n];
-        if (!x || (x != i && incident_due_in_force(x, DUE_LATER) > c->now_ms)) continue;
-        for (size_t k = 0; k < x->told_count; k++)
-            if (opens_later(c, &incident_told(x)[k])) gathers_count(&e->later, incident_told(x)[k].place, x->part);
-    }
-}
-
-static void tell_now(struct step_context *c, struct incident *i, struct told *t)
-{
-    struct say say = { t->flags & TOLD_LATER_STEP ? MESSAGE_ESCALATION : MESSAGE_OPEN, STR_NONE, c->now_ms - i->opened_ms };
-    bool gathered = opens_later(c, t) && (gathers_several(&c->e->later, t->place, i->part) || digest_of_held(c, i, t));
-    t->flags &= ~(uint32_t)(TOLD_LATER | TOLD_LATER_STEP);
-    t->later_ms = 0;
-    if (gathered) digest_add_held(c, i, t);
-    else if (limit_passes(c, i, t->place)) say_told(c, i, t, &say);
-    else digest_add(c, i, t);
-}
-
 void tell_later(struct step_context *c, struct incident *i)
 {
     int64_t next_ms = ENGINE_NEVER;
-    count_later(c, i);
     for (size_t k = 0; k < i->told_count && !c->failed; k++) {
         struct told *t = incident_told_at(i, k);
+        struct say say = { t->flags & TOLD_LATER_STEP ? MESSAGE_ESCALATION : MESSAGE_OPEN, STR_NONE, c->now_ms - i->opened_ms };
         if (!(t->flags & TOLD_LATER)) continue;
         if (t->later_ms > c->now_ms) {
             if (t->later_ms < next_ms) next_ms = t->later_ms;
             continue;
         }
-        tell_now(c, i, t);
+        t->flags &= ~(uint32_t)(TOLD_LATER | TOLD_LATER_STEP);
+        t->later_ms = 0;
+        if (limit_passes(c, i, t->place)) say_told(c, i, t, &say);
+        else digest_add(c, i, t);
     }
     incident_wait_until(i, DUE_LATER, next_ms);
 }
