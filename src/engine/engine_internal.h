@@ -116,6 +116,7 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
     bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
     bool routed;               /* a switch has decided whom it tells: those with TOLD_CHOSEN, perhaps nobody */
     bool unconfirmed;          /* it opened without that its runs could be read again */
+    bool queued;               /* in engine.released or .fresh: it does nothing before the step has seen all of them */
 };
 
 /* --- windows and digests ---------------------------------------------------------------------------------- */
@@ -231,7 +232,9 @@ struct engine {
     VEC(struct silence *) silences; /* by id */
     struct timer gates;            /* the next change of what holds: hours, ends of silences */
     int64_t gates_seen_ms;         /* they are as of then; a moment of their own, stored */
-    bool gates_dirty;
+    VEC(uint64_t) muting;          /* mutes that marked then; stored with it */
+    bool gates_dirty, gates_kept;  /* kept: there is a cell of it */
+    bool switching;                /* rules are being switched: what holds is looked at when they all are */
     VEC(uint64_t) released, fresh; /* incidents; only within a step */
     VEC(struct gather) gathers;    /* openings that are released at once, by destination */
     struct rule_scratch scratch, success_scratch;
@@ -287,10 +290,11 @@ static inline bool incident_held(const struct incident *i)
 /* hold.c: what keeps messages back */
 void hold_free(struct incident *i);
 void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s); /* its marks */
-void hold_mark_last(struct step_context *c, struct incident *i);
+void hold_absence(struct step_context *c, struct incident *i);                    /* the same of an absence */
+void hold_begin(struct step_context *c, struct incident *i, const uint64_t *begun, size_t n); /* these begin to mark */
 bool hold_has_mark(const struct incident *i, uint64_t marker);
 void hold_gate(struct step_context *c, const struct incident *of, int change); /* it opened: 1, it ended: -1 */
-void hold_bind(struct engine *e);
+void hold_bind(struct engine *e); /* counts the open incidents of rules that others stand behind */
 bool hold_outside(const struct step_context *c, const struct incident *i); /* its rule's hours */
 bool hold_would(struct step_context *c, const struct incident *i);         /* be held, if it were open */
 void hold_dropped(struct incident *i);                                     /* its opening was */
@@ -299,9 +303,10 @@ const char *hours_intern(struct engine *e, struct str name);               /* ""
 const char *hours_name(struct engine *e, const struct schedule *s);        /* interned; NULL for none */
 const struct schedule *hours_find(const struct engine *e, const char *name);
 bool hold_drops(struct step_context *c, struct incident *i, const char *what); /* a message, for good: it is noted */
-void hold_review(struct step_context *c, struct incident *i); /* is it held? Who calls it for several calls hold_speak then. */
+void hold_review(struct step_context *c, struct incident *i); /* is it held? What is released speaks at the end of the step, in hold_speak. */
 void hold_review_all(struct step_context *c);
 void hold_speak(struct step_context *c);
+void hold_wait_fresh(struct step_context *c, struct incident *i);          /* it speaks in hold_fresh, at the end of the step */
 void hold_fresh(struct step_context *c);
 bool hold_gathers(const struct engine *e, const struct place *place, const struct part *part); /* openings for it leave as one digest */
 void hold_describe(const struct incident *i, struct json_writer *w);
@@ -320,7 +325,7 @@ void silence_write(const struct silence *s, struct json_writer *w);
 int silence_restore(struct engine *e, struct json o, struct err *err);
 void gates_arm(struct engine *e);
 void gates_due(struct step_context *c);
-void gates_reload(struct step_context *c);
+void gates_look(struct step_context *c); /* mutes that begin */
 /* state.c */
 /* A name of several parts, "a/b/c": what is in a part can neither pass for a border nor end the text. */
 struct str name_joined(struct arena *a, const struct str *parts, size_t n);

@@ -25,6 +25,13 @@ void hold_free(struct incident *i)
 }
 
 /* --- marks ------------------------------------------------------------------------------------------------------ */
+static bool id_in(const uint64_t *ids, size_t n, uint64_t id)
+{
+    for (size_t k = 0; k < n; k++)
+        if (ids[k] == id) return true;
+    return false;
+}
+
 /* A hit's set of marks: how many, then their ids. */
 static void drop_marks(struct hold *h)
 {
@@ -63,10 +70,8 @@ static void set_marks(struct hold *h, const uint64_t *ids, size_t n)
     if (n > 0) add_set(h, ids, n);
 }
 
-void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s)
+static void mark_hit(struct step_context *c, struct incident *i, const uint64_t *ids, size_t n)
 {
-    uint64_t ids[MARKS_PER_HIT];
-    size_t n = markers_of(c, i->rule, s, ids);
     if (i->hold) i->hold->stood_ms = 0;
     if (n == 0 && !i->hold && !markers_any(c)) return;
     if (!i->hold || i->hold->spoken) set_marks(hold_get(i), ids, n);
@@ -76,10 +81,15 @@ void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s
     hold_review(c, i);
 }
 
-/* A silence or mute begins: what an incident is about now is its last hit. There may be very many: memory is its own. */
-void hold_mark_last(struct step_context *c, struct incident *i)
+void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s)
 {
     uint64_t ids[MARKS_PER_HIT];
+    mark_hit(c, i, ids, markers_of(c, i->rule, s, ids));
+}
+
+/* What marks its last hit now. There may be very many that are asked: memory is its own. */
+static size_t marks_of_last(struct step_context *c, struct incident *i, uint64_t ids[MARKS_PER_HIT])
+{
     struct arena a = { 0 };
     struct engine_output scratch = { .arena = &a };
     struct step_context own = { .e = c->e, .out = &scratch, .now_ms = c->now_ms, .err = c->err };
@@ -90,11 +100,16 @@ void hold_mark_last(struct step_context *c, struct incident *i)
         rule_subject_init(&s, &a, &d.run, &d.transition, c->now_ms);
         n = markers_of(c, i->rule, &s, ids);
     }
-    if (n > 0) set_marks(hold_get(i), ids, n);
-    if (n > 0) incident_touch(c->e, i);
     c->failed |= own.failed;
     engine_output_fini(&scratch);
     arena_fini(&a);
+    return n;
+}
+
+void hold_absence(struct step_context *c, struct incident *i)
+{
+    uint64_t ids[MARKS_PER_HIT];
+    mark_hit(c, i, ids, i->hold || markers_any(c) ? marks_of_last(c, i, ids) : 0);
 }
 
 static bool set_stands(struct step_context *c, const uint64_t *set)
@@ -111,6 +126,42 @@ static bool is_marked(struct step_context *c, const struct incident *i)
     for (size_t at = 0; at < h->mark_words; at += 1 + (size_t)h->marks[at])
         if (!set_stands(c, h->marks + at)) return false;
     return true;
+}
+
+/* Something begins to mark. What an incident is about now is its last hit; of earlier ones nothing but their marks is known. So a set of
+ * those that stand like those of the last hit gains what begins; the other sets stay, unless it is not held by them anyway. */
+static bool is_set_of(struct step_context *c, const uint64_t *set, const uint64_t *ids, size_t n, const uint64_t *begun, size_t begun_n)
+{
+    size_t standing = 0, wanted = 0;
+    for (size_t k = 0; k < n; k++) wanted += !id_in(begun, begun_n, ids[k]);
+    for (size_t k = 1; k <= set[0]; k++) {
+        if (!marker_stands(c, set[k]) || id_in(begun, begun_n, set[k])) continue;
+        if (!id_in(ids, n, set[k])) return false;
+        standing++;
+    }
+    return standing == wanted;
+}
+
+static void widen_sets(struct step_context *c, struct hold *h, const uint64_t *ids, size_t n, const uint64_t *begun, size_t begun_n)
+{
+    struct hold before = *h;
+    h->marks = NULL;
+    h->mark_words = 0;
+    add_set(h, ids, n);
+    for (size_t at = 0; at < before.mark_words; at += 1 + (size_t)before.marks[at])
+        if (!is_set_of(c, before.marks + at, ids, n, begun, begun_n)) add_set(h, before.marks + at + 1, (size_t)before.marks[at]);
+    free(before.marks);
+}
+
+void hold_begin(struct step_context *c, struct incident *i, const uint64_t *begun, size_t begun_n)
+{
+    uint64_t ids[MARKS_PER_HIT];
+    size_t n = marks_of_last(c, i, ids), gained = 0;
+    for (size_t k = 0; k < n; k++) gained += id_in(begun, begun_n, ids[k]);
+    if (gained == 0) return;
+    if (is_marked(c, i)) widen_sets(c, i->hold, ids, n, begun, begun_n);
+    else set_marks(hold_get(i), ids, n);
+    incident_touch(c->e, i);
 }
 
 bool hold_has_mark(const struct incident *i, uint64_t marker)
@@ -146,12 +197,11 @@ void hold_gate(struct step_context *c, const struct incident *of, int change)
     if (!of->rule->gate) return;
     open = open_in(of->rule, of->part);
     *open = (uint32_t)((int64_t)*open + change);
-    if (*open != (change > 0 ? 1 : 0)) return; /* there is another */
+    if (*open != (change > 0 ? 1 : 0) || c->e->switching) return; /* there is another; all are looked at then */
     for (size_t k = 0; k < c->e->by_id.n && !c->failed; k++) {
         struct incident *i = c->e->by_id.v[k];
         if (i && i->part == of->part && stands_behind(i->rule->now, of->rule->now)) hold_review(c, i);
     }
-    hold_speak(c);
 }
 
 void hold_bind(struct engine *e)
@@ -200,13 +250,20 @@ void hold_dropped(struct incident *i)
     hold_get(i)->dropped = true;
 }
 
+/* It speaks at the end of the step. */
+void hold_wait_fresh(struct step_context *c, struct incident *i)
+{
+    i->queued = true;
+    *vec_push(&c->e->fresh) = i->id;
+}
+
 /* Its opening was dropped, and now it hits within the hours: they are told. */
 void hold_told_after_all(struct step_context *c, struct incident *i)
 {
     if (!i->hold || !i->hold->dropped || i->state != INCIDENT_OPEN || hold_outside(c, i)) return;
     i->hold->dropped = false;
     incident_wait_until(i, DUE_WAIT, c->now_ms);
-    *vec_push(&c->e->fresh) = i->id;
+    hold_wait_fresh(c, i);
 }
 
 /* --- the hours of single targets, by name: a reload may change them ----------------------------------------------------- */
@@ -301,6 +358,7 @@ static void release(struct step_context *c, struct incident *i)
     incident_arm_quiet(i);
     if (i->state == INCIDENT_OPEN && !incident_lingers(i)) incident_unpause(i, c->now_ms);
     note(c, i->id, "released", note_text(c, "after", duration_human(stood_ms, text)));
+    i->queued = true;
     *vec_push(&c->e->released) = i->id;
 }
 
@@ -318,6 +376,7 @@ void hold_review(struct step_context *c, struct incident *i)
 
 void hold_review_all(struct step_context *c)
 {
+    if (c->e->switching) return;
     for (size_t k = 0; k < c->e->by_id.n && !c->failed; k++)
         if (c->e->by_id.v[k]) hold_review(c, c->e->by_id.v[k]);
 }
@@ -348,33 +407,46 @@ bool hold_gathers(const struct engine *e, const struct place *place, const struc
     return g && g->openings > 1;
 }
 
-void hold_speak(struct step_context *c)
+static void speak_together(struct step_context *c, const uint64_t *ids, size_t n)
 {
     struct engine *e = c->e;
     const struct telling none = { .kind = MESSAGE_OPEN };
-    size_t n = e->released.n;
-    if (n == 0) return;
     for (size_t k = 0; k < n && !c->failed; k++) {
-        struct incident *i = incident_by_id(e, e->released.v[k]);
+        struct incident *i = incident_by_id(e, ids[k]);
         if (opening_is_due(c, i)) incident_openings(c, i, &none, count_opening);
     }
     for (size_t k = 0; k < n && !c->failed; k++) {
-        struct incident *i = incident_by_id(e, e->released.v[k]);
-        if (i) incident_due(c, i);
+        struct incident *i = incident_by_id(e, ids[k]);
+        if (!i) continue;
+        i->queued = false;
+        incident_due(c, i);
     }
     vec_clear(&e->gathers);
-    vec_clear(&e->released);
 }
 
-/* --- an event's openings of rules that stand behind others: all of them are known before the first speaks ------------ */
+/* What ends as they speak may release others: they come after them. */
+void hold_speak(struct step_context *c)
+{
+    struct engine *e = c->e;
+    while (e->released.n > 0 && !c->failed) {
+        size_t n = e->released.n;
+        uint64_t *ids = ARENA_ARRAY(c->out->arena, uint64_t, n);
+        memcpy(ids, e->released.v, n * sizeof *ids);
+        vec_clear(&e->released);
+        speak_together(c, ids, n);
+    }
+}
+
+/* --- openings of rules that stand behind others: all that a step opens is known before the first of them speaks -------- */
 void hold_fresh(struct step_context *c)
 {
     struct engine *e = c->e;
     for (size_t k = 0; k < e->fresh.n && !c->failed; k++) {
         struct incident *i = incident_by_id(e, e->fresh.v[k]);
         if (!i) continue;
+        i->queued = false;
         hold_review(c, i);
-        incident_due(c, i);
+        if (!i->queued) incident_due(c, i);
     }
     vec_clear(&e->fresh);
 }

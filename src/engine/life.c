@@ -81,7 +81,7 @@ void incident_open(struct step_context *c, struct incident *i)
     begin(c, i);
     if (wait_ms > 0 || behind || incident_held(i)) incident_wait_until(i, DUE_WAIT, c->now_ms + wait_ms);
     else incident_speak_first(c, i);
-    if (behind) *vec_push(&c->e->fresh) = i->id;
+    if (behind) hold_wait_fresh(c, i);
 }
 
 void incident_speak_first(struct step_context *c, struct incident *i)

@@ -220,6 +220,15 @@ static void write_silence(const void *thing, struct json_writer *w)
     silence_write(thing, w);
 }
 
+static void write_gates(const void *thing, struct json_writer *w)
+{
+    const struct engine *e = thing;
+    json_array_begin(w);
+    json_put_i64(w, e->gates_seen_ms);
+    for (size_t k = 0; k < e->muting.n; k++) json_put_i64(w, (int64_t)e->muting.v[k]);
+    json_array_end(w);
+}
+
 static void collect_gates(struct engine *e, struct engine_changes *out)
 {
     char id[ID_SIZE];
@@ -229,7 +238,7 @@ static void collect_gates(struct engine *e, struct engine_changes *out)
         if (s->dirty) put_cell(out, str_printf(out->arena, "s/" STR_FMT, STR_ARG(name)), blob_of(out->arena, s, write_silence));
         s->dirty = false;
     }
-    if (e->gates_dirty) put_cell(out, STR("gates"), str_printf(out->arena, "[%lld]", (long long)e->gates_seen_ms));
+    if (e->gates_dirty) put_cell(out, STR("gates"), blob_of(out->arena, e, write_gates));
     e->gates_dirty = false;
 }
 
@@ -420,6 +429,13 @@ static void restore_fault(struct engine *e, struct str topic, struct json o)
     map_put(&e->faults, f->topic, f);
 }
 
+static void restore_gates(struct engine *e, struct json o)
+{
+    e->gates_seen_ms = i64_or(json_first(o), 0);
+    for (struct json v = json_next(json_first(o)); json_kind(v) != JSON_ABSENT; v = json_next(v)) *vec_push(&e->muting) = (uint64_t)i64_or(v, 0);
+    e->gates_kept = true;
+}
+
 int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, struct err *err)
 {
     struct arena a = { 0 };
@@ -436,7 +452,7 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
         if (id > e->ids.last) e->ids.last = id;
         e->ids_kept = e->ids.last;
     } else if (str_eq(row->key, STR("gates"))) {
-        e->gates_seen_ms = i64_or(json_at(o, 0), 0);
+        restore_gates(e, o);
     } else if (str_starts(row->key, STR("s/"))) {
         rc = silence_restore(e, o, err);
     } else if (str_starts(row->key, STR("w/"))) {

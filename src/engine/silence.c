@@ -7,10 +7,10 @@
 
 enum { SILENCE_KEPT_MS = 7 * 86400000, MUTE_BIT = 63 };
 
-/* A mute has no number: its name stands for it over reloads and restarts. */
+/* A mute has no number: what it is stands for it over reloads and restarts. One that is about other runs is another one. */
 static uint64_t mute_id(const struct rule_mute *m)
 {
-    return str_hash_stable(m->name) | UINT64_C(1) << MUTE_BIT;
+    return m->hash | UINT64_C(1) << MUTE_BIT;
 }
 
 static bool is_live(const struct silence *s)
@@ -125,11 +125,11 @@ static struct silence *silence_new(struct engine *e, uint64_t id, const struct s
 
 enum { MARK_AT_ONCE = 1024, MARK_KEEP_BYTES = 16 << 20 }; /* details that are read back for it are let go again */
 
-static void mark_all(struct step_context *c)
+static void mark_all(struct step_context *c, const uint64_t *begun, size_t n)
 {
-    if (!markers_any(c)) return;
+    if (n == 0) return;
     for (size_t k = 0; k < c->e->by_id.n && !c->failed; k++) {
-        if (c->e->by_id.v[k]) hold_mark_last(c, c->e->by_id.v[k]);
+        if (c->e->by_id.v[k]) hold_begin(c, c->e->by_id.v[k], begun, n);
         if (k % MARK_AT_ONCE == MARK_AT_ONCE - 1) engine_trim(c->e, MARK_KEEP_BYTES);
     }
 }
@@ -145,7 +145,7 @@ void silence_begin(struct step_context *c, const struct engine_input *in)
     s->until_ms = c->now_ms + in->u.command.for_ms;
     s->until_resolved = in->u.command.until_resolved;
     silence_touch(s);
-    mark_all(c);
+    mark_all(c, &s->id, 1);
     hold_review_all(c);
     gates_arm(c->e);
 }
@@ -156,7 +156,6 @@ static void silence_end(struct step_context *c, struct silence *s, struct str re
     s->end = str_dup(&s->memory, reason);
     silence_touch(s);
     hold_review_all(c);
-    hold_speak(c);
     gates_arm(c->e);
 }
 
@@ -216,41 +215,48 @@ static void forget_old(struct step_context *c)
     e->silences.n = kept;
 }
 
-static bool mute_began(const struct step_context *c)
+static bool muted_before(const struct engine *e, uint64_t id)
 {
-    for (size_t k = 0; k < c->e->rules->mute_count; k++)
-        if (covers(&c->e->rules->mutes[k], c->now_ms) && !covers(&c->e->rules->mutes[k], c->e->gates_seen_ms)) return true;
+    for (size_t k = 0; k < e->muting.n; k++)
+        if (e->muting.v[k] == id) return true;
     return false;
 }
 
-void gates_due(struct step_context *c)
+void gates_look(struct step_context *c)
 {
     struct engine *e = c->e;
-    bool began = mute_began(c);
-    timer_drop(e, &e->gates);
-    for (size_t k = 0; k < e->silences.n; k++) {
-        struct silence *s = e->silences.v[k];
+    VEC(uint64_t) begun = { 0 };
+    for (size_t k = 0; k < e->rules->mute_count; k++) {
+        uint64_t id = mute_id(&e->rules->mutes[k]);
+        if (covers(&e->rules->mutes[k], c->now_ms) && !muted_before(e, id)) *vec_push(&begun) = id;
+    }
+    vec_clear(&e->muting);
+    for (size_t k = 0; k < e->rules->mute_count; k++)
+        if (covers(&e->rules->mutes[k], c->now_ms)) *vec_push(&e->muting) = mute_id(&e->rules->mutes[k]);
+    mark_all(c, begun.v, begun.n);
+    vec_free(&begun);
+    e->gates_seen_ms = c->now_ms;
+    e->gates_kept |= e->rules->schedule_count > 0;
+    e->gates_dirty = e->gates_kept;
+}
+
+static void end_overdue(struct step_context *c)
+{
+    for (size_t k = 0; k < c->e->silences.n; k++) {
+        struct silence *s = c->e->silences.v[k];
         if (!is_live(s) || s->until_ms > c->now_ms) continue;
         s->ended_ms = s->until_ms;
         s->end = s->until_resolved ? STR("its longest time is over") : STR("its time is over");
         silence_touch(s);
     }
-    forget_old(c);
-    if (began) mark_all(c);
-    e->gates_seen_ms = c->now_ms;
-    e->gates_dirty = e->rules->schedule_count > 0;
-    hold_review_all(c);
-    hold_speak(c);
-    gates_arm(e);
 }
 
-/* Other rules may have brought or taken anything. */
-void gates_reload(struct step_context *c)
+void gates_due(struct step_context *c)
 {
-    hold_bind(c->e);
-    mark_all(c);
-    c->e->gates_seen_ms = c->now_ms;
-    c->e->gates_dirty = c->e->rules->schedule_count > 0;
+    timer_drop(c->e, &c->e->gates);
+    end_overdue(c);
+    forget_old(c);
+    gates_look(c);
     hold_review_all(c);
     hold_speak(c);
     gates_arm(c->e);
