@@ -27,7 +27,9 @@ static void write_told(const struct incident *i, struct json_writer *w)
         json_put_i64(w, (int64_t)t->digest);
         json_put_i64(w, t->outstanding);
         json_put_i64(w, t->flags);
-        if (t->during) json_put_str(w, str_c(t->during));
+        if (t->during || t->flags & TOLD_LATER) json_put_str(w, str_c(t->during));
+        if (t->flags & TOLD_LATER) json_put_str(w, str_c(t->later));
+        if (t->flags & TOLD_LATER) json_put_i64(w, t->later_ms);
         json_array_end(w);
     }
     json_array_end(w);
@@ -302,6 +304,8 @@ static void restore_told(struct engine *e, struct incident *i, struct json list)
             .outstanding = (uint32_t)i64_or(json_at(v, 3), 0),
             .flags = (uint32_t)i64_or(json_at(v, 4), 0),
             .during = hours_intern(e, json_str(json_at(v, 5))),
+            .later = hours_intern(e, json_str(json_at(v, 6))),
+            .later_ms = i64_or(json_at(v, 7), 0),
         });
     }
 }

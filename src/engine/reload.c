@@ -136,6 +136,7 @@ static void switched(struct step_context *c)
 {
     c->e->switching = false;
     if (c->failed) return;
+    hours_switched(c);
     gates_due(c);
     hold_fresh(c);
     hold_speak(c);
@@ -151,6 +152,7 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
         if (e->by_id.v[k]) turn_waits(e->by_id.v[k], -1);
     engine_bind_rules(e, rules);
     hold_bind(e);
+    hours_rebind(&c);
     gates_look(&c);
     for (size_t k = 0; k < e->by_id.n && !c.failed; k++) {
         struct incident *i = e->by_id.v[k];

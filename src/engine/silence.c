@@ -258,6 +258,7 @@ void gates_due(struct step_context *c)
     forget_old(c);
     gates_look(c);
     hold_review_all(c);
+    hours_begun(c);
     hold_speak(c);
     gates_arm(c->e);
 }
