@@ -341,6 +341,7 @@ void silence_begin(struct step_context *c, const struct engine_input *in);
 void silence_end_by_hand(struct step_context *c, const struct engine_input *in);
 void silence_resolved(struct step_context *c, const struct incident *i);
 void silence_free(struct silence *s);
+struct str silence_cell_key(struct arena *a, const struct silence *s);
 void silence_write(const struct silence *s, struct json_writer *w);
 int silence_restore(struct engine *e, struct json o, struct err *err);
 void gates_arm(struct engine *e);

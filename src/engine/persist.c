@@ -233,11 +233,9 @@ static void write_gates(const void *thing, struct json_writer *w)
 
 static void collect_gates(struct engine *e, struct engine_changes *out)
 {
-    char id[ID_SIZE];
     for (size_t k = 0; k < e->silences.n; k++) {
         struct silence *s = e->silences.v[k];
-        struct str name = id_format("sil", s->id, id);
-        if (s->dirty) put_cell(out, str_printf(out->arena, "s/" STR_FMT, STR_ARG(name)), blob_of(out->arena, s, write_silence));
+        if (s->dirty) put_cell(out, silence_cell_key(out->arena, s), blob_of(out->arena, s, write_silence));
         s->dirty = false;
     }
     if (e->gates_dirty) put_cell(out, STR("gates"), blob_of(out->arena, e, write_gates));
@@ -457,7 +455,7 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
         e->ids_kept = e->ids.last;
     } else if (str_eq(row->key, STR("gates"))) {
         restore_gates(e, o);
-    } else if (str_starts(row->key, STR("s/"))) {
+    } else if (str_starts(row->key, STR("s/")) || str_starts(row->key, STR("x/"))) {
         rc = silence_restore(e, o, err);
     } else if (str_starts(row->key, STR("w/"))) {
         restore_window(e, row->key, o);

@@ -95,6 +95,22 @@ static void silence_touch(struct silence *s)
     s->dirty = true;
 }
 
+/* Those in force are listed, however many have ended since: they have keys of their own. */
+struct str silence_cell_key(struct arena *a, const struct silence *s)
+{
+    char id[ID_SIZE];
+    struct str name = id_format("sil", s->id, id);
+    return str_printf(a, "%s" STR_FMT, is_live(s) ? "s/" : "x/", STR_ARG(name));
+}
+
+static void end_at(struct step_context *c, struct silence *s, int64_t at_ms, struct str reason)
+{
+    cell_gone(c->e, silence_cell_key(c->out->arena, s));
+    s->ended_ms = at_ms;
+    s->end = str_dup(&s->memory, reason);
+    silence_touch(s);
+}
+
 void silence_free(struct silence *s)
 {
     rule_when_fini(&s->when);
@@ -134,10 +150,37 @@ static void mark_all(struct step_context *c, const uint64_t *begun, size_t n)
     }
 }
 
+static size_t live(const struct engine *e)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < e->silences.n; k++) n += is_live(e->silences.v[k]);
+    return n;
+}
+
+/* A week after its end, or when many have ended since. */
+static void forget_old(struct step_context *c)
+{
+    struct engine *e = c->e;
+    size_t kept = 0, ended = e->silences.n - live(e);
+    for (size_t k = 0; k < e->silences.n; k++) {
+        struct silence *s = e->silences.v[k];
+        if (is_live(s) || (s->ended_ms + SILENCE_KEPT_MS > c->now_ms && ended <= ENGINE_SILENCES_MOST)) {
+            e->silences.v[kept++] = s;
+            continue;
+        }
+        ended--;
+        cell_gone(e, silence_cell_key(c->out->arena, s));
+        silence_free(s);
+    }
+    e->silences.n = kept;
+}
+
 void silence_begin(struct step_context *c, const struct engine_input *in)
 {
     const struct silence_text t = { in->u.command.when, in->u.command.rule, in->u.command.who, in->u.command.why };
-    struct silence *s = silence_new(c->e, id_next(&c->e->ids, c->now_ms), &t);
+    struct silence *s;
+    forget_old(c);
+    s = live(c->e) < ENGINE_SILENCES_MOST ? silence_new(c->e, id_next(&c->e->ids, c->now_ms), &t) : NULL;
     c->out->command_result = s ? 0 : -1;
     if (!s) return;
     c->out->command_id = s->id;
@@ -152,9 +195,7 @@ void silence_begin(struct step_context *c, const struct engine_input *in)
 
 static void silence_end(struct step_context *c, struct silence *s, struct str reason)
 {
-    s->ended_ms = c->now_ms;
-    s->end = str_dup(&s->memory, reason);
-    silence_touch(s);
+    end_at(c, s, c->now_ms, reason);
     hold_review_all(c);
     gates_arm(c->e);
 }
@@ -197,24 +238,6 @@ void gates_arm(struct engine *e)
     timer_set(e, &e->gates, due_ms);
 }
 
-static void forget_old(struct step_context *c)
-{
-    struct engine *e = c->e;
-    size_t kept = 0;
-    char id[ID_SIZE];
-    for (size_t k = 0; k < e->silences.n; k++) {
-        struct silence *s = e->silences.v[k];
-        struct str name = id_format("sil", s->id, id);
-        if (is_live(s) || s->ended_ms + SILENCE_KEPT_MS > c->now_ms) {
-            e->silences.v[kept++] = s;
-            continue;
-        }
-        cell_gone(e, str_printf(c->out->arena, "s/" STR_FMT, STR_ARG(name)));
-        silence_free(s);
-    }
-    e->silences.n = kept;
-}
-
 static bool muted_before(const struct engine *e, uint64_t id)
 {
     for (size_t k = 0; k < e->muting.n; k++)
@@ -245,9 +268,7 @@ static void end_overdue(struct step_context *c)
     for (size_t k = 0; k < c->e->silences.n; k++) {
         struct silence *s = c->e->silences.v[k];
         if (!is_live(s) || s->until_ms > c->now_ms) continue;
-        s->ended_ms = s->until_ms;
-        s->end = s->until_resolved ? STR("its longest time is over") : STR("its time is over");
-        silence_touch(s);
+        end_at(c, s, s->until_ms, s->until_resolved ? STR("its longest time is over") : STR("its time is over"));
     }
 }
 

@@ -3,12 +3,13 @@
 #define HOLD_TESTING_H
 #include "engine_testing.h"
 
-UNUSED uint64_t silence_of(struct bench *b, const char *when, const char *rule, int64_t for_ms, bool until_resolved)
+UNUSED int silence_made(struct bench *b, const char *when, const char *rule, int64_t for_ms, bool until_resolved, uint64_t *id)
 {
-    struct engine_input in = { .kind = ENGINE_COMMAND, .now_ms = b->now_ms };
+    struct engine_input in = { .kind = ENGINE_COMMAND };
     struct engine_output out;
     struct err err;
-    uint64_t id;
+    int result;
+    in.now_ms = b->now_ms;
     in.u.command.what = ENGINE_SILENCE;
     in.u.command.when = str_c(when);
     in.u.command.rule = str_c(rule);
@@ -18,11 +19,18 @@ UNUSED uint64_t silence_of(struct bench *b, const char *when, const char *rule, 
     in.u.command.until_resolved = until_resolved;
     engine_output_init(&out, &b->a);
     assert_int_equal(engine_step(b->e, &in, &out, &err), 0);
-    assert_int_equal(out.command_result, 0);
-    id = out.command_id;
+    result = out.command_result;
+    *id = out.command_id;
     take(b, &out);
     engine_output_fini(&out);
     collect(b);
+    return result;
+}
+
+UNUSED uint64_t silence_of(struct bench *b, const char *when, const char *rule, int64_t for_ms, bool until_resolved)
+{
+    uint64_t id;
+    assert_int_equal(silence_made(b, when, rule, for_ms, until_resolved, &id), 0);
     return id;
 }
 

@@ -467,6 +467,44 @@ static void test_a_silence_that_ended_while_nobody_ran(void **state)
     bench_close(&b);
 }
 
+static size_t count_cells(const struct bench *b, const char *prefix)
+{
+    struct map last = { 0 };
+    struct map_entry *m;
+    size_t at = 0, n = 0;
+    for (size_t k = 0; k < b->cells.n; k++) map_put(&last, b->cells.v[k].key, (void *)(uintptr_t)&b->cells.v[k]);
+    while ((m = map_next(&last, &at))) n += str_starts(m->key, str_c(prefix)) && !str_absent(((const struct engine_cell_row *)m->value)->blob);
+    map_fini(&last);
+    return n;
+}
+
+/* Both in memory and in what is listed: those in force stand apart from those that ended. */
+static void test_silences_are_bounded(void **state)
+{
+    struct bench b;
+    uint64_t id, one;
+    (void)state;
+    bench_open(&b, SIMPLE(""));
+    one = silence(&b, "{task: sync}", 10 * HOUR);
+    for (int k = 0; k < ENGINE_SILENCES_MOST + 20; k++) {
+        assert_int_equal(silence_made(&b, "{task: other}", "", HOUR, false, &id), 0);
+        assert_int_equal(command(&b, ENGINE_SILENCE_END, id, 0), 0);
+    }
+    assert_int_equal(count_cells(&b, "s/"), 1);
+    assert_true(count_cells(&b, "x/") >= ENGINE_SILENCES_MOST && count_cells(&b, "x/") <= ENGINE_SILENCES_MOST + 1);
+    for (int k = 1; k < ENGINE_SILENCES_MOST; k++) assert_int_equal(silence_made(&b, "{task: other}", "", HOUR, false, &id), 0);
+    assert_int_equal(silence_made(&b, "{task: other}", "", HOUR, false, &id), -1);
+    restart(&b, b.rules);
+    assert_int_equal(engine_stats(b.e).silences, ENGINE_SILENCES_MOST);
+    report(&b, crashed("run_0", "sync", MINUTE));
+    assert_int_equal(b.said.n, 0);
+    assert_int_equal(command(&b, ENGINE_SILENCE_END, one, 0), 0);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    until(&b, 8 * 24 * HOUR);
+    assert_int_equal(count_cells(&b, "s/") + count_cells(&b, "x/"), 0);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +532,7 @@ int main(void)
         cmocka_unit_test(test_restarts_at_night_change_nothing),
         cmocka_unit_test(test_restarts_change_nothing),
         cmocka_unit_test(test_a_silence_that_ended_while_nobody_ran),
+        cmocka_unit_test(test_silences_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
