@@ -93,7 +93,7 @@ static void open_absence(struct step_context *c, struct absent_key *k, const str
     i->last_event_ms = a->since_ms; /* so a success counts if it started after the last one */
     i->hits = 1;
     describe(c, i, a);
-    if (markers_any(c)) hold_mark_last(c, i);
+    hold_absence(c, i);
     note_absence(c, i->id, "absent", a);
     incident_arm_quiet(i);
     if (over) incident_open_over(c, i, STR("a hit has come since"));
@@ -108,8 +108,7 @@ static void absent_again(struct step_context *c, struct incident *i, const struc
     i->last_hit_ms = c->now_ms;
     i->last_event_ms = a->since_ms;
     describe(c, i, a);
-    if (markers_any(c)) hold_mark_last(c, i);
-    hold_review(c, i);
+    hold_absence(c, i);
     note_absence(c, i->id, "absent", a);
     incident_arm_quiet(i);
     if (incident_lingers(i)) incident_relapse(c, i);

@@ -98,6 +98,7 @@ void engine_free(struct engine **engine)
     vec_free(&e->released);
     vec_free(&e->fresh);
     vec_free(&e->gathers);
+    vec_free(&e->muting);
     rule_scratch_fini(&e->scratch);
     rule_scratch_fini(&e->success_scratch);
     arena_fini(&e->names);
@@ -122,8 +123,8 @@ int engine_step(struct engine *e, const struct engine_input *in, struct engine_o
     if (in->now_ms > e->now_ms) e->now_ms = in->now_ms;
     c.now_ms = e->now_ms;
     if (lasts_lost(e, err)) return -1;
-    if (e->gates_seen_ms == 0) gates_reload(&c); /* the first step of all */
-    if (e->gates.due_ms <= c.now_ms) gates_due(&c); /* what holds is as of now, whatever comes */
+    if (e->gates_seen_ms == 0) hold_bind(e); /* the first step of all */
+    if (e->gates_seen_ms == 0 || e->gates.due_ms <= c.now_ms) gates_due(&c); /* what holds is as of now, whatever comes */
     if (!e->absences.loaded && in->kind != ENGINE_SOURCES) absent_loaded(&c);
     switch (in->kind) {
     case ENGINE_EVENT:

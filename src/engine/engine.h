@@ -51,6 +51,7 @@ struct engine_source {
     int64_t heard_ms;              /* since then it listens */
     int64_t told_ms;               /* all that happened until then it has told; ENGINE_NEVER: it tells at once */
 };
+enum { ENGINE_SILENCES_MOST = 1000 }; /* in force at once; and so many are kept after their end */
 enum engine_command { ENGINE_ACK, ENGINE_RESOLVE, ENGINE_SNOOZE, ENGINE_SILENCE, ENGINE_SILENCE_END };
 struct engine_input {
     enum engine_input_kind kind;
@@ -102,7 +103,7 @@ struct engine_output {
     VEC(struct engine_note) notes;
     VEC(struct engine_reread) rereads;
     uint64_t hits;           /* rules hit by this input */
-    int command_result;      /* ENGINE_COMMAND: 0, or -1 when there is no such open incident or silence, or `when` is wrong */
+    int command_result;      /* ENGINE_COMMAND: 0, or -1 when there is no such open incident or silence, `when` is wrong, or there are too many silences */
     uint64_t command_id;     /* ENGINE_SILENCE: of the new one */
 };
 void engine_output_init(struct engine_output *o, struct arena *a);

@@ -61,13 +61,16 @@ enum told_flag { /* stored */
     TOLD_LOUD = 8, /* what is outstanding rings: an opening, a reminder, an escalation */
     TOLD_LATER = 16, /* it is outside this target's hours: told when they begin */
     TOLD_LATER_STEP = 32, /* and that is an escalation */
-    TOLD_CHOSEN = 64 /* by the switch, when it opened */
+    TOLD_CHOSEN = 64, /* by the switch, when it opened */
+    TOLD_LATER_AGAIN = 128 /* what waits for its hours is a reminder */
 };
 struct told { /* what one destination has heard of an incident */
     struct place *place;
     char *params;      /* rendered {to: X, ...} values as JSON; NULL = none */
-    union { uint64_t digest; int64_t later_ms; }; /* TOLD_DIGEST: which one; TOLD_LATER: when */
-    const char *during;   /* TOLD_CHOSEN: the name of its own hours; NULL = always */
+    uint64_t digest;      /* TOLD_DIGEST: which one */
+    const char *during;   /* the name of its own hours; NULL = always */
+    const char *later;    /* TOLD_LATER: the hours that it waits for, which begin at */
+    int64_t later_ms;
     uint32_t outstanding; /* messages without a final verdict */
     uint32_t flags;
 };
@@ -116,6 +119,7 @@ struct incident { /* by the 100,000: its key lies behind it; one run, one destin
     bool dirty, detail_dirty, ended, late, listed; /* listed: in engine.detailed */
     bool routed;               /* a switch has decided whom it tells: those with TOLD_CHOSEN, perhaps nobody */
     bool unconfirmed;          /* it opened without that its runs could be read again */
+    bool queued;               /* in engine.released or .fresh: it does nothing before the step has seen all of them */
 };
 
 /* --- windows and digests ---------------------------------------------------------------------------------- */
@@ -231,8 +235,10 @@ struct engine {
     VEC(struct silence *) silences; /* by id */
     struct timer gates;            /* the next change of what holds: hours, ends of silences */
     int64_t gates_seen_ms;         /* they are as of then; a moment of their own, stored */
-    bool gates_dirty;
     VEC(uint64_t) confirming;      /* pending incidents whose run is being read again */
+    VEC(uint64_t) muting;          /* mutes that marked then; stored with it */
+    bool gates_dirty, gates_kept;  /* kept: there is a cell of it */
+    bool switching;                /* rules are being switched: what holds is looked at when they all are */
     VEC(uint64_t) released, fresh; /* incidents; only within a step */
     VEC(struct gather) gathers;    /* openings that are released at once, by destination */
     struct rule_scratch scratch, success_scratch;
@@ -286,28 +292,47 @@ static inline bool incident_held(const struct incident *i)
     return i->hold && i->hold->since_ms != 0;
 }
 /* hold.c: what keeps messages back */
+struct hold *hold_get(struct incident *i); /* makes it */
 void hold_free(struct incident *i);
-void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s); /* its marks */
-void hold_mark_last(struct step_context *c, struct incident *i);
-bool hold_has_mark(const struct incident *i, uint64_t marker);
 void hold_gate(struct step_context *c, const struct incident *of, int change); /* it opened: 1, it ended: -1 */
-void hold_bind(struct engine *e);
+void hold_bind(struct engine *e); /* counts the open incidents of rules that others stand behind */
 bool hold_outside(const struct step_context *c, const struct incident *i); /* its rule's hours */
 bool hold_would(struct step_context *c, const struct incident *i);         /* be held, if it were open */
 void hold_dropped(struct incident *i);                                     /* its opening was */
 void hold_told_after_all(struct step_context *c, struct incident *i);
-const char *hours_intern(struct engine *e, struct str name);               /* "" gives NULL */
-const char *hours_name(struct engine *e, const struct schedule *s);        /* interned; NULL for none */
-const struct schedule *hours_find(const struct engine *e, const char *name);
 bool hold_drops(struct step_context *c, struct incident *i, const char *what); /* a message, for good: it is noted */
-void hold_review(struct step_context *c, struct incident *i); /* is it held? Who calls it for several calls hold_speak then. */
+void hold_review(struct step_context *c, struct incident *i); /* is it held? What is released speaks at the end of the step, in hold_speak. */
 void hold_review_all(struct step_context *c);
+void hold_release(struct engine *e, struct incident *i);      /* it speaks in hold_speak, with all that are released in the step */
 void hold_speak(struct step_context *c);
+void hold_wait_fresh(struct step_context *c, struct incident *i);          /* it speaks in hold_fresh, at the end of the step */
 void hold_fresh(struct step_context *c);
+void hold_count_opening(struct step_context *c, struct incident *i, const struct place *place); /* that is released now */
 bool hold_gathers(const struct engine *e, const struct place *place, const struct part *part); /* openings for it leave as one digest */
 void hold_describe(const struct incident *i, struct json_writer *w);
 void hold_write(const struct incident *i, struct json_writer *w);
 void hold_restore(struct incident *i, struct json o);
+/* marks.c: of its hits */
+void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s); /* its marks */
+void hold_absence(struct step_context *c, struct incident *i);                    /* the same of an absence */
+void hold_begin(struct step_context *c, struct incident *i, const uint64_t *begun, size_t n); /* these begin to mark */
+bool hold_has_mark(const struct incident *i, uint64_t marker);
+bool hold_is_marked(struct step_context *c, const struct incident *i); /* by marks that stand, each of its hits */
+void marks_drop(struct hold *h);
+void marks_restore(struct hold *h, struct json list);
+/* hours.c: the hours of single targets, by name: a reload may change them */
+struct telling;
+const char *hours_intern(struct engine *e, struct str name);        /* "" gives NULL */
+const char *hours_name(struct engine *e, const struct schedule *s); /* interned; NULL for none */
+const struct schedule *hours_find(const struct engine *e, const char *name);
+bool hours_cover(const struct step_context *c, const char *name);   /* now */
+void hours_postpone(struct step_context *c, struct incident *i, struct told *t, const struct telling *what);
+void hours_told(struct told *t);                                    /* there is nothing left to tell it later */
+void hours_due(struct step_context *c, struct incident *i);         /* targets whose hours have begun are told */
+void hours_begun(struct step_context *c);                           /* releases incidents of which that is so */
+void hours_count(struct step_context *c, struct incident *i);       /* their openings, by hold_count_opening() */
+void hours_rebind(struct step_context *c);                          /* other rules may name others for a target */
+void hours_switched(struct step_context *c);                        /* their hours may be others */
 /* silence.c: silences and mutes */
 bool markers_any(const struct step_context *c);
 size_t markers_of(struct step_context *c, const struct engine_rule *r, struct rule_subject *s, uint64_t out[MARKS_PER_HIT]);
@@ -317,11 +342,12 @@ void silence_begin(struct step_context *c, const struct engine_input *in);
 void silence_end_by_hand(struct step_context *c, const struct engine_input *in);
 void silence_resolved(struct step_context *c, const struct incident *i);
 void silence_free(struct silence *s);
+struct str silence_cell_key(struct arena *a, const struct silence *s);
 void silence_write(const struct silence *s, struct json_writer *w);
 int silence_restore(struct engine *e, struct json o, struct err *err);
 void gates_arm(struct engine *e);
 void gates_due(struct step_context *c);
-void gates_reload(struct step_context *c);
+void gates_look(struct step_context *c); /* mutes that begin */
 /* state.c */
 /* A name of several parts, "a/b/c": what is in a part can neither pass for a border nor end the text. */
 struct str name_joined(struct arena *a, const struct str *parts, size_t n);
@@ -492,10 +518,13 @@ void incident_want_update(struct step_context *c, struct incident *i);
 void engine_command_step(struct step_context *c, const struct engine_input *in);
 void engine_verdict_step(struct step_context *c, const struct engine_input *in);
 /* tell.c: messages */
+struct say { enum message_kind kind; struct str reason; int64_t after_ms; struct str note; };
 struct telling { struct place *place; const char *params; enum message_kind kind; struct str reason; int64_t after_ms; const struct schedule *during; };
 bool tell_target(struct step_context *c, struct incident *i, const struct telling *what);
-void tell_later(struct step_context *c, struct incident *i); /* those whose hours have begun */
+/* Openings and escalations of t itself, whatever its hours: counted by limits. */
+bool tell_loud(struct step_context *c, struct incident *i, struct told *t, const struct say *say);
 void tell_told(struct step_context *c, struct incident *i, struct told *t, enum message_kind kind, struct str reason);
+void tell_say(struct step_context *c, struct incident *i, struct told *t, const struct say *say);
 struct str told_lane(struct arena *a, const struct incident *i, const struct told *t);
 bool same_params(const char *a, const char *b);
 struct told *told_get(struct incident *i, struct place *place, const char *params); /* adds it */
@@ -522,7 +551,6 @@ struct digest *digest_by_id(struct engine *e, uint64_t id);
 void digest_free(struct engine *e, struct digest *d);
 struct limit_window *limit_window_get(struct engine *e, struct str name);
 /* content.c: what is said */
-struct say { enum message_kind kind; struct str reason; int64_t after_ms; };
 struct str content_incident(struct step_context *c, struct incident *i, const struct say *say, uint64_t message_id);
 struct str content_title(struct step_context *c, struct incident *i);
 struct str content_digest(struct step_context *c, struct digest *d, enum message_kind kind, bool resolved, uint64_t message_id);

@@ -9,7 +9,7 @@
 
 enum cause { HELD_MARKED = 1, HELD_UNLESS = 2, HELD_HOURS = 4 }; /* stored */
 
-static struct hold *hold_get(struct incident *i)
+struct hold *hold_get(struct incident *i)
 {
     if (!i->hold) i->hold = xcalloc(1, sizeof *i->hold);
     return i->hold;
@@ -18,109 +18,10 @@ static struct hold *hold_get(struct incident *i)
 void hold_free(struct incident *i)
 {
     if (!i->hold) return;
-    free(i->hold->marks);
+    marks_drop(i->hold);
     free(i->hold->why);
     free(i->hold);
     i->hold = NULL;
-}
-
-/* --- marks ------------------------------------------------------------------------------------------------------ */
-/* A hit's set of marks: how many, then their ids. */
-static void drop_marks(struct hold *h)
-{
-    free(h->marks);
-    h->marks = NULL;
-    h->mark_words = 0;
-}
-
-enum { MARK_WORDS = 256 }; /* of an incident; over it, rather ring than stay silent */
-
-static bool has_set(const struct hold *h, const uint64_t *ids, size_t n)
-{
-    for (size_t at = 0; at < h->mark_words; at += 1 + (size_t)h->marks[at])
-        if (h->marks[at] == n && memcmp(h->marks + at + 1, ids, n * sizeof *ids) == 0) return true;
-    return false;
-}
-
-static void add_set(struct hold *h, const uint64_t *ids, size_t n)
-{
-    if (h->unmarked || has_set(h, ids, n)) return;
-    if (h->mark_words + 1 + n > MARK_WORDS) {
-        h->unmarked = true;
-        drop_marks(h);
-        return;
-    }
-    h->marks = xrealloc(h->marks, (h->mark_words + 1 + n) * sizeof *h->marks);
-    h->marks[h->mark_words] = n;
-    memcpy(h->marks + h->mark_words + 1, ids, n * sizeof *ids);
-    h->mark_words += (uint32_t)(1 + n);
-}
-
-static void set_marks(struct hold *h, const uint64_t *ids, size_t n)
-{
-    drop_marks(h);
-    h->unmarked = n == 0;
-    if (n > 0) add_set(h, ids, n);
-}
-
-void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s)
-{
-    uint64_t ids[MARKS_PER_HIT];
-    size_t n = markers_of(c, i->rule, s, ids);
-    if (i->hold) i->hold->stood_ms = 0;
-    if (n == 0 && !i->hold && !markers_any(c)) return;
-    if (!i->hold || i->hold->spoken) set_marks(hold_get(i), ids, n);
-    else if (n > 0) add_set(i->hold, ids, n);
-    else set_marks(i->hold, ids, 0);
-    i->hold->spoken = false;
-    hold_review(c, i);
-}
-
-/* A silence or mute begins: what an incident is about now is its last hit. There may be very many: memory is its own. */
-void hold_mark_last(struct step_context *c, struct incident *i)
-{
-    uint64_t ids[MARKS_PER_HIT];
-    struct arena a = { 0 };
-    struct engine_output scratch = { .arena = &a };
-    struct step_context own = { .e = c->e, .out = &scratch, .now_ms = c->now_ms, .err = c->err };
-    struct rule_subject s;
-    struct detail d;
-    size_t n = 0;
-    if (i->hits > 0 && detail_get(&own, i, &d) == 0) {
-        rule_subject_init(&s, &a, &d.run, &d.transition, c->now_ms);
-        n = markers_of(c, i->rule, &s, ids);
-    }
-    if (n > 0) set_marks(hold_get(i), ids, n);
-    if (n > 0) incident_touch(c->e, i);
-    c->failed |= own.failed;
-    engine_output_fini(&scratch);
-    arena_fini(&a);
-}
-
-static bool set_stands(struct step_context *c, const uint64_t *set)
-{
-    for (size_t k = 1; k <= set[0]; k++)
-        if (marker_stands(c, set[k])) return true;
-    return false;
-}
-
-static bool is_marked(struct step_context *c, const struct incident *i)
-{
-    const struct hold *h = i->hold;
-    if (!h || h->unmarked || h->mark_words == 0) return false;
-    for (size_t at = 0; at < h->mark_words; at += 1 + (size_t)h->marks[at])
-        if (!set_stands(c, h->marks + at)) return false;
-    return true;
-}
-
-bool hold_has_mark(const struct incident *i, uint64_t marker)
-{
-    const struct hold *h = i->hold;
-    if (!h) return false;
-    for (size_t at = 0; at < h->mark_words; at += 1 + (size_t)h->marks[at])
-        for (size_t k = 1; k <= h->marks[at]; k++)
-            if (h->marks[at + k] == marker) return true;
-    return false;
 }
 
 /* --- unless ------------------------------------------------------------------------------------------------------ */
@@ -146,12 +47,11 @@ void hold_gate(struct step_context *c, const struct incident *of, int change)
     if (!of->rule->gate) return;
     open = open_in(of->rule, of->part);
     *open = (uint32_t)((int64_t)*open + change);
-    if (*open != (change > 0 ? 1 : 0)) return; /* there is another */
+    if (*open != (change > 0 ? 1 : 0) || c->e->switching) return; /* there is another; all are looked at then */
     for (size_t k = 0; k < c->e->by_id.n && !c->failed; k++) {
         struct incident *i = c->e->by_id.v[k];
         if (i && i->part == of->part && stands_behind(i->rule->now, of->rule->now)) hold_review(c, i);
     }
-    hold_speak(c);
 }
 
 void hold_bind(struct engine *e)
@@ -200,42 +100,27 @@ void hold_dropped(struct incident *i)
     hold_get(i)->dropped = true;
 }
 
+/* It speaks at the end of the step. */
+void hold_wait_fresh(struct step_context *c, struct incident *i)
+{
+    i->queued = true;
+    *vec_push(&c->e->fresh) = i->id;
+}
+
 /* Its opening was dropped, and now it hits within the hours: they are told. */
 void hold_told_after_all(struct step_context *c, struct incident *i)
 {
     if (!i->hold || !i->hold->dropped || i->state != INCIDENT_OPEN || hold_outside(c, i)) return;
     i->hold->dropped = false;
     incident_wait_until(i, DUE_WAIT, c->now_ms);
-    *vec_push(&c->e->fresh) = i->id;
-}
-
-/* --- the hours of single targets, by name: a reload may change them ----------------------------------------------------- */
-const char *hours_intern(struct engine *e, struct str name)
-{
-    const char *kept = name.n ? map_get(&e->hours, name) : NULL;
-    if (name.n == 0 || kept) return kept;
-    kept = str_dup_c(&e->names, name);
-    map_put(&e->hours, str_c(kept), (void *)(uintptr_t)kept);
-    return kept;
-}
-
-const char *hours_name(struct engine *e, const struct schedule *s)
-{
-    return s ? hours_intern(e, schedule_name(s)) : NULL;
-}
-
-const struct schedule *hours_find(const struct engine *e, const char *name)
-{
-    for (size_t k = 0; name && k < e->rules->schedule_count; k++)
-        if (str_eq_c(schedule_name(e->rules->schedules[k]), name)) return e->rules->schedules[k];
-    return NULL;
+    hold_wait_fresh(c, i);
 }
 
 /* --- held, and no longer ------------------------------------------------------------------------------------------ */
 static unsigned causes_of(struct step_context *c, const struct incident *i)
 {
     unsigned causes = 0;
-    if (is_marked(c, i)) causes |= HELD_MARKED;
+    if (hold_is_marked(c, i)) causes |= HELD_MARKED;
     if (i->rule->now->unless_count > 0 && behind(c->e, i)) causes |= HELD_UNLESS;
     if (i->rule->now->outside == RULE_OUTSIDE_HOLD && hold_outside(c, i)) causes |= HELD_HOURS;
     return causes;
@@ -253,7 +138,7 @@ static struct str causes_text(struct step_context *c, const struct incident *i)
     struct str out;
     const struct engine_rule *other = i->rule->now->unless_count > 0 ? behind(c->e, i) : NULL;
     strbuf_init(&b, 4096);
-    if (is_marked(c, i)) markers_text(c, i, &b);
+    if (hold_is_marked(c, i)) markers_text(c, i, &b);
     if (other) strbuf_printf(&b, "%s" STR_FMT " is open", b.n ? "; " : "", STR_ARG(other->name));
     if (i->rule->now->outside == RULE_OUTSIDE_HOLD && hold_outside(c, i))
         strbuf_printf(&b, "%soutside " STR_FMT, b.n ? "; " : "", STR_ARG(schedule_name(i->rule->now->during)));
@@ -285,6 +170,12 @@ static void due_not_before(struct incident *i, enum due what, int64_t now_ms)
     if (incident_due_ms(i, what) < now_ms) incident_wait_until(i, what, now_ms);
 }
 
+void hold_release(struct engine *e, struct incident *i)
+{
+    i->queued = true;
+    *vec_push(&e->released) = i->id;
+}
+
 static void release(struct step_context *c, struct incident *i)
 {
     struct hold *h = i->hold;
@@ -301,7 +192,7 @@ static void release(struct step_context *c, struct incident *i)
     incident_arm_quiet(i);
     if (i->state == INCIDENT_OPEN && !incident_lingers(i)) incident_unpause(i, c->now_ms);
     note(c, i->id, "released", note_text(c, "after", duration_human(stood_ms, text)));
-    *vec_push(&c->e->released) = i->id;
+    hold_release(c->e, i);
 }
 
 void hold_review(struct step_context *c, struct incident *i)
@@ -318,6 +209,7 @@ void hold_review(struct step_context *c, struct incident *i)
 
 void hold_review_all(struct step_context *c)
 {
+    if (c->e->switching) return;
     for (size_t k = 0; k < c->e->by_id.n && !c->failed; k++)
         if (c->e->by_id.v[k]) hold_review(c, c->e->by_id.v[k]);
 }
@@ -335,11 +227,17 @@ static struct gather *gather_of(struct engine *e, const struct place *place, con
     return NULL;
 }
 
+void hold_count_opening(struct step_context *c, struct incident *i, const struct place *place)
+{
+    struct gather *g = gather_of(c->e, place, i->part);
+    if (g) g->openings++;
+    else *vec_push(&c->e->gathers) = (struct gather){ place, i->part, 1 };
+}
+
+/* Who is outside its hours is not told with the others. */
 static void count_opening(struct step_context *c, struct incident *i, const struct telling *what)
 {
-    struct gather *g = gather_of(c->e, what->place, i->part);
-    if (g) g->openings++;
-    else *vec_push(&c->e->gathers) = (struct gather){ what->place, i->part, 1 };
+    if (!what->during || schedule_covers(what->during, c->now_ms)) hold_count_opening(c, i, what->place);
 }
 
 bool hold_gathers(const struct engine *e, const struct place *place, const struct part *part)
@@ -348,33 +246,47 @@ bool hold_gathers(const struct engine *e, const struct place *place, const struc
     return g && g->openings > 1;
 }
 
-void hold_speak(struct step_context *c)
+static void speak_together(struct step_context *c, const uint64_t *ids, size_t n)
 {
     struct engine *e = c->e;
     const struct telling none = { .kind = MESSAGE_OPEN };
-    size_t n = e->released.n;
-    if (n == 0) return;
     for (size_t k = 0; k < n && !c->failed; k++) {
-        struct incident *i = incident_by_id(e, e->released.v[k]);
+        struct incident *i = incident_by_id(e, ids[k]);
         if (opening_is_due(c, i)) incident_openings(c, i, &none, count_opening);
+        if (i) hours_count(c, i);
     }
     for (size_t k = 0; k < n && !c->failed; k++) {
-        struct incident *i = incident_by_id(e, e->released.v[k]);
-        if (i) incident_due(c, i);
+        struct incident *i = incident_by_id(e, ids[k]);
+        if (!i) continue;
+        i->queued = false;
+        incident_due(c, i);
     }
     vec_clear(&e->gathers);
-    vec_clear(&e->released);
 }
 
-/* --- an event's openings of rules that stand behind others: all of them are known before the first speaks ------------ */
+/* What ends as they speak may release others: they come after them. */
+void hold_speak(struct step_context *c)
+{
+    struct engine *e = c->e;
+    while (e->released.n > 0 && !c->failed) {
+        size_t n = e->released.n;
+        uint64_t *ids = ARENA_ARRAY(c->out->arena, uint64_t, n);
+        memcpy(ids, e->released.v, n * sizeof *ids);
+        vec_clear(&e->released);
+        speak_together(c, ids, n);
+    }
+}
+
+/* --- openings of rules that stand behind others: all that a step opens is known before the first of them speaks -------- */
 void hold_fresh(struct step_context *c)
 {
     struct engine *e = c->e;
     for (size_t k = 0; k < e->fresh.n && !c->failed; k++) {
         struct incident *i = incident_by_id(e, e->fresh.v[k]);
         if (!i) continue;
+        i->queued = false;
         hold_review(c, i);
-        incident_due(c, i);
+        if (!i->queued) incident_due(c, i);
     }
     vec_clear(&e->fresh);
 }
@@ -415,23 +327,6 @@ static int64_t i64_of(struct json o, const char *name)
     return json_i64(json_get_c(o, name), &v) ? v : 0;
 }
 
-static bool sets_fit(const struct hold *h)
-{
-    for (size_t at = 0; at < h->mark_words; at += 1 + (size_t)h->marks[at])
-        if (h->marks[at] == 0 || h->marks[at] >= h->mark_words - at) return false;
-    return true;
-}
-
-static void restore_marks(struct hold *h, struct json list)
-{
-    size_t n = json_count(list);
-    int64_t v;
-    if (n == 0 || n > MARK_WORDS) return;
-    h->marks = xcalloc(n, sizeof *h->marks);
-    for (struct json m = json_first(list); json_kind(m) != JSON_ABSENT; m = json_next(m)) h->marks[h->mark_words++] = json_i64(m, &v) ? (uint64_t)v : 0;
-    if (!sets_fit(h)) drop_marks(h);
-}
-
 void hold_restore(struct incident *i, struct json o)
 {
     struct hold *h;
@@ -445,5 +340,5 @@ void hold_restore(struct incident *i, struct json o)
     h->spoken = json_bool(json_get_c(o, "spoken"), false);
     h->dropped = json_bool(json_get_c(o, "dropped"), false);
     if (json_present(json_get_c(o, "why"))) set_why(h, json_str(json_get_c(o, "why")));
-    restore_marks(h, json_get_c(o, "marks"));
+    marks_restore(h, json_get_c(o, "marks"));
 }

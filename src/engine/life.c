@@ -81,7 +81,7 @@ void incident_open(struct step_context *c, struct incident *i)
     begin(c, i);
     if (wait_ms > 0 || behind || incident_held(i)) incident_wait_until(i, DUE_WAIT, c->now_ms + wait_ms);
     else incident_speak_first(c, i);
-    if (behind) *vec_push(&c->e->fresh) = i->id;
+    if (behind) hold_wait_fresh(c, i);
 }
 
 void incident_speak_first(struct step_context *c, struct incident *i)
@@ -133,6 +133,12 @@ static void update_due(struct step_context *c, struct incident *i)
     i->last_told_ms = c->now_ms;
 }
 
+static void remind_later(struct step_context *c, struct incident *i, struct told *t)
+{
+    const struct telling what = { .kind = MESSAGE_REMINDER, .during = hours_find(c->e, t->during) };
+    hours_postpone(c, i, t, &what);
+}
+
 static void repeat_due(struct step_context *c, struct incident *i)
 {
     if (i->repeat_next < REPEAT_OVER - 1) i->repeat_next++;
@@ -146,7 +152,8 @@ static void repeat_due(struct step_context *c, struct incident *i)
             note(c, i->id, "reminder skipped", note_text(c, "destination", t->place->name));
             continue;
         }
-        tell_told(c, i, t, MESSAGE_REMINDER, STR_NONE);
+        if (hours_cover(c, t->during)) tell_told(c, i, t, MESSAGE_REMINDER, STR_NONE);
+        else remind_later(c, i, t);
     }
 }
 
@@ -171,10 +178,17 @@ void incident_unpause(struct incident *i, int64_t now_ms)
     i->paused_ms = 0;
 }
 
-/* What was held while it lingered is due now, and not late. */
-static void hold_no_more(struct incident *i, int64_t now_ms)
+/* While something holds it, all of its clocks show when that began. */
+static int64_t clock_of(const struct incident *i, int64_t now_ms)
+{
+    return incident_held(i) ? i->hold->since_ms : now_ms;
+}
+
+/* What stood still while it lingered or slept is due now, and not late. */
+static void hold_no_more(struct incident *i, int64_t at_ms)
 {
     static const enum due held[] = { DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LATER };
+    int64_t now_ms = clock_of(i, at_ms);
     for (size_t k = 0; k < sizeof held / sizeof *held; k++)
         if (incident_due_ms(i, held[k]) < now_ms) incident_wait_until(i, held[k], now_ms);
 }
@@ -319,7 +333,8 @@ static void lapse_due(struct step_context *c, struct incident *i)
     i->state = INCIDENT_OPEN;
     c->e->stats.incidents_open++;
     if (!incident_lingers(i) && !incident_held(i)) incident_unpause(i, c->now_ms);
-    arm_repeat(i, c->now_ms);
+    hold_no_more(i, c->now_ms);
+    arm_repeat(i, clock_of(i, c->now_ms));
     note(c, i->id, "snooze ended", STR("{}"));
     if (i->last_told_ms == 0)
         incident_wait_until(i, DUE_WAIT, c->now_ms); /* it was put to sleep before anybody was told */
@@ -340,7 +355,7 @@ static void fire(struct step_context *c, struct incident *i, enum due what)
     case DUE_LAPSE: lapse_due(c, i); break;
     case DUE_LATER:
         if (i->state == INCIDENT_PENDING) confirm_run_late(c, i);
-        else tell_later(c, i);
+        else hours_due(c, i);
         break;
     case DUE_STEP: step_due(c, i); break;
     }

@@ -118,6 +118,7 @@ static void put_in(struct step_context *c, struct incident *i, struct told *t, s
 {
     t->flags |= TOLD_DIGEST;
     t->digest = d->id;
+    hours_told(t);
     if (i->hold) i->hold->spoken = true;
     d->total++;
     d->open++;
@@ -136,8 +137,7 @@ static void put_in(struct step_context *c, struct incident *i, struct told *t, s
 void digest_add(struct step_context *c, struct incident *i, struct told *t)
 {
     c->e->stats.limited++;
-    if (t->flags & TOLD_DIGEST) return; /* an escalation of one that is in it already */
-    put_in(c, i, t, gathering(c, i, t, limit_name(c, i, t->place)));
+    if (!(t->flags & TOLD_DIGEST)) put_in(c, i, t, gathering(c, i, t, limit_name(c, i, t->place))); /* else an escalation of one that is in it already */
     note(c, i->id, "limited", note_text(c, "destination", t->place->name));
 }
 

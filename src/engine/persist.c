@@ -27,7 +27,9 @@ static void write_told(const struct incident *i, struct json_writer *w)
         json_put_i64(w, (int64_t)t->digest);
         json_put_i64(w, t->outstanding);
         json_put_i64(w, t->flags);
-        if (t->during) json_put_str(w, str_c(t->during));
+        if (t->during || t->flags & TOLD_LATER) json_put_str(w, str_c(t->during));
+        if (t->flags & TOLD_LATER) json_put_str(w, str_c(t->later));
+        if (t->flags & TOLD_LATER) json_put_i64(w, t->later_ms);
         json_array_end(w);
     }
     json_array_end(w);
@@ -220,16 +222,23 @@ static void write_silence(const void *thing, struct json_writer *w)
     silence_write(thing, w);
 }
 
+static void write_gates(const void *thing, struct json_writer *w)
+{
+    const struct engine *e = thing;
+    json_array_begin(w);
+    json_put_i64(w, e->gates_seen_ms);
+    for (size_t k = 0; k < e->muting.n; k++) json_put_i64(w, (int64_t)e->muting.v[k]);
+    json_array_end(w);
+}
+
 static void collect_gates(struct engine *e, struct engine_changes *out)
 {
-    char id[ID_SIZE];
     for (size_t k = 0; k < e->silences.n; k++) {
         struct silence *s = e->silences.v[k];
-        struct str name = id_format("sil", s->id, id);
-        if (s->dirty) put_cell(out, str_printf(out->arena, "s/" STR_FMT, STR_ARG(name)), blob_of(out->arena, s, write_silence));
+        if (s->dirty) put_cell(out, silence_cell_key(out->arena, s), blob_of(out->arena, s, write_silence));
         s->dirty = false;
     }
-    if (e->gates_dirty) put_cell(out, STR("gates"), str_printf(out->arena, "[%lld]", (long long)e->gates_seen_ms));
+    if (e->gates_dirty) put_cell(out, STR("gates"), blob_of(out->arena, e, write_gates));
     e->gates_dirty = false;
 }
 
@@ -293,6 +302,8 @@ static void restore_told(struct engine *e, struct incident *i, struct json list)
             .outstanding = (uint32_t)i64_or(json_at(v, 3), 0),
             .flags = (uint32_t)i64_or(json_at(v, 4), 0),
             .during = hours_intern(e, json_str(json_at(v, 5))),
+            .later = hours_intern(e, json_str(json_at(v, 6))),
+            .later_ms = i64_or(json_at(v, 7), 0),
         });
     }
 }
@@ -420,6 +431,13 @@ static void restore_fault(struct engine *e, struct str topic, struct json o)
     map_put(&e->faults, f->topic, f);
 }
 
+static void restore_gates(struct engine *e, struct json o)
+{
+    e->gates_seen_ms = i64_or(json_first(o), 0);
+    for (struct json v = json_next(json_first(o)); json_kind(v) != JSON_ABSENT; v = json_next(v)) *vec_push(&e->muting) = (uint64_t)i64_or(v, 0);
+    e->gates_kept = true;
+}
+
 int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, struct err *err)
 {
     struct arena a = { 0 };
@@ -436,8 +454,8 @@ int engine_restore_cell(struct engine *e, const struct engine_cell_row *row, str
         if (id > e->ids.last) e->ids.last = id;
         e->ids_kept = e->ids.last;
     } else if (str_eq(row->key, STR("gates"))) {
-        e->gates_seen_ms = i64_or(json_at(o, 0), 0);
-    } else if (str_starts(row->key, STR("s/"))) {
+        restore_gates(e, o);
+    } else if (str_starts(row->key, STR("s/")) || str_starts(row->key, STR("x/"))) {
         rc = silence_restore(e, o, err);
     } else if (str_starts(row->key, STR("w/"))) {
         restore_window(e, row->key, o);

@@ -131,14 +131,29 @@ static struct step_context context(struct engine *e, int64_t now_ms, struct engi
     return (struct step_context){ .e = e, .out = out, .now_ms = e->now_ms, .err = err };
 }
 
+/* All rules are as they are now: what holds, and what nothing holds any more? */
+static void switched(struct step_context *c)
+{
+    c->e->switching = false;
+    if (c->failed) return;
+    hours_switched(c);
+    gates_due(c);
+    hold_fresh(c);
+    hold_speak(c);
+}
+
 int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms, struct engine_output *out, struct err *err)
 {
     struct step_context c = context(e, now_ms, out, err);
+    e->switching = true;
     settle(&c, rules);
     if (c.failed) return -1;
     for (size_t k = 0; k < e->by_id.n; k++)
         if (e->by_id.v[k]) turn_waits(e->by_id.v[k], -1);
     engine_bind_rules(e, rules);
+    hold_bind(e);
+    hours_rebind(&c);
+    gates_look(&c);
     for (size_t k = 0; k < e->by_id.n && !c.failed; k++) {
         struct incident *i = e->by_id.v[k];
         if (!i) continue;
@@ -146,11 +161,9 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
         not_late(i, c.now_ms);
         apply_settings(&c, i);
     }
-    if (!c.failed) gates_reload(&c);
     lasts_look_again(&c);
     absent_loaded(&c);
-    hold_fresh(&c);
-    hold_speak(&c);
+    switched(&c);
     return c.failed ? -1 : 0;
 }
 
@@ -158,8 +171,10 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
 {
     struct step_context c = context(e, now_ms, out, err);
     VEC(uint64_t) ids = { 0 };
+    e->switching = true;
     incidents_restored(e);
     hold_bind(e);
+    gates_look(&c);
     windows_restored(e);
     for (size_t k = 0; k < e->by_id.n; k++) {
         struct incident *i = e->by_id.v[k];
@@ -177,8 +192,6 @@ int engine_restored(struct engine *e, int64_t now_ms, struct engine_output *out,
     absent_loaded(&c);
     if (!c.failed) confirm_ask_again(&c);
     if (!c.failed) confirm_run_ask_again(&c);
-    hold_fresh(&c);
-    hold_speak(&c);
-    gates_arm(e); /* what changed meanwhile is due at once */
+    switched(&c);
     return c.failed ? -1 : 0;
 }

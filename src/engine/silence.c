@@ -7,10 +7,10 @@
 
 enum { SILENCE_KEPT_MS = 7 * 86400000, MUTE_BIT = 63 };
 
-/* A mute has no number: its name stands for it over reloads and restarts. */
+/* A mute has no number: what it is stands for it over reloads and restarts. One that is about other runs is another one. */
 static uint64_t mute_id(const struct rule_mute *m)
 {
-    return str_hash_stable(m->name) | UINT64_C(1) << MUTE_BIT;
+    return m->hash | UINT64_C(1) << MUTE_BIT;
 }
 
 static bool is_live(const struct silence *s)
@@ -95,6 +95,22 @@ static void silence_touch(struct silence *s)
     s->dirty = true;
 }
 
+/* Those in force are listed, however many have ended since: they have keys of their own. */
+struct str silence_cell_key(struct arena *a, const struct silence *s)
+{
+    char id[ID_SIZE];
+    struct str name = id_format("sil", s->id, id);
+    return str_printf(a, "%s" STR_FMT, is_live(s) ? "s/" : "x/", STR_ARG(name));
+}
+
+static void end_at(struct step_context *c, struct silence *s, int64_t at_ms, struct str reason)
+{
+    cell_gone(c->e, silence_cell_key(c->out->arena, s));
+    s->ended_ms = at_ms;
+    s->end = str_dup(&s->memory, reason);
+    silence_touch(s);
+}
+
 void silence_free(struct silence *s)
 {
     rule_when_fini(&s->when);
@@ -125,19 +141,46 @@ static struct silence *silence_new(struct engine *e, uint64_t id, const struct s
 
 enum { MARK_AT_ONCE = 1024, MARK_KEEP_BYTES = 16 << 20 }; /* details that are read back for it are let go again */
 
-static void mark_all(struct step_context *c)
+static void mark_all(struct step_context *c, const uint64_t *begun, size_t n)
 {
-    if (!markers_any(c)) return;
+    if (n == 0) return;
     for (size_t k = 0; k < c->e->by_id.n && !c->failed; k++) {
-        if (c->e->by_id.v[k]) hold_mark_last(c, c->e->by_id.v[k]);
+        if (c->e->by_id.v[k]) hold_begin(c, c->e->by_id.v[k], begun, n);
         if (k % MARK_AT_ONCE == MARK_AT_ONCE - 1) engine_trim(c->e, MARK_KEEP_BYTES);
     }
+}
+
+static size_t live(const struct engine *e)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < e->silences.n; k++) n += is_live(e->silences.v[k]);
+    return n;
+}
+
+/* A week after its end, or when many have ended since. */
+static void forget_old(struct step_context *c)
+{
+    struct engine *e = c->e;
+    size_t kept = 0, ended = e->silences.n - live(e);
+    for (size_t k = 0; k < e->silences.n; k++) {
+        struct silence *s = e->silences.v[k];
+        if (is_live(s) || (s->ended_ms + SILENCE_KEPT_MS > c->now_ms && ended <= ENGINE_SILENCES_MOST)) {
+            e->silences.v[kept++] = s;
+            continue;
+        }
+        ended--;
+        cell_gone(e, silence_cell_key(c->out->arena, s));
+        silence_free(s);
+    }
+    e->silences.n = kept;
 }
 
 void silence_begin(struct step_context *c, const struct engine_input *in)
 {
     const struct silence_text t = { in->u.command.when, in->u.command.rule, in->u.command.who, in->u.command.why };
-    struct silence *s = silence_new(c->e, id_next(&c->e->ids, c->now_ms), &t);
+    struct silence *s;
+    forget_old(c);
+    s = live(c->e) < ENGINE_SILENCES_MOST ? silence_new(c->e, id_next(&c->e->ids, c->now_ms), &t) : NULL;
     c->out->command_result = s ? 0 : -1;
     if (!s) return;
     c->out->command_id = s->id;
@@ -145,18 +188,15 @@ void silence_begin(struct step_context *c, const struct engine_input *in)
     s->until_ms = c->now_ms + in->u.command.for_ms;
     s->until_resolved = in->u.command.until_resolved;
     silence_touch(s);
-    mark_all(c);
+    mark_all(c, &s->id, 1);
     hold_review_all(c);
     gates_arm(c->e);
 }
 
 static void silence_end(struct step_context *c, struct silence *s, struct str reason)
 {
-    s->ended_ms = c->now_ms;
-    s->end = str_dup(&s->memory, reason);
-    silence_touch(s);
+    end_at(c, s, c->now_ms, reason);
     hold_review_all(c);
-    hold_speak(c);
     gates_arm(c->e);
 }
 
@@ -198,60 +238,48 @@ void gates_arm(struct engine *e)
     timer_set(e, &e->gates, due_ms);
 }
 
-static void forget_old(struct step_context *c)
+static bool muted_before(const struct engine *e, uint64_t id)
 {
-    struct engine *e = c->e;
-    size_t kept = 0;
-    char id[ID_SIZE];
-    for (size_t k = 0; k < e->silences.n; k++) {
-        struct silence *s = e->silences.v[k];
-        struct str name = id_format("sil", s->id, id);
-        if (is_live(s) || s->ended_ms + SILENCE_KEPT_MS > c->now_ms) {
-            e->silences.v[kept++] = s;
-            continue;
-        }
-        cell_gone(e, str_printf(c->out->arena, "s/" STR_FMT, STR_ARG(name)));
-        silence_free(s);
-    }
-    e->silences.n = kept;
+    for (size_t k = 0; k < e->muting.n; k++)
+        if (e->muting.v[k] == id) return true;
+    return false;
 }
 
-static bool mute_began(const struct step_context *c)
+void gates_look(struct step_context *c)
 {
-    for (size_t k = 0; k < c->e->rules->mute_count; k++)
-        if (covers(&c->e->rules->mutes[k], c->now_ms) && !covers(&c->e->rules->mutes[k], c->e->gates_seen_ms)) return true;
-    return false;
+    struct engine *e = c->e;
+    VEC(uint64_t) begun = { 0 };
+    for (size_t k = 0; k < e->rules->mute_count; k++) {
+        uint64_t id = mute_id(&e->rules->mutes[k]);
+        if (covers(&e->rules->mutes[k], c->now_ms) && !muted_before(e, id)) *vec_push(&begun) = id;
+    }
+    vec_clear(&e->muting);
+    for (size_t k = 0; k < e->rules->mute_count; k++)
+        if (covers(&e->rules->mutes[k], c->now_ms)) *vec_push(&e->muting) = mute_id(&e->rules->mutes[k]);
+    mark_all(c, begun.v, begun.n);
+    vec_free(&begun);
+    e->gates_seen_ms = c->now_ms;
+    e->gates_kept |= e->rules->schedule_count > 0;
+    e->gates_dirty = e->gates_kept;
+}
+
+static void end_overdue(struct step_context *c)
+{
+    for (size_t k = 0; k < c->e->silences.n; k++) {
+        struct silence *s = c->e->silences.v[k];
+        if (!is_live(s) || s->until_ms > c->now_ms) continue;
+        end_at(c, s, s->until_ms, s->until_resolved ? STR("its longest time is over") : STR("its time is over"));
+    }
 }
 
 void gates_due(struct step_context *c)
 {
-    struct engine *e = c->e;
-    bool began = mute_began(c);
-    timer_drop(e, &e->gates);
-    for (size_t k = 0; k < e->silences.n; k++) {
-        struct silence *s = e->silences.v[k];
-        if (!is_live(s) || s->until_ms > c->now_ms) continue;
-        s->ended_ms = s->until_ms;
-        s->end = s->until_resolved ? STR("its longest time is over") : STR("its time is over");
-        silence_touch(s);
-    }
+    timer_drop(c->e, &c->e->gates);
+    end_overdue(c);
     forget_old(c);
-    if (began) mark_all(c);
-    e->gates_seen_ms = c->now_ms;
-    e->gates_dirty = e->rules->schedule_count > 0;
+    gates_look(c);
     hold_review_all(c);
-    hold_speak(c);
-    gates_arm(e);
-}
-
-/* Other rules may have brought or taken anything. */
-void gates_reload(struct step_context *c)
-{
-    hold_bind(c->e);
-    mark_all(c);
-    c->e->gates_seen_ms = c->now_ms;
-    c->e->gates_dirty = c->e->rules->schedule_count > 0;
-    hold_review_all(c);
+    hours_begun(c);
     hold_speak(c);
     gates_arm(c->e);
 }

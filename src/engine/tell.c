@@ -100,7 +100,7 @@ static void note_told(struct step_context *c, const struct incident *i, const st
     note(c, i->id, what, json_draft_end(&d, c->out->arena));
 }
 
-static void say_told(struct step_context *c, struct incident *i, struct told *t, const struct say *say)
+void tell_say(struct step_context *c, struct incident *i, struct told *t, const struct say *say)
 {
     struct engine_message m = {
         .message = id_next(&c->e->ids, c->now_ms),
@@ -118,14 +118,15 @@ static void say_told(struct step_context *c, struct incident *i, struct told *t,
     t->flags |= TOLD_SPOKE;
     if (i->hold && say->kind != MESSAGE_RESOLVE) i->hold->spoken = true;
     if (say->kind == MESSAGE_OPEN || say->kind == MESSAGE_REMINDER || say->kind == MESSAGE_ESCALATION) t->flags |= TOLD_LOUD;
+    if (say->kind == MESSAGE_OPEN || say->kind == MESSAGE_ESCALATION) hours_told(t);
     t->flags &= ~(uint32_t)TOLD_DIRTY;
     note_told(c, i, &m, "told");
 }
 
 void tell_told(struct step_context *c, struct incident *i, struct told *t, enum message_kind kind, struct str reason)
 {
-    struct say say = { kind, reason, 0 };
-    say_told(c, i, t, &say);
+    const struct say say = { kind, reason, 0, STR_NONE };
+    tell_say(c, i, t, &say);
 }
 
 bool same_params(const char *a, const char *b)
@@ -144,55 +145,28 @@ struct told *told_get(struct incident *i, struct place *place, const char *param
     return incident_add_told(i, (struct told){ .place = place, .params = params ? xstrdup(params) : NULL });
 }
 
-/* It is outside the hours of this target, and of no other: it alone is told when they begin. */
-static void postpone(struct step_context *c, struct incident *i, struct told *t, const struct telling *what)
+/* Openings that were held together are a digest, and so is what does not fit a limit. */
+bool tell_loud(struct step_context *c, struct incident *i, struct told *t, const struct say *say)
 {
-    int64_t later_ms = schedule_changes_at(what->during, c->now_ms);
-    struct str name = schedule_name(what->during);
-    if (t->flags & TOLD_DIGEST) return; /* the digest speaks for it */
-    t->flags |= TOLD_LATER | (what->kind == MESSAGE_ESCALATION ? TOLD_LATER_STEP : 0);
-    t->later_ms = later_ms;
-    if (later_ms < incident_due_ms(i, DUE_LATER)) incident_wait_until(i, DUE_LATER, later_ms);
-    note(c, i->id, "held for one", note_text(c, "destination", str_printf(c->out->arena, STR_FMT ", outside " STR_FMT, STR_ARG(t->place->name), STR_ARG(name))));
-    incident_touch(c->e, i);
-}
-
-/* Openings and escalations: counted by limits; what does not fit goes into a digest, and so do openings that were held together. */
-bool tell_target(struct step_context *c, struct incident *i, const struct telling *what)
-{
-    struct told *t = told_get(i, what->place, what->params);
-    struct say say = { what->kind, what->reason, what->after_ms };
-    if (what->during && !schedule_covers(what->during, c->now_ms)) {
-        postpone(c, i, t, what);
-        return false;
-    }
-    if (what->kind == MESSAGE_OPEN && hold_gathers(c->e, what->place, i->part)) {
+    if (say->kind == MESSAGE_OPEN && hold_gathers(c->e, t->place, i->part)) {
         digest_add_held(c, i, t);
         return false;
     }
-    if (!limit_passes(c, i, what->place)) {
+    if (!limit_passes(c, i, t->place)) {
         digest_add(c, i, t);
         return false;
     }
-    say_told(c, i, t, &say);
+    tell_say(c, i, t, say);
     return true;
 }
 
-void tell_later(struct step_context *c, struct incident *i)
+bool tell_target(struct step_context *c, struct incident *i, const struct telling *what)
 {
-    int64_t next_ms = ENGINE_NEVER;
-    for (size_t k = 0; k < i->told_count && !c->failed; k++) {
-        struct told *t = incident_told_at(i, k);
-        struct say say = { t->flags & TOLD_LATER_STEP ? MESSAGE_ESCALATION : MESSAGE_OPEN, STR_NONE, c->now_ms - i->opened_ms };
-        if (!(t->flags & TOLD_LATER)) continue;
-        if (t->later_ms > c->now_ms) {
-            if (t->later_ms < next_ms) next_ms = t->later_ms;
-            continue;
-        }
-        t->flags &= ~(uint32_t)(TOLD_LATER | TOLD_LATER_STEP);
-        t->later_ms = 0;
-        if (limit_passes(c, i, t->place)) say_told(c, i, t, &say);
-        else digest_add(c, i, t);
-    }
-    incident_wait_until(i, DUE_LATER, next_ms);
+    struct told *t = told_get(i, what->place, what->params);
+    const struct say say = { what->kind, what->reason, what->after_ms, STR_NONE };
+    bool first = what->kind == MESSAGE_OPEN || !(t->flags & (TOLD_SPOKE | TOLD_DIGEST));
+    if (first && !(t->flags & TOLD_CHOSEN)) t->during = hours_name(c->e, what->during);
+    if (!what->during || schedule_covers(what->during, c->now_ms)) return tell_loud(c, i, t, &say);
+    hours_postpone(c, i, t, what);
+    return false;
 }

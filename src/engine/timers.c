@@ -150,7 +150,7 @@ enum due incident_next(const struct incident *i, int64_t *due_ms)
 void incident_rearm(struct engine *e, struct incident *i)
 {
     int64_t due_ms = ENGINE_NEVER;
-    if (!i->ended) incident_next(i, &due_ms);
+    if (!i->ended && !i->queued) incident_next(i, &due_ms);
     timer_set(e, &i->timer, due_ms);
 }
 

@@ -4,7 +4,7 @@
 #include "base/timefmt.h"
 #include "http/internal.h"
 
-enum { SILENCES_MAX = 1000, DAY_MS = 86400000, UNTIL_RESOLVED_DAYS = 7, LONGEST_DAYS = 90, DIAGNOSTICS_MAX = 64 << 10 };
+enum { DAY_MS = 86400000, UNTIL_RESOLVED_DAYS = 7, LONGEST_DAYS = 90, DIAGNOSTICS_MAX = 64 << 10, WHEN_MAX = 16384, WHO_MAX = 256, WHY_MAX = 2048 };
 
 /* --- listing ------------------------------------------------------------------------------------------- */
 static int64_t time_of(struct json o, const char *name)
@@ -40,24 +40,39 @@ static bool wants_ended(struct http_request *r, bool *ended)
     return false;
 }
 
+struct silence_rows { struct engine_cell_row *v; size_t n; };
+
+static int read_rows(struct http_request *r, struct store_reader *s, struct str prefix, struct silence_rows *out, struct err *err)
+{
+    out->v = ARENA_ARRAY(&r->arena, struct engine_cell_row, ENGINE_SILENCES_MOST);
+    return s->ops->cells(s, &r->arena, prefix, out->v, ENGINE_SILENCES_MOST, &out->n, err);
+}
+
+/* Newest first. */
+static void put_rows(struct http_request *r, const struct silence_rows *rows, struct json_writer *w)
+{
+    struct err err = { 0 };
+    for (size_t k = rows->n; k-- > 0;) {
+        struct json o;
+        if (json_parse(&r->arena, rows->v[k].blob, &json_own_limits, &o, NULL, &err) == 0) put_silence(w, o);
+    }
+}
+
+/* Those in force first: the engine keeps so many of either at most. */
 void api_silences(struct http_request *r, struct store_reader *s)
 {
-    struct engine_cell_row *rows = ARENA_ARRAY(&r->arena, struct engine_cell_row, SILENCES_MAX);
+    struct silence_rows active = { 0 }, ended = { 0 };
     struct json_writer w;
     struct err err = { 0 };
-    size_t n = 0;
     bool all;
     if (!wants_ended(r, &all)) return;
-    if (s->ops->cells(s, &r->arena, STR("s/"), rows, SILENCES_MAX, &n, &err) < 0) {
+    if (read_rows(r, s, STR("s/"), &active, &err) < 0 || (all && read_rows(r, s, STR("x/"), &ended, &err) < 0)) {
         http_store_failed(r, &err);
         return;
     }
     w = http_list(r);
-    for (size_t k = n; k-- > 0;) { /* newest first */
-        struct json o;
-        if (json_parse(&r->arena, rows[k].blob, &json_own_limits, &o, NULL, &err) < 0) continue;
-        if (all || !json_present(json_get_c(o, "ended"))) put_silence(&w, o);
-    }
+    put_rows(r, &active, &w);
+    put_rows(r, &ended, &w);
     http_list_end(&w, "sil", 0);
 }
 
@@ -117,14 +132,46 @@ static bool when_is_right(struct http_request *r, struct str text)
     return ok;
 }
 
-/* As text, of YAML or of JSON; as an object it is kept as it was sent. */
+/* With no escapes but those that YAML knows, too: halves of a surrogate pair it does not. */
+static void put_plain(struct json_writer *w, struct json v)
+{
+    enum json_kind kind = json_kind(v);
+    if (kind == JSON_STRING) json_put_str(w, json_str(v));
+    else if (kind != JSON_OBJECT && kind != JSON_ARRAY) json_put_value(w, v);
+    else if (kind == JSON_OBJECT) json_object_begin(w);
+    else json_array_begin(w);
+    if (kind != JSON_OBJECT && kind != JSON_ARRAY) return;
+    for (struct json m = json_first(v); json_kind(m) != JSON_ABSENT; m = json_next(m)) {
+        if (kind == JSON_OBJECT) json_put_key(w, json_key(m));
+        put_plain(w, m);
+    }
+    if (kind == JSON_OBJECT) json_object_end(w);
+    else json_array_end(w);
+}
+
+static struct str object_text(struct http_request *r, struct json when)
+{
+    struct json_draft d;
+    put_plain(json_draft_begin(&d, 4 * WHEN_MAX), when);
+    return json_draft_end(&d, &r->arena);
+}
+
+static bool fits(struct http_request *r, const char *name, struct str text, size_t most)
+{
+    if (text.n <= most) return true;
+    http_problem(r, MHD_HTTP_BAD_REQUEST, "`%s` has %zu bytes; at most %zu are taken", name, text.n, most);
+    return false;
+}
+
+/* As text, of YAML or of JSON; or as an object. */
 static bool read_when(struct http_request *r, struct json when)
 {
     struct engine_command_input *c = &r->p.command;
     if (!json_present(when)) return true;
-    c->when = json_kind(when) == JSON_OBJECT ? json_text(when) : json_str(when);
+    if (json_kind(when) == JSON_OBJECT && !fits(r, "when", json_text(when), WHEN_MAX)) return false;
+    c->when = json_kind(when) == JSON_OBJECT ? object_text(r, when) : json_str(when);
     if (c->when.n == 0) return is_wrong(r, "`when` is a match.");
-    return when_is_right(r, c->when);
+    return fits(r, "when", c->when, WHEN_MAX) && when_is_right(r, c->when);
 }
 
 static bool read_rule(struct http_request *r, struct json rule)
@@ -162,7 +209,7 @@ static bool read_author(struct http_request *r, struct json root)
     struct engine_command_input *c = &r->p.command;
     c->who = json_str(json_get_c(root, "who"));
     c->why = json_str(json_get_c(root, "why"));
-    if (c->who.n && c->why.n) return true;
+    if (c->who.n && c->why.n) return fits(r, "who", c->who, WHO_MAX) && fits(r, "why", c->why, WHY_MAX);
     return is_wrong(r, "whoever wonders why nothing rings wants to know who did it and why.");
 }
 
@@ -202,7 +249,7 @@ void api_silence_finish(struct http_request *r)
 {
     struct json_writer w;
     if (r->p.status == PIPELINE_NOT_FOUND) {
-        http_problem(r, MHD_HTTP_BAD_REQUEST, "the silence could not be made");
+        http_problem(r, MHD_HTTP_CONFLICT, "there are %d silences in force already: end some, or write a mute", ENGINE_SILENCES_MOST);
         return;
     }
     if (!is_stored(r)) return;

@@ -1,6 +1,19 @@
 /* The section `mutes`: hours in which messages about some runs are held. */
 #include "rule/rule_internal.h"
 
+enum { WHEN_BYTES = 64 << 20 };
+static uint64_t hash_of(const struct rule_mute *m)
+{
+    struct strbuf text;
+    uint64_t hash;
+    strbuf_init(&text, WHEN_BYTES);
+    strbuf_printf(&text, STR_FMT ": ", STR_ARG(m->name));
+    match_canonical(m->when, &text);
+    hash = str_hash_stable(strbuf_view(&text));
+    strbuf_fini(&text);
+    return hash;
+}
+
 static bool mute_parse(struct compile *c, const struct yaml_node *n, struct rule_mute *out)
 {
     struct mute_draft draft = { .why = STR_NONE };
@@ -13,6 +26,7 @@ static bool mute_parse(struct compile *c, const struct yaml_node *n, struct rule
     if (draft.during) schedule_find(c, draft.during, &out->during);
     if (!str_absent(draft.why) && str_trim(draft.why).n == 0) yaml_error(c->d, yaml_get(n, "why"), "says nothing: whoever misses a message will want to know why");
     if (out->when) mute_never_check(c, draft.when, out->when);
+    if (out->when) out->hash = hash_of(out);
     return c->d->errors == errors && out->when && out->during;
 }
 

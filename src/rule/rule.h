@@ -153,7 +153,13 @@ struct rule_destination {
     /* An empty type is a placeholder: any parameter may be set (config_load_rules). */
 };
 /* Hits that meet `when` while `during` covers the moment are marked: messages about nothing else are held. */
-struct rule_mute { struct str name; const struct match *when; const struct schedule *during; struct str why; };
+struct rule_mute {
+    struct str name;
+    const struct match *when;
+    const struct schedule *during;
+    struct str why;
+    uint64_t hash; /* of its name and `when` */
+};
 struct ruleset {
     struct rule **rules; /* enabled ones, in file order */
     size_t rule_count;

@@ -92,11 +92,25 @@ def test_until_resolved(server, fakes):
     ({"rule": "crashed", "fro": "1h", "who": "ann", "why": "x"}, "did you mean `for`"),
     ({"rule": "crashed", "until_resolved": "yes", "who": "ann", "why": "x"}, "true or false"),
     ([1], "no object"),
+    ({"when": {"task": "a" * 20000}, "for": "1h", "who": "ann", "why": "x"}, "at most 16384"),
+    ({"when": "{task: " + "a" * 20000 + "}", "for": "1h", "who": "ann", "why": "x"}, "at most 16384"),
+    ({"rule": "crashed", "for": "1h", "who": "a" * 300, "why": "x"}, "at most 256"),
+    ({"rule": "crashed", "for": "1h", "who": "ann", "why": "x" * 3000}, "at most 2048"),
 ])
 def test_a_silence_that_is_wrong(server, body, word):
     answer = server.api("/v1/silences", body, status=400)
     assert word in answer["detail"], answer
     assert server.api("/v1/silences")["data"] == []
+
+
+def test_text_of_any_kind_in_a_match(server, fakes):
+    """JSON writes characters beyond the first plane as halves, which YAML does not know."""
+    task = "a/b \U0001f600 \u00e9 \t \"x\""
+    made = server.api("/v1/silences", {"when": {"any": [{"task": task}, {"attempt": {"gte": 99}}], "test": False}, "for": "1h", "who": "ann", "why": "x"}, status=201)
+    server.accept([a_run("run_1", task=task), a_run("run_2", task="other")])
+    wait_for(lambda: told(fakes) == [("open", "other")], "what is not silenced")
+    assert server.api("/v1/silences")["data"][0]["id"] == made["id"]
+    wait_for(lambda: server.status()["incidents"]["held"] == 1, "the other one, held")
 
 
 def test_usage(server):

@@ -1,39 +1,6 @@
 /* engine: what holds messages back: silences, mutes, unless, hours; clocks stand still, nothing is lost, and what is still open
  * then is told (rule-language.md section 5, Messages). */
-#include "engine_testing.h"
-
-static uint64_t silence_of(struct bench *b, const char *when, const char *rule, int64_t for_ms, bool until_resolved)
-{
-    struct engine_input in = { .kind = ENGINE_COMMAND, .now_ms = b->now_ms };
-    struct engine_output out;
-    struct err err;
-    uint64_t id;
-    in.u.command.what = ENGINE_SILENCE;
-    in.u.command.when = str_c(when);
-    in.u.command.rule = str_c(rule);
-    in.u.command.who = STR("ann");
-    in.u.command.why = STR("known");
-    in.u.command.for_ms = for_ms;
-    in.u.command.until_resolved = until_resolved;
-    engine_output_init(&out, &b->a);
-    assert_int_equal(engine_step(b->e, &in, &out, &err), 0);
-    assert_int_equal(out.command_result, 0);
-    id = out.command_id;
-    take(b, &out);
-    engine_output_fini(&out);
-    collect(b);
-    return id;
-}
-
-static uint64_t silence(struct bench *b, const char *when, int64_t for_ms)
-{
-    return silence_of(b, when, "", for_ms, false);
-}
-
-static struct report crashed(const char *run, const char *task, int64_t at_ms)
-{
-    return (struct report){ .run = run, .task = task, .state = RUN_FAILED, .at_ms = at_ms };
-}
+#include "hold_testing.h"
 
 /* --- silences ------------------------------------------------------------------------------------------------- */
 static void test_a_silenced_incident_is_told_when_the_silence_ends(void **state)
@@ -237,19 +204,6 @@ static void test_quiet_stands_still_while_held(void **state)
 }
 
 /* --- unless ------------------------------------------------------------------------------------------------------ */
-#define BEHIND \
-    "rules:\n  tail:\n    when: {status: failed, not: {status: SYSTEM_FAILURE}}\n    unless: platform\n    notify: chat\n    linger: 0s\n" \
-    "  platform:\n    when: {status: SYSTEM_FAILURE}\n    by: env\n    notify: pager\n    linger: 0s\n    resolve: manual\n"
-#define DOWN(run_, at_) (struct report){ .run = run_, .state = RUN_SYSTEM_FAILURE, .at_ms = at_ }
-
-static uint64_t id_of(const struct bench *b, const char *rule)
-{
-    for (size_t k = b->rows.n; k-- > 0;)
-        if (str_eq_c(b->rows.v[k].rule, rule)) return b->rows.v[k].id;
-    fail_msg("no incident of %s", rule);
-    return 0;
-}
-
 static void test_unless_holds_while_the_other_is_open(void **state)
 {
     struct bench b;
@@ -310,10 +264,7 @@ static void test_a_reload_that_removes_the_other(void **state)
     bench_close(&b);
 }
 
-/* --- hours: the bench begins on a Monday at 12:00 UTC ------------------------------------------------------------------ */
-#define BUSINESS "schedules:\n  business: {days: mon-fri, hours: 09:00-18:00, zone: UTC}\n"
-enum { EVENING = 6 * HOUR, MORNING = 21 * HOUR };
-
+/* --- hours -------------------------------------------------------------------------------------------------------------- */
 static void test_outside_hold_is_told_in_the_morning(void **state)
 {
     struct bench b;
@@ -402,10 +353,6 @@ static void test_outside_the_hours_of_a_target_that_one_alone_is_held(void **sta
 }
 
 /* --- mutes --------------------------------------------------------------------------------------------------------------- */
-#define NIGHTLY \
-    "schedules:\n  nightly: {days: all, hours: 01:00-04:00, zone: UTC}\nmutes:\n  rebuild: {when: {task: \"etl-*\"}, during: nightly, why: planned rebuild}\n"
-enum { MUTED = 13 * HOUR, UNMUTED = 16 * HOUR };
-
 static void test_a_mute_marks_hits_in_its_hours(void **state)
 {
     struct bench b;
@@ -520,6 +467,44 @@ static void test_a_silence_that_ended_while_nobody_ran(void **state)
     bench_close(&b);
 }
 
+static size_t count_cells(const struct bench *b, const char *prefix)
+{
+    struct map last = { 0 };
+    struct map_entry *m;
+    size_t at = 0, n = 0;
+    for (size_t k = 0; k < b->cells.n; k++) map_put(&last, b->cells.v[k].key, (void *)(uintptr_t)&b->cells.v[k]);
+    while ((m = map_next(&last, &at))) n += str_starts(m->key, str_c(prefix)) && !str_absent(((const struct engine_cell_row *)m->value)->blob);
+    map_fini(&last);
+    return n;
+}
+
+/* Both in memory and in what is listed: those in force stand apart from those that ended. */
+static void test_silences_are_bounded(void **state)
+{
+    struct bench b;
+    uint64_t id, one;
+    (void)state;
+    bench_open(&b, SIMPLE(""));
+    one = silence(&b, "{task: sync}", 10 * HOUR);
+    for (int k = 0; k < ENGINE_SILENCES_MOST + 20; k++) {
+        assert_int_equal(silence_made(&b, "{task: other}", "", HOUR, false, &id), 0);
+        assert_int_equal(command(&b, ENGINE_SILENCE_END, id, 0), 0);
+    }
+    assert_int_equal(count_cells(&b, "s/"), 1);
+    assert_true(count_cells(&b, "x/") >= ENGINE_SILENCES_MOST && count_cells(&b, "x/") <= ENGINE_SILENCES_MOST + 1);
+    for (int k = 1; k < ENGINE_SILENCES_MOST; k++) assert_int_equal(silence_made(&b, "{task: other}", "", HOUR, false, &id), 0);
+    assert_int_equal(silence_made(&b, "{task: other}", "", HOUR, false, &id), -1);
+    restart(&b, b.rules);
+    assert_int_equal(engine_stats(b.e).silences, ENGINE_SILENCES_MOST);
+    report(&b, crashed("run_0", "sync", MINUTE));
+    assert_int_equal(b.said.n, 0);
+    assert_int_equal(command(&b, ENGINE_SILENCE_END, one, 0), 0);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    until(&b, 8 * 24 * HOUR);
+    assert_int_equal(count_cells(&b, "s/") + count_cells(&b, "x/"), 0);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +532,7 @@ int main(void)
         cmocka_unit_test(test_restarts_at_night_change_nothing),
         cmocka_unit_test(test_restarts_change_nothing),
         cmocka_unit_test(test_a_silence_that_ended_while_nobody_ran),
+        cmocka_unit_test(test_silences_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
