@@ -10,7 +10,7 @@ struct solver {
     VEC(struct fact) branches; /* of which one child must hold */
     struct match_conflict *why;
 };
-struct same { const struct fact **v; size_t n; }; /* facts of one field */
+struct same { const struct fact **v; size_t n, cap; }; /* facts of one field */
 enum { VALUES_MOST = 4000 }; /* all values of a field's tests; every one is held against the others */
 
 /* --- one fact ------------------------------------------------------------------------------------------------ */
@@ -260,19 +260,19 @@ static void conflict_note(struct solver *s, const struct same *same)
 /* Are the facts from `from` on possible beside all others? */
 static bool facts_possible(struct solver *s, size_t from)
 {
-    const struct fact **room = xcalloc(s->facts.n + 1, sizeof *room);
+    struct same same = { 0 };
     bool ok = true;
     for (size_t i = from; ok && i < s->facts.n; i++) {
         const struct rule_field *f = &s->facts.v[i].m->field;
-        struct same same = { room, 0 };
         bool done = false;
+        vec_clear(&same);
         for (size_t k = from; k < i && !done; k++) done = rule_field_same(&s->facts.v[k].m->field, f);
         for (size_t k = 0; !done && k < s->facts.n; k++)
-            if (rule_field_same(&s->facts.v[k].m->field, f)) room[same.n++] = &s->facts.v[k];
+            if (rule_field_same(&s->facts.v[k].m->field, f)) *vec_push(&same) = &s->facts.v[k];
         ok = done || field_possible(&same);
         if (!ok) conflict_note(s, &same);
     }
-    free(room);
+    vec_free(&same);
     return ok;
 }
 
@@ -315,7 +315,7 @@ static bool level_possible(struct solver *s, size_t facts, size_t branches)
 
 bool matches_can_meet(const struct match *const *m, size_t n, struct match_conflict *why)
 {
-    struct match_conflict unasked;
+    struct match_conflict unasked = { 0 };
     struct solver s = { .why = why ? why : &unasked };
     bool ok;
     *s.why = (struct match_conflict){ 0 };
