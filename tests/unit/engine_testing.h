@@ -58,7 +58,7 @@ UNUSED struct ruleset *compile_in(struct bench *b, struct arena *a, const char *
 {
     struct str text = str_printf(a, "version: 1\n%s", rules);
     struct rule_file file = { yaml_read(a, "test.yaml", text, &b->d), false };
-    struct rule_world w = { &file, 1, places, n, STR("ops") };
+    struct rule_world w = { &file, 1, places, n, STR("ops"), false };
     struct ruleset *rs = ruleset_compile(a, &w, &b->d);
     if (!rs) {
         struct strbuf out;

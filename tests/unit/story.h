@@ -270,7 +270,7 @@ UNUSED const char *checked(struct arena *a, const char *rules, bool *fine)
     struct strbuf b;
     struct str text = str_printf(a, "version: 1\n%s", rules);
     struct rule_file file;
-    struct rule_world w = { &file, 1, bench_places, BENCH_PLACES, STR("ops") };
+    struct rule_world w = { &file, 1, bench_places, BENCH_PLACES, STR("ops"), false };
     struct ruleset *rs;
     const char *out;
     diags_init(&d, a);

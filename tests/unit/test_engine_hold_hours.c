@@ -26,7 +26,7 @@ static void test_what_one_timer_releases_is_one_digest(void **state)
     struct bench b;
     (void)state;
     bench_open(&b, "rules:\n  tail:\n    when: {status: failed, not: {status: SYSTEM_FAILURE}}\n    unless: platform\n    notify: chat\n"
-                   "  platform:\n    when: {status: SYSTEM_FAILURE}\n    by: env\n    notify: pager\n    resolve: 1h quiet\n");
+                   "  platform:\n    when: {status: SYSTEM_FAILURE}\n    by: env\n    notify: pager\n    resolve: 1h quiet\n    linger: 0s\n");
     report(&b, DOWN("run_0", 0));
     report(&b, crashed("run_1", "a", MINUTE));
     report(&b, crashed("run_2", "b", MINUTE));
@@ -205,7 +205,7 @@ static void test_quiet_after_several_holds(void **state)
 {
     struct bench b;
     (void)state;
-    bench_open(&b, SIMPLE("    resolve: 3h quiet\n    repeat: never\n"));
+    bench_open(&b, SIMPLE("    resolve: 3h quiet\n    linger: 0s\n    repeat: never\n"));
     report(&b, FAILED("run_0", 0));
     silence(&b, "{status: failed}", HOUR);         /* 0:00 to 1:00 */
     report(&b, FAILED("run_1", 30 * MINUTE));

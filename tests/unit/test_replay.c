@@ -32,7 +32,7 @@ static struct rule_destination places[] = {
 static void bed_open(struct bed *b, const char *rules, const char *tests)
 {
     struct rule_file file;
-    struct rule_world w = { &file, 1, places, 3, STR_NONE };
+    struct rule_world w = { &file, 1, places, 3, STR_NONE, false };
     memset(b, 0, sizeof *b);
     diags_init(&b->d, &b->a);
     strbuf_init(&b->report, 64 << 20);
@@ -326,7 +326,7 @@ static void test_destinations_of_rules_alone(void **state)
     static struct rule_destination alone[] = { { .name = { "chat", 4 }, .type = { "", 0 } } };
     struct bed b;
     struct rule_file file;
-    struct rule_world w = { &file, 1, alone, 1, STR_NONE };
+    struct rule_world w = { &file, 1, alone, 1, STR_NONE, false };
     (void)state;
     bed_open(&b, "rules: {}\n", "");
     b.top = yaml_read(&b.a, "t.yaml", STR("version: 1\nrules: {r: {when: {status: failed}, notify: chat}}\ntests:\n  - name: x\n    events: [{at: 0s, status: FAILED}]\n"

@@ -88,7 +88,7 @@ struct bed {
 static struct ruleset *rules_of(struct bed *b, const char *rules)
 {
     struct rule_file file;
-    struct rule_world w = { &file, 1, places, 1, STR_NONE };
+    struct rule_world w = { &file, 1, places, 1, STR_NONE, false };
     struct ruleset *rs;
     file = (struct rule_file){ yaml_read(&b->config.arena, "t.yaml", str_printf(&b->config.arena, "version: 1\nrules:\n%s", rules), &b->d), false };
     rs = ruleset_compile(&b->config.arena, &w, &b->d);

@@ -26,7 +26,7 @@ static void bed_open(struct bed *b, const char *rules)
 {
     struct err err;
     struct rule_file file;
-    struct rule_world w = { &file, 1, places, 1, STR_NONE };
+    struct rule_world w = { &file, 1, places, 1, STR_NONE, false };
     *b = (struct bed){ .store = store_memory_open() };
     diags_init(&b->d, &b->a);
     store_batch_init(&b->batch);
