@@ -162,12 +162,12 @@ test: ## THE second command: installs what is missing, builds, runs every test
 san: ## the unit tests, the fuzz corpora and the end-to-end tests under ASan, UBSan and LSan
 	$(AGAIN) test-deps
 	$(AGAIN) BUILD=build/san $(SAN_FLAGS) sanitized
-	@UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_BIN=build/san/runbell $(RUN) --log build/log $(call UNIT_SPECS,build/san) $(call REPLAY_SPECS,build/san) "e2e: $(PYTEST) tests/e2e"
+	@UBSAN_OPTIONS=print_stacktrace=1 RUNBELL_E2E_PATIENCE=4 RUNBELL_BIN=build/san/runbell $(RUN) --log build/log $(call UNIT_SPECS,build/san) $(call REPLAY_SPECS,build/san) "e2e: $(PYTEST) tests/e2e"
 
 tsan: ## the unit tests and the end-to-end tests under ThreadSanitizer
 	$(AGAIN) test-deps
 	$(AGAIN) BUILD=build/tsan $(TSAN_FLAGS) sanitized
-	@TSAN_OPTIONS=halt_on_error=0:exitcode=66 RUNBELL_BIN=build/tsan/runbell $(RUN) --log build/log $(call UNIT_SPECS,build/tsan) "e2e: $(PYTEST) tests/e2e"
+	@TSAN_OPTIONS=halt_on_error=0:exitcode=66 RUNBELL_E2E_PATIENCE=4 RUNBELL_BIN=build/tsan/runbell $(RUN) --log build/log $(call UNIT_SPECS,build/tsan) "e2e: $(PYTEST) tests/e2e"
 
 FUZZ_SECONDS ?= 60
 fuzz: ## libFuzzer with sanitizers, FUZZ_SECONDS (60) for each target

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from conftest import a_run, free_port, wait_for
+from conftest import PATIENCE, a_run, free_port, wait_for
 from test_trigger_api import FAILURES, METHODS, RETRIES, crash, source, start, state, trigger  # noqa: F401
 from test_trigger_api_gaps import happened, long_run, look
 
@@ -36,7 +36,7 @@ def test_a_fault_is_said_and_heals(runbell, trigger, method, what):
     """Position and runs outlive it; a source beside it does not notice."""
     how, words = dict(SAID[what][0]), SAID[what][1]
     with type(trigger)(realtime_hold_s=1, seed=2) as healthy:  # whose runs have ids of their own
-        runbell.start(rules=FAILURES, sources={"prod": source(runbell, trigger, method=method, timeout="300ms"),
+        runbell.start(rules=FAILURES, sources={"prod": source(runbell, trigger, method=method, timeout=f"{int(300 * PATIENCE)}ms"),
                                                "beside": source(runbell, healthy, env="other")},
                       defaults={"limit": "1000 per 1s", "repeat": "never"})
         wait_for(lambda: state(runbell)["state"] == "ok", "a first look")
