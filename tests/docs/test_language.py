@@ -30,6 +30,22 @@ def test_the_whole_example_is_right():
     assert all("cannot open /run/secrets/" in one for one in complaints), out  # nothing else is doubtful in it
 
 
+def test_all_ready_made_rules_can_be_included_at_once(tmp_path):
+    """No two files use one name, and what they name together is all there is to configure."""
+    places = ["pager", "pager-on-call", "pager-team", "slack-acme", "slack-billing", "slack-globex", "slack-ops", "slack-sales", "slack-support"]
+    config = {"version": 1, "include": [ROOT + "/rules/*.yaml", ROOT + "/rules/more/*.yaml"], "sources": {"push": {"type": "webhook"}},
+              "destinations": {name: {"type": "console"} for name in places}}
+    (tmp_path / "runbell.yaml").write_text(yaml.safe_dump(config))
+    done = subprocess.run([BIN, "check"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_the_page_names_every_file_of_ready_made_rules():
+    with open(os.path.join(ROOT, "docs", "rules.md"), encoding="utf-8") as f:
+        table = f.read().split("## Ready-made rules")[1].split("\n## ")[0]
+    assert set(re.findall(r"`([\w-]+\.yaml)`", table)) == set(os.listdir(os.path.join(ROOT, "rules", "more")))
+
+
 def test_each_rule_of_the_example_has_a_test_in_which_it_rings():
     ring = {e["rule"] for e in expectations() if "sent" in e}
     assert ring == set(load("runbell.yaml")["rules"])

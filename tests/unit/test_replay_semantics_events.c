@@ -196,6 +196,18 @@ static void late_events_are_placed_where_they_belong(void **state)
     story_end(&s);
 }
 
+static void and_do_not_stretch_a_window(void **state)
+{
+    struct story s;
+    (void)state;
+    story_begin(&s, R(COUNT_3));
+    happens(&s, "5m", "{run: run_a, task: sync, status: FAILED}");
+    happens(&s, "15m1s", "{run: run_b, task: sync, status: FAILED}");
+    happens(&s, "16m", "{run: run_c, task: sync, status: FAILED, finished: 9m}"); /* near to both, but they are too far apart */
+    nothing_came(&s);
+    story_end(&s);
+}
+
 static void a_late_report_never_moves_a_runs_state_back(void **state)
 {
     struct story s;
@@ -458,6 +470,7 @@ int main(void)
         cmocka_unit_test(the_time_of_a_retry_without_a_start_is_updated_at),
         cmocka_unit_test(a_time_in_the_future_is_five_minutes_after_arrival),
         cmocka_unit_test(late_events_are_placed_where_they_belong),
+        cmocka_unit_test(and_do_not_stretch_a_window),
         cmocka_unit_test(a_late_report_never_moves_a_runs_state_back),
         cmocka_unit_test(the_window_is_not_consumed_by_an_opening),
         cmocka_unit_test(an_incident_absorbs_further_hits),

@@ -18,6 +18,18 @@ static void who_cannot_edit_gets_opening_escalation_reminder_and_resolve_only(vo
     story_end(&s);
 }
 
+static void who_can_edit_gets_them_beside_one_who_cannot(void **state)
+{
+    struct story s;
+    (void)state;
+    story_begin(&s, FAILS(", repeat: never", "[chat, hook]"));
+    happens(&s, "0m", "{run: run_a, task: sync, status: FAILED}");
+    happens(&s, "5m", "{run: run_b, task: sync, status: FAILED}");
+    passes(&s, "1h");
+    came(&s, "0s open r sync -> chat", "0s open r sync -> hook", "0s opened r sync", "5m update r sync -> chat");
+    story_end(&s);
+}
+
 /* --- 4th line: snooze ---------------------------------------------------------------------------------------------------------------- */
 static void an_acknowledgement_stops_escalation_and_reminders(void **state)
 {
@@ -259,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_cannot_edit_gets_opening_escalation_reminder_and_resolve_only),
+        cmocka_unit_test(who_can_edit_gets_them_beside_one_who_cannot),
         cmocka_unit_test(an_acknowledgement_stops_escalation_and_reminders),
         cmocka_unit_test(a_snooze_is_an_acknowledgement_that_lapses),
         cmocka_unit_test(the_window_of_a_limit_slides),

@@ -93,6 +93,22 @@ static void a_failure_that_is_no_hit_breaks_the_successes_too(void **state)
     story_end(&s);
 }
 
+static void a_hit_that_is_no_failure_breaks_the_successes_too(void **state)
+{
+    struct story s;
+    (void)state;
+    story_begin(&s, R("when: {status: REATTEMPTING}, repeat: never, linger: 0s, resolve: 2 successes"));
+    happens(&s, "1m", "{run: run_a, task: sync, status: REATTEMPTING, attempt: 2}");
+    forget(&s);
+    happens(&s, "3m", "{run: run_b, task: sync, status: COMPLETED, started: 2m}");
+    happens(&s, "4m", "{run: run_a, status: REATTEMPTING, attempt: 3}");
+    happens(&s, "6m", "{run: run_c, task: sync, status: COMPLETED, started: 5m}");
+    nothing_came(&s);
+    happens(&s, "8m", "{run: run_d, task: sync, status: COMPLETED, started: 7m}");
+    came(&s, "8m resolve r sync -> hook", "8m resolved r sync");
+    story_end(&s);
+}
+
 static void one_success_of_the_task_closes_all_its_errors(void **state)
 {
     struct story s;
@@ -366,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_success_of_another_key_does_not_count),
         cmocka_unit_test(n_successes_are_consecutive),
         cmocka_unit_test(a_failure_that_is_no_hit_breaks_the_successes_too),
+        cmocka_unit_test(a_hit_that_is_no_failure_breaks_the_successes_too),
         cmocka_unit_test(one_success_of_the_task_closes_all_its_errors),
         cmocka_unit_test(another_runs_success_means_nothing),
         cmocka_unit_test(a_final_failure_of_the_run_is_an_update),
