@@ -336,6 +336,8 @@ void hours_switched(struct step_context *c);                        /* their hou
 /* silence.c: silences and mutes */
 bool markers_any(const struct step_context *c);
 size_t markers_of(struct step_context *c, const struct engine_rule *r, struct rule_subject *s, uint64_t out[MARKS_PER_HIT]);
+bool marker_is_about(const struct engine *e, uint64_t id, const struct engine_rule *r); /* it may mark hits of r */
+bool marker_marks(const struct step_context *c, uint64_t id, const struct engine_rule *r, struct rule_subject *s);
 bool marker_stands(const struct step_context *c, uint64_t id);
 void markers_text(const struct step_context *c, const struct incident *i, struct strbuf *out);
 void silence_begin(struct step_context *c, const struct engine_input *in);

@@ -67,8 +67,18 @@ void hold_hit(struct step_context *c, struct incident *i, struct rule_subject *s
     mark_hit(c, i, ids, markers_of(c, i->rule, s, ids));
 }
 
-/* What marks its last hit now. There may be very many that are asked: memory is its own. */
-static size_t marks_of_last(struct step_context *c, struct incident *i, uint64_t ids[MARKS_PER_HIT])
+/* Is its last hit one that these mark? All of them, if n is 0. What marks it then. */
+struct begun { const uint64_t *ids; size_t n; };
+
+static bool begins(const struct step_context *c, const struct incident *i, struct rule_subject *s, struct begun b)
+{
+    bool any = b.n == 0;
+    for (size_t k = 0; k < b.n && !any; k++) any = marker_marks(c, b.ids[k], i->rule, s);
+    return any;
+}
+
+/* There may be very many that are asked: memory is its own. */
+static size_t marks_of_last(struct step_context *c, struct incident *i, struct begun b, uint64_t ids[MARKS_PER_HIT])
 {
     struct arena a = { 0 };
     struct engine_output scratch = { .arena = &a };
@@ -78,7 +88,7 @@ static size_t marks_of_last(struct step_context *c, struct incident *i, uint64_t
     size_t n = 0;
     if (i->hits > 0 && detail_get(&own, i, &d) == 0) {
         rule_subject_init(&s, &a, &d.run, &d.transition, c->now_ms);
-        n = markers_of(c, i->rule, &s, ids);
+        if (begins(c, i, &s, b)) n = markers_of(c, i->rule, &s, ids);
     }
     c->failed |= own.failed;
     engine_output_fini(&scratch);
@@ -89,7 +99,7 @@ static size_t marks_of_last(struct step_context *c, struct incident *i, uint64_t
 void hold_absence(struct step_context *c, struct incident *i)
 {
     uint64_t ids[MARKS_PER_HIT];
-    mark_hit(c, i, ids, i->hold || markers_any(c) ? marks_of_last(c, i, ids) : 0);
+    mark_hit(c, i, ids, i->hold || markers_any(c) ? marks_of_last(c, i, (struct begun){ NULL, 0 }, ids) : 0);
 }
 
 static bool set_stands(struct step_context *c, const uint64_t *set)
@@ -136,9 +146,11 @@ static void widen_sets(struct step_context *c, struct hold *h, const uint64_t *i
 void hold_begin(struct step_context *c, struct incident *i, const uint64_t *begun, size_t begun_n)
 {
     uint64_t ids[MARKS_PER_HIT];
-    size_t n = marks_of_last(c, i, ids), gained = 0;
-    for (size_t k = 0; k < n; k++) gained += id_in(begun, begun_n, ids[k]);
-    if (gained == 0) return;
+    size_t n;
+    bool about = false;
+    for (size_t k = 0; k < begun_n && !about; k++) about = marker_is_about(c->e, begun[k], i->rule);
+    n = about ? marks_of_last(c, i, (struct begun){ begun, begun_n }, ids) : 0;
+    if (n == 0) return;
     if (hold_is_marked(c, i)) widen_sets(c, i->hold, ids, n, begun, begun_n);
     else set_marks(hold_get(i), ids, n);
     incident_touch(c->e, i);

@@ -47,20 +47,43 @@ bool markers_any(const struct step_context *c)
     return false;
 }
 
+static bool is_about(const struct silence *x, const struct engine_rule *r)
+{
+    return is_live(x) && (x->rule.n == 0 || str_eq(x->rule, r->name));
+}
+
+static bool silences(const struct silence *x, const struct engine_rule *r, struct rule_subject *s)
+{
+    return is_about(x, r) && (!x->when.match || rule_match_holds(x->when.match, s));
+}
+
+static bool mutes(const struct step_context *c, const struct rule_mute *m, struct rule_subject *s)
+{
+    return covers(m, c->now_ms) && rule_match_holds(m->when, s);
+}
+
 size_t markers_of(struct step_context *c, const struct engine_rule *r, struct rule_subject *s, uint64_t out[MARKS_PER_HIT])
 {
     const struct engine *e = c->e;
     size_t n = 0;
-    for (size_t k = 0; k < e->silences.n && n < MARKS_PER_HIT; k++) {
-        const struct silence *x = e->silences.v[k];
-        if (!is_live(x) || (x->rule.n && !str_eq(x->rule, r->name))) continue;
-        if (!x->when.match || rule_match_holds(x->when.match, s)) out[n++] = x->id;
-    }
-    for (size_t k = 0; k < e->rules->mute_count && n < MARKS_PER_HIT; k++) {
-        const struct rule_mute *m = &e->rules->mutes[k];
-        if (covers(m, c->now_ms) && rule_match_holds(m->when, s)) out[n++] = mute_id(m);
-    }
+    for (size_t k = 0; k < e->silences.n && n < MARKS_PER_HIT; k++)
+        if (silences(e->silences.v[k], r, s)) out[n++] = e->silences.v[k]->id;
+    for (size_t k = 0; k < e->rules->mute_count && n < MARKS_PER_HIT; k++)
+        if (mutes(c, &e->rules->mutes[k], s)) out[n++] = mute_id(&e->rules->mutes[k]);
     return n;
+}
+
+bool marker_is_about(const struct engine *e, uint64_t id, const struct engine_rule *r)
+{
+    const struct silence *s = id >> MUTE_BIT ? NULL : silence_by_id(e, id);
+    return id >> MUTE_BIT || (s && is_about(s, r));
+}
+
+bool marker_marks(const struct step_context *c, uint64_t id, const struct engine_rule *r, struct rule_subject *s)
+{
+    const struct silence *x = id >> MUTE_BIT ? NULL : silence_by_id(c->e, id);
+    const struct rule_mute *m = id >> MUTE_BIT ? mute_by_id(c->e, id) : NULL;
+    return (x && silences(x, r, s)) || (m && mutes(c, m, s));
 }
 
 bool marker_stands(const struct step_context *c, uint64_t id)
