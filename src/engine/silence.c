@@ -227,8 +227,9 @@ void silence_end_by_hand(struct step_context *c, const struct engine_input *in)
 {
     struct silence *s = silence_by_id(c->e, in->u.command.incident);
     struct str who = in->u.command.who;
-    c->out->command_result = s && is_live(s) ? 0 : -1;
-    if (c->out->command_result < 0) return;
+    c->out->command_result = -1;
+    if (!s || !is_live(s)) return;
+    c->out->command_result = 0;
     silence_end(c, s, who.n ? str_printf(c->out->arena, "ended by " STR_FMT, STR_ARG(who)) : STR("ended by hand"));
 }
 
