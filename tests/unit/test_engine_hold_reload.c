@@ -321,6 +321,39 @@ static void test_a_second_silence_leaves_the_marks_of_other_hits(void **state)
     bench_close(&b);
 }
 
+/* --- clocks ---------------------------------------------------------------------------------------------------------- */
+static void test_waits_of_a_reload_outlive_a_restart(void **state)
+{
+    struct bench b;
+    struct ruleset *shorter;
+    (void)state;
+    bench_open(&b, SIMPLE("    repeat: 4h\n    resolve: manual\n"));
+    report(&b, FAILED("run_0", 0));
+    shorter = compile(&b, SIMPLE("    repeat: 10m\n    resolve: manual\n"));
+    until(&b, MINUTE);
+    reload(&b, shorter);
+    restart(&b, shorter);
+    until(&b, 10 * MINUTE);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 1);
+    bench_close(&b);
+}
+
+static void test_waits_of_a_reload_stand_still_while_held(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    repeat: 4h\n    resolve: manual\n"));
+    report(&b, FAILED("run_0", 0));
+    silence(&b, "{status: failed}", 10 * HOUR);
+    until(&b, 5 * HOUR);
+    reload(&b, compile(&b, SIMPLE("    repeat: 1h\n    resolve: manual\n")));
+    until(&b, 11 * HOUR - 1);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 0);
+    until(&b, 11 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 1);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +381,8 @@ int main(void)
         cmocka_unit_test(test_a_silence_of_others_changes_no_marks),
         cmocka_unit_test(test_a_second_silence_takes_over_from_the_first),
         cmocka_unit_test(test_a_second_silence_leaves_the_marks_of_other_hits),
+        cmocka_unit_test(test_waits_of_a_reload_outlive_a_restart),
+        cmocka_unit_test(test_waits_of_a_reload_stand_still_while_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
