@@ -143,7 +143,7 @@ static bool held(const struct story *s, const struct incidents *all, const struc
     if (str_eq_c(i->rule, "platform")) return false; /* its hits are of many tasks */
     if (str_starts(i->key, STR("etl-")) && nightly(at_ms)) return true;
     for (size_t k = 0; k < s->silence_count; k++)
-        if (str_eq_c(i->key, s->silences[k].task) && s->silences[k].from_ms <= at_ms && at_ms < s->silences[k].until_ms) return true;
+        if (str_eq_c(i->key, s->silences[k].task) && s->silences[k].from_ms < at_ms && at_ms < s->silences[k].until_ms) return true;
     return false;
 }
 
