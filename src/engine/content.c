@@ -410,9 +410,9 @@ static void set_lateness(struct talk *t, const struct say *say, struct message *
     struct str span;
     if (say->kind == MESSAGE_OPEN && t->i->hold && t->i->hold->held_ms > 0) {
         span = duration_human(t->i->hold->held_ms, text);
-        t->note = str_printf(t->a, "held for " STR_FMT ": %s", STR_ARG(span), t->i->hold->why ? t->i->hold->why : "");
+        t->note = joined_notes(t->a, str_printf(t->a, "held for " STR_FMT ": %s", STR_ARG(span), t->i->hold->why ? t->i->hold->why : ""), t->note);
     }
-    if (say->note.n) t->note = say->note;
+    if (say->note.n) t->note = joined_notes(t->a, say->note, t->d.note);
     if (t->c->overdue_ms > 0) {
         span = duration_human(t->c->overdue_ms, text);
         t->note = t->r->condition.kind == RULE_ABSENT && say->kind == MESSAGE_OPEN

@@ -513,6 +513,8 @@ void incident_criterion(struct step_context *c, struct incident *i, enum criteri
 void incident_relapse(struct step_context *c, struct incident *i);
 void incident_unpause(struct incident *i, int64_t now_ms);
 void incident_arm_quiet(struct incident *i);
+/* Now, by the clocks that stand still while something holds it: when that began. */
+int64_t incident_clock(const struct incident *i, int64_t now_ms);
 int64_t incident_repeat_wait(const struct incident *i); /* before the next reminder; 0 = there is none */
 void incident_resolve(struct step_context *c, struct incident *i, struct str reason);
 void incident_due(struct step_context *c, struct incident *i);

@@ -178,8 +178,7 @@ void incident_unpause(struct incident *i, int64_t now_ms)
     i->paused_ms = 0;
 }
 
-/* While something holds it, all of its clocks show when that began. */
-static int64_t clock_of(const struct incident *i, int64_t now_ms)
+int64_t incident_clock(const struct incident *i, int64_t now_ms)
 {
     return incident_held(i) ? i->hold->since_ms : now_ms;
 }
@@ -188,7 +187,7 @@ static int64_t clock_of(const struct incident *i, int64_t now_ms)
 static void hold_no_more(struct incident *i, int64_t at_ms)
 {
     static const enum due held[] = { DUE_WAIT, DUE_UPDATE, DUE_REPEAT, DUE_LATER };
-    int64_t now_ms = clock_of(i, at_ms);
+    int64_t now_ms = incident_clock(i, at_ms);
     for (size_t k = 0; k < sizeof held / sizeof *held; k++)
         if (incident_due_ms(i, held[k]) < now_ms) incident_wait_until(i, held[k], now_ms);
 }
@@ -334,7 +333,7 @@ static void lapse_due(struct step_context *c, struct incident *i)
     c->e->stats.incidents_open++;
     if (!incident_lingers(i) && !incident_held(i)) incident_unpause(i, c->now_ms);
     hold_no_more(i, c->now_ms);
-    arm_repeat(i, clock_of(i, c->now_ms));
+    arm_repeat(i, incident_clock(i, c->now_ms));
     note(c, i->id, "snooze ended", STR("{}"));
     if (i->last_told_ms == 0)
         incident_wait_until(i, DUE_WAIT, c->now_ms); /* it was put to sleep before anybody was told */

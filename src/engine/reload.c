@@ -113,15 +113,24 @@ static void apply_settings(struct step_context *c, struct incident *i)
     if (incident_due_ms(i, DUE_WAIT) != ENGINE_NEVER && incident_due_ms(i, DUE_WAIT) != wait_due && i->last_told_ms == 0)
         incident_wait_until(i, DUE_WAIT, wait_due > c->now_ms ? wait_due : c->now_ms);
     if (incident_repeat_wait(i) == 0) incident_wait_until(i, DUE_REPEAT, ENGINE_NEVER);
-    else if (i->state == INCIDENT_OPEN && incident_due_ms(i, DUE_REPEAT) == ENGINE_NEVER) incident_wait_until(i, DUE_REPEAT, c->now_ms + incident_repeat_wait(i));
+    else if (i->state == INCIDENT_OPEN && incident_due_ms(i, DUE_REPEAT) == ENGINE_NEVER) incident_wait_until(i, DUE_REPEAT, incident_clock(i, c->now_ms) + incident_repeat_wait(i));
     if (i->state == INCIDENT_PENDING && incident_due_ms(i, DUE_LATER) == ENGINE_NEVER && incident_affected(i) >= r->at_least) incident_open(c, i);
     if (!i->ended) incident_rearm(c->e, i);
+}
+
+/* What changed is written: a restart would else bring the old waits back. */
+static uint64_t dues_of(const struct incident *i)
+{
+    int64_t all[DUE_KINDS];
+    for (size_t k = 0; k < DUE_KINDS; k++) all[k] = incident_due_ms(i, (enum due)k);
+    return str_hash_stable((struct str){ (const char *)all, sizeof all });
 }
 
 /* A shorter wait may be over already: that is now, and not late. */
 static void not_late(struct incident *i, int64_t now_ms)
 {
-    if (incident_due_ms(i, DUE_REPEAT) < now_ms) incident_wait_until(i, DUE_REPEAT, now_ms);
+    int64_t clock_ms = incident_clock(i, now_ms);
+    if (incident_due_ms(i, DUE_REPEAT) < clock_ms) incident_wait_until(i, DUE_REPEAT, clock_ms);
     if (incident_due_ms(i, DUE_LINGER) < now_ms) incident_wait_until(i, DUE_LINGER, now_ms);
 }
 
@@ -145,11 +154,16 @@ static void switched(struct step_context *c)
 int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms, struct engine_output *out, struct err *err)
 {
     struct step_context c = context(e, now_ms, out, err);
+    uint64_t *before;
     e->switching = true;
     settle(&c, rules);
     if (c.failed) return -1;
-    for (size_t k = 0; k < e->by_id.n; k++)
-        if (e->by_id.v[k]) turn_waits(e->by_id.v[k], -1);
+    before = xcalloc(e->by_id.n + 1, sizeof *before);
+    for (size_t k = 0; k < e->by_id.n; k++) {
+        if (!e->by_id.v[k]) continue;
+        before[k] = dues_of(e->by_id.v[k]);
+        turn_waits(e->by_id.v[k], -1);
+    }
     engine_bind_rules(e, rules);
     hold_bind(e);
     hours_rebind(&c);
@@ -160,7 +174,9 @@ int engine_reload(struct engine *e, const struct ruleset *rules, int64_t now_ms,
         turn_waits(i, 1);
         not_late(i, c.now_ms);
         apply_settings(&c, i);
+        if (dues_of(i) != before[k]) incident_touch(e, i);
     }
+    free(before);
     lasts_look_again(&c);
     absent_loaded(&c);
     switched(&c);

@@ -11,7 +11,7 @@ bool rule_when_compile(struct arena *a, struct str text, struct rule_when *out, 
     *out = (struct rule_when){ 0 };
     if (n && d->errors == errors) out->match = match_parse(&c, n);
     out->patterns = c.rs->patterns;
-    if (out->match && n->kind == YAML_MAP && n->count == 0) yaml_error(d, n, "this matches every run: name a field, as in {task: sync}");
+    if (n && out->match && n->kind == YAML_MAP && n->count == 0) yaml_error(d, n, "this matches every run: name a field, as in {task: sync}");
     if (out->match && d->errors == errors) return true;
     rule_when_fini(out);
     return false;

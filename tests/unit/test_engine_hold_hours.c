@@ -236,6 +236,47 @@ static void test_an_absence_again_without_a_mark(void **state)
     bench_close(&b);
 }
 
+static void test_too_few_runs_again_after_a_snooze_while_held(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    at_least: 2\n"));
+    silence(&b, "{status: failed}", 3 * HOUR);
+    report(&b, FAILED("run_0", MINUTE));
+    assert_int_equal(state_of(&b, first(&b)), INCIDENT_PENDING);
+    command(&b, ENGINE_SNOOZE, first(&b), HOUR);
+    assert_int_equal(engine_stats(b.e).incidents_held, 1);
+    until(&b, 2 * HOUR);
+    assert_int_equal(state_of(&b, first(&b)), INCIDENT_PENDING);
+    assert_int_equal(engine_stats(b.e).incidents_held, 0);
+    report(&b, FAILED("run_1", 2 * HOUR));
+    assert_int_equal(engine_stats(b.e).incidents_held, 1);
+    until(&b, 3 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_OPEN), 1);
+    assert_int_equal(count_said(&b, "chat", -1), 1);
+    bench_close(&b);
+}
+
+/* What could not be kept of a run is said beside what held it. */
+static void test_a_note_beside_what_held_it(void **state)
+{
+    struct bench b;
+    struct strbuf big;
+    (void)state;
+    bench_open(&b, SIMPLE(""));
+    strbuf_init(&big, 1 << 20);
+    strbuf_c(&big, "{\"x\":\"");
+    for (int k = 0; k < 3000; k++) strbuf_c(&big, "0123456789");
+    strbuf_c(&big, "\"}");
+    silence(&b, "{status: failed}", HOUR);
+    report(&b, (struct report){ .run = "run_0", .state = RUN_FAILED, .at_ms = MINUTE, .metadata = big.p });
+    until(&b, HOUR);
+    assert_true(str_starts(note_of(&b, "chat"), STR("held for 59m: silence")));
+    assert_true(memmem(note_of(&b, "chat").p, note_of(&b, "chat").n, "; ", 2) != NULL);
+    strbuf_fini(&big);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_a_relapse_while_held),
         cmocka_unit_test(test_quiet_after_several_holds),
         cmocka_unit_test(test_an_absence_again_without_a_mark),
+        cmocka_unit_test(test_too_few_runs_again_after_a_snooze_while_held),
+        cmocka_unit_test(test_a_note_beside_what_held_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

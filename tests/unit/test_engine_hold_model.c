@@ -1,5 +1,6 @@
-/* engine: what is held, against a naive model: random hits, silences, mutes, hours and rules that stand behind another. While the model
- * says held, nothing rings; what is still open when nothing holds it has been told; a restart at any moment changes nothing. */
+/* engine: what is held, against a naive model: random hits, runs that stay, absences, silences, mutes, hours of rules and of targets, rules
+ * that stand behind another, acknowledgements, snoozes, reloads. While the model says held, nothing rings; what is still open when nothing
+ * holds it has been told; a restart at any moment changes nothing. */
 #include <stdlib.h>
 
 #include "engine_testing.h"
@@ -15,7 +16,12 @@ static const char *const task_names[TASKS] = { "a1", "a2", "b1", "etl-1", "etl-2
     "  plain:\n    when: {status: failed}\n    notify: chat\n" \
     "  hours:\n    when: {status: failed}\n    during: business\n    notify: [chat, hook]\n" \
     "  behind:\n    when: {status: failed, not: {status: SYSTEM_FAILURE}}\n    unless: platform\n    notify: chat\n" \
-    "  platform:\n    when: {status: SYSTEM_FAILURE}\n    by: env\n    resolve: 90m quiet\n    notify: ops\n    escalate: {20m: pager}\n"
+    "  platform:\n    when: {status: SYSTEM_FAILURE}\n    by: env\n    resolve: 90m quiet\n    notify: ops\n    escalate: {20m: pager}\n" \
+    "  target:\n    when: {status: failed, task: [a1, b1, etl-1]}\n    linger: 20m\n    notify: [ops, {to: hook, during: business}]\n" \
+    "    escalate: {30m: {to: hook, during: business}, 70m: pager}\n" \
+    "  stuck:\n    when: {status: EXECUTING}\n    lasts: 25m\n    unless: platform\n    notify: chat\n" \
+    "  stale:\n    when: {status: EXECUTING}\n    lasts: 35m\n    at_least: 2\n    during: business\n    notify: chat\n" \
+    "  missing:\n    when: {task: [a1, a2, etl-1], status: success, env: prod}\n    absent: 2h\n    unless: platform\n    notify: [chat, {to: hook, during: business}]\n"
 
 struct silenced { const char *task; int64_t from_ms, until_ms; uint64_t id; };
 struct story {
@@ -26,7 +32,7 @@ struct story {
     size_t silence_count;
 };
 /* What the model knows of an incident, from the rows and notes that came out. */
-struct seen { uint64_t id; struct str rule, key; int64_t opened_ms, resolved_ms; bool told; };
+struct seen { uint64_t id; struct str rule, key; enum incident_state state; int64_t opened_ms, resolved_ms; bool told, hook_told; };
 
 static uint64_t pick(struct story *s, uint64_t n)
 {
@@ -59,18 +65,30 @@ static void end_silence(struct story *s)
     x->until_ms = s->b.now_ms;
 }
 
+static void by_hand(struct story *s, enum engine_command what, int64_t for_ms)
+{
+    uint64_t ids[64];
+    size_t n = engine_incidents(s->b.e, STR(""), ids, 64);
+    if (n > 0) command(&s->b, what, ids[pick(s, n)], what == ENGINE_SNOOZE ? for_ms : 0);
+}
+
 static void happen(struct story *s, int64_t at_ms, int k)
 {
     const char *task = task_names[pick(s, TASKS)];
     const char *run = str_dup_c(&s->b.a, str_printf(&s->b.a, "run_%d", k));
-    uint64_t what = pick(s, 20);
+    const char *before = str_dup_c(&s->b.a, str_printf(&s->b.a, "run_%d", k > 12 ? k - (int)pick(s, 12) : 0));
+    uint64_t what = pick(s, 30);
     int64_t for_ms = (int64_t)(1 + pick(s, 300)) * MINUTE;
     until(&s->b, at_ms);
     if (what < 10) report(&s->b, (struct report){ .run = run, .task = task, .state = RUN_FAILED, .at_ms = at_ms });
     else if (what < 12) report(&s->b, (struct report){ .run = run, .task = task, .state = RUN_SYSTEM_FAILURE, .at_ms = at_ms });
     else if (what < 15) report(&s->b, (struct report){ .run = run, .task = task, .state = RUN_COMPLETED, .at_ms = at_ms, .started_ms = at_ms - 1 });
     else if (what < 18) silence(s, task, for_ms);
-    else end_silence(s);
+    else if (what < 20) end_silence(s);
+    else if (what < 23) report(&s->b, (struct report){ .run = run, .task = task, .state = RUN_EXECUTING, .at_ms = at_ms, .started_ms = at_ms });
+    else if (what < 25) report(&s->b, (struct report){ .run = before, .task = task, .state = RUN_CANCELED, .at_ms = at_ms, .started_ms = at_ms - 1 });
+    else if (what < 29) by_hand(s, what == 25 ? ENGINE_ACK : what == 26 ? ENGINE_RESOLVE : ENGINE_SNOOZE, for_ms);
+    else reload(&s->b, compile(&s->b, RULES));
 }
 
 static void tell_story(struct story *s, uint64_t seed, bool restarts)
@@ -80,6 +98,7 @@ static void tell_story(struct story *s, uint64_t seed, bool restarts)
     bench_open(&s->b, RULES);
     s->b.trim_always = restarts;
     rng_seed(&s->rng, seed);
+    tick(&s->b); /* from here on the rules are in force */
     for (int k = 0; k < STEPS; k++) {
         at_ms += 1 + (int64_t)pick(s, 40 * MINUTE);
         happen(s, at_ms, k);
@@ -119,12 +138,12 @@ static bool platform_open(const struct incidents *all, int64_t at_ms)
 
 static bool held(const struct story *s, const struct incidents *all, const struct seen *i, int64_t at_ms)
 {
-    if (str_eq_c(i->rule, "hours") && !weekday_hours(at_ms)) return true;
-    if (str_eq_c(i->rule, "behind") && platform_open(all, at_ms)) return true;
+    if ((str_eq_c(i->rule, "hours") || str_eq_c(i->rule, "stale")) && !weekday_hours(at_ms)) return true;
+    if ((str_eq_c(i->rule, "behind") || str_eq_c(i->rule, "stuck") || str_eq_c(i->rule, "missing")) && platform_open(all, at_ms)) return true;
     if (str_eq_c(i->rule, "platform")) return false; /* its hits are of many tasks */
     if (str_starts(i->key, STR("etl-")) && nightly(at_ms)) return true;
     for (size_t k = 0; k < s->silence_count; k++)
-        if (str_eq_c(i->key, s->silences[k].task) && s->silences[k].from_ms <= at_ms && at_ms < s->silences[k].until_ms) return true;
+        if (str_eq_c(i->key, s->silences[k].task) && s->silences[k].from_ms < at_ms && at_ms < s->silences[k].until_ms) return true;
     return false;
 }
 
@@ -132,8 +151,8 @@ static void learn(struct story *s, struct incidents *all)
 {
     for (size_t k = 0; k < s->b.rows.n; k++) {
         const struct engine_incident_row *row = &s->b.rows.v[k];
-        if (seen_of(all, row->id)) continue;
-        *vec_push(all) = (struct seen){ row->id, row->rule, row->key, INT64_MAX, INT64_MAX, false };
+        if (!seen_of(all, row->id)) *vec_push(all) = (struct seen){ .id = row->id, .rule = row->rule, .key = row->key, .opened_ms = INT64_MAX, .resolved_ms = INT64_MAX };
+        seen_of(all, row->id)->state = row->state;
     }
     for (size_t k = 0; k < s->b.notes.n; k++) {
         const struct engine_note *n = &s->b.notes.v[k];
@@ -141,13 +160,29 @@ static void learn(struct story *s, struct incidents *all)
         if (!i) continue;
         if (strcmp(n->what, "opened") == 0) i->opened_ms = n->at_ms;
         if (strcmp(n->what, "resolved") == 0) i->resolved_ms = n->at_ms;
-        if (strcmp(n->what, "told") == 0 || strcmp(n->what, "told in a digest") == 0) i->told = true;
+        if (strcmp(n->what, "told") != 0 && strcmp(n->what, "told in a digest") != 0) continue;
+        i->told = true;
+        i->hook_told |= memmem(n->body.p, n->body.n, "hook", 4) != NULL;
     }
 }
 
 static bool rings(enum message_kind kind)
 {
     return kind == MESSAGE_OPEN || kind == MESSAGE_REMINDER || kind == MESSAGE_ESCALATION;
+}
+
+/* Then no message goes, whatever is due. */
+static bool lingers(const struct story *s, uint64_t id)
+{
+    struct strbuf b;
+    struct json_writer w;
+    bool found;
+    strbuf_init(&b, 1 << 16);
+    json_writer_init(&w, &b);
+    assert_int_equal(engine_describe(s->b.e, id, &w), 1);
+    found = strstr(b.p, "\"linger_until\"") != NULL;
+    strbuf_fini(&b);
+    return found;
 }
 
 static void judge(struct story *s, uint64_t seed, size_t *silent)
@@ -157,13 +192,18 @@ static void judge(struct story *s, uint64_t seed, size_t *silent)
     for (size_t k = 0; k < s->b.said.n; k++) {
         const struct said *m = &s->b.said.v[k];
         const struct seen *i = seen_of(&all, m->incident);
+        if (i && rings(m->kind) && str_eq_c(m->destination, "hook") && !weekday_hours(m->at_ms))
+            fail_msg("seed %llu: " STR_FMT " of " STR_FMT " rang outside its hours", (unsigned long long)seed, STR_ARG(i->rule), STR_ARG(i->key));
         if (i && rings(m->kind) && held(s, &all, i, m->at_ms))
             fail_msg("seed %llu: " STR_FMT " of " STR_FMT " rang at %lld min, and was held", (unsigned long long)seed, STR_ARG(i->rule), STR_ARG(i->key),
                      (long long)((m->at_ms - start_ms) / MINUTE));
     }
     for (size_t k = 0; k < all.n; k++) {
         const struct seen *i = &all.v[k];
-        bool is_open = i->opened_ms <= s->b.now_ms && i->resolved_ms > s->b.now_ms, is_held = held(s, &all, i, s->b.now_ms);
+        bool is_open = i->state == INCIDENT_OPEN && !lingers(s, i->id), is_held = held(s, &all, i, s->b.now_ms);
+        bool to_hook = str_eq_c(i->rule, "hours") || str_eq_c(i->rule, "target") || str_eq_c(i->rule, "missing");
+        if (is_open && !is_held && to_hook && weekday_hours(s->b.now_ms) && !i->hook_told)
+            fail_msg("seed %llu: hook was not told of " STR_FMT " of " STR_FMT, (unsigned long long)seed, STR_ARG(i->rule), STR_ARG(i->key));
         *silent += is_open && is_held && !i->told;
         if (is_open && !is_held && !i->told && !str_eq_c(i->rule, "platform"))
             fail_msg("seed %llu: nobody was told of " STR_FMT " of " STR_FMT, (unsigned long long)seed, STR_ARG(i->rule), STR_ARG(i->key));
@@ -191,8 +231,9 @@ static void test_held_as_the_model_says(void **state)
 
 static void test_restarts_in_random_stories_change_nothing(void **state)
 {
+    bool wanted = getenv("RUNBELL_HOLD_STORIES") != NULL;
     (void)state;
-    for (uint64_t seed = 1; seed <= 12; seed++) {
+    for (uint64_t seed = 1; seed <= (wanted ? 200 : 20); seed++) {
         struct story *one = xcalloc(1, sizeof *one), *two = xcalloc(1, sizeof *two);
         tell_story(one, seed, false);
         tell_story(two, seed, true);

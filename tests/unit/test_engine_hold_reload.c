@@ -321,6 +321,76 @@ static void test_a_second_silence_leaves_the_marks_of_other_hits(void **state)
     bench_close(&b);
 }
 
+/* As a version before silences, switches and hours wrote it. */
+static void test_an_incident_of_an_older_version(void **state)
+{
+    struct bench b;
+    struct engine *e;
+    struct err err;
+    struct engine_output out;
+    struct engine_incident_row row = { .id = UINT64_C(1853486702504443904), .project = STR("default"), .env = STR("prod"), .rule = STR("r"), .key = STR("job"),
+                                       .state = INCIDENT_OPEN, .opened_ms = start_ms, .hits = 1, .runs = 1 };
+    (void)state;
+    bench_open(&b, SIMPLE("    repeat: 1h\n    escalate: {2h: pager}\n"));
+    report(&b, FAILED("run_0", 0)); /* its detail is what the older version kept, too */
+    row.id = first(&b);
+    row.state_blob = str_printf(&b.a,
+                                "{\"shape\":\"%s\",\"first\":%lld,\"hit\":%lld,\"event\":%lld,\"spoke\":%lld,\"due\":[null,null,%lld,null,null,null,null],"
+                                "\"told\":[[\"chat\",null,0,0,1]],\"steps\":[[%lld,7200000,\"pager\",null]],\"step_next\":0,\"repeat_next\":0,\"state\":8,"
+                                "\"first_run\":\"run_0\",\"run\":\"run_0\",\"runs\":[1]}",
+                                b.rules->rules[0]->shape, (long long)start_ms, (long long)start_ms, (long long)start_ms, (long long)start_ms,
+                                (long long)start_ms + HOUR, (long long)start_ms + 2 * HOUR);
+    e = bench_engine(&b, b.rules);
+    assert_int_equal(engine_restore_incident(e, &row, &err), 0);
+    assert_int_equal(engine_restore_cell(e, &(struct engine_cell_row){ STR("gates"), STR("[1767614400000]") }, &err), 0);
+    engine_free(&b.e);
+    b.e = e;
+    engine_output_init(&out, &b.a);
+    assert_int_equal(engine_restored(e, b.now_ms, &out, &err), 0);
+    engine_output_fini(&out);
+    until(&b, HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 1);
+    silence(&b, "{task: job}", HOUR);
+    until(&b, 2 * HOUR);
+    assert_int_equal(count_said(&b, "pager", -1), 0);
+    until(&b, 3 * HOUR);
+    assert_int_equal(count_said(&b, "pager", MESSAGE_ESCALATION), 1);
+    bench_close(&b);
+}
+
+/* --- clocks ---------------------------------------------------------------------------------------------------------- */
+static void test_waits_of_a_reload_outlive_a_restart(void **state)
+{
+    struct bench b;
+    struct ruleset *shorter;
+    (void)state;
+    bench_open(&b, SIMPLE("    repeat: 4h\n    resolve: manual\n"));
+    report(&b, FAILED("run_0", 0));
+    shorter = compile(&b, SIMPLE("    repeat: 10m\n    resolve: manual\n"));
+    until(&b, MINUTE);
+    reload(&b, shorter);
+    restart(&b, shorter);
+    until(&b, 10 * MINUTE);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 1);
+    bench_close(&b);
+}
+
+static void test_waits_of_a_reload_stand_still_while_held(void **state)
+{
+    struct bench b;
+    (void)state;
+    bench_open(&b, SIMPLE("    repeat: 4h\n    resolve: manual\n"));
+    report(&b, FAILED("run_0", 0));
+    silence(&b, "{status: failed}", 10 * HOUR);
+    until(&b, 5 * HOUR);
+    reload(&b, compile(&b, SIMPLE("    repeat: 1h\n    resolve: manual\n")));
+    until(&b, 11 * HOUR - 1);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 0);
+    until(&b, 11 * HOUR);
+    assert_int_equal(count_said(&b, "chat", MESSAGE_REMINDER), 1);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +418,9 @@ int main(void)
         cmocka_unit_test(test_a_silence_of_others_changes_no_marks),
         cmocka_unit_test(test_a_second_silence_takes_over_from_the_first),
         cmocka_unit_test(test_a_second_silence_leaves_the_marks_of_other_hits),
+        cmocka_unit_test(test_an_incident_of_an_older_version),
+        cmocka_unit_test(test_waits_of_a_reload_outlive_a_restart),
+        cmocka_unit_test(test_waits_of_a_reload_stand_still_while_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
