@@ -9,6 +9,8 @@
 #include "base/timefmt.h"
 #include "cli/cli.h"
 #include "cli/explain.h"
+#include "cli/table.h"
+#include "replay/holds.h"
 #include "replay/replay.h"
 #include "replay/windows.h"
 #include "source/trigger_webhook.h"
@@ -89,6 +91,7 @@ static void print_explained(struct arena *a, struct json e, const struct rule *r
     if (hit && hits > 1) printf("  hits: %zu\n", hits);
     if (hit && r->condition.kind != RULE_EVERY_HIT) printf("  rings %s %.*s\n", r->condition.kind == RULE_ABSENT ? "when from then on there is" : "at", STR_ARG(rule_condition_text(&r->condition, a)));
     print_windows(a, json_get_c(e, "windows"), 2);
+    for (struct json h = json_first(json_get_c(e, "holds")); json_kind(h) != JSON_ABSENT; h = json_next(h)) printf("  messages: %.*s\n", STR_ARG(printable(a, json_str(h))));
 }
 
 /* What one report tells: its own state, and the retries that follow from the attempts it tells. */
@@ -146,6 +149,10 @@ static struct str explained(const struct explaining *x, const struct rule *r, st
     if (windows.n) {
         json_put_key(w, STR("windows"));
         json_put_raw(w, windows);
+    }
+    if (rule_matches(r, s)) {
+        json_put_key(w, STR("holds"));
+        holds_write(x->config->rules, r, s, moment_of(s->run), w);
     }
     json_object_end(w);
     return json_draft_end(&d, x->a);

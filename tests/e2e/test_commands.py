@@ -169,6 +169,24 @@ def test_explain_tells_windows_of_several_events(runbell, fakes, slack_hook):
     assert all("windows" not in one for one in alone), "one event is no history"
 
 
+def test_explain_tells_what_would_hold_the_messages(runbell):
+    held = {"by-day": {"when": {"status": "CRASHED"}, "during": "day", "notify": "out"},
+            "behind": {"when": {"status": "CRASHED"}, "unless": "by-day", "notify": [{"to": "out", "during": "day"}]},
+            "other": {"when": {"status": "FAILED"}, "during": "day", "notify": "out"}}
+    runbell.configure(rules=held, schedules={"day": {"days": "all", "hours": "09:00-17:00", "zone": "UTC"}, "always-on": {"days": "all", "zone": "UTC"}},
+                      mutes={"etl": {"when": {"task": "etl-*"}, "during": "always-on", "why": "planned"}})
+
+    def holds(task, at):
+        given = event(runbell, taskIdentifier=task, updatedAt=at, createdAt=at, startedAt=at, finishedAt=at)
+        return {one["rule"]: one.get("holds") for one in as_json(runbell.run("explain", "--json", "--event", given))}
+
+    assert holds("a", "2026-05-03T10:00:00Z") == {"by-day": [], "behind": ["stands behind by-day: held while that has an open incident"], "other": None}
+    night = holds("etl-a", "2026-05-03T03:00:00Z")
+    assert night["by-day"] == ["outside the hours of day: held until they begin", "mute etl (planned)"]
+    assert night["behind"] == ["outside the hours of day, which one destination keeps", "mute etl (planned)", "stands behind by-day: held while that has an open incident"]
+    assert "  messages: mute etl (planned)" in ok(runbell.run("explain", "--event", event(runbell, taskIdentifier="etl-a")))
+
+
 def test_explain_tells_of_retries_that_follow_from_the_attempts(runbell, fakes, slack_hook):
     """As the server and render do: current Trigger.dev never reports REATTEMPTING."""
     rules = {"storm": {"when": {"status": "REATTEMPTING"}, "by": "run", "notify": "out"}}
