@@ -259,7 +259,8 @@ static void speak_together(struct step_context *c, const uint64_t *ids, size_t n
         struct incident *i = incident_by_id(e, ids[k]);
         if (!i) continue;
         i->queued = false;
-        incident_due(c, i);
+        if (opening_is_due(c, i) || incident_due_in_force(i, DUE_LATER) <= c->now_ms) incident_due(c, i);
+        else incident_rearm(e, i); /* what else it has to say is due now: a tick says so much at once as fits in memory */
     }
     vec_clear(&e->gathers);
 }

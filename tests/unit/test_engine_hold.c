@@ -505,6 +505,26 @@ static void test_silences_are_bounded(void **state)
     bench_close(&b);
 }
 
+/* What many have to say when they are released is said by ticks, which are bounded; only openings gather in the step itself. */
+static void test_many_updates_are_not_one_step(void **state)
+{
+    struct bench b;
+    uint64_t id;
+    size_t said;
+    (void)state;
+    bench_open(&b, "rules:\n  r:\n    when: {status: failed}\n    by: run\n    notify: chat\n    limit: 100000 per 1s\n");
+    for (int k = 0; k < 200; k++) report(&b, FAILED(str_dup_c(&b.a, str_printf(&b.a, "run_%d", k)), k));
+    until(&b, MINUTE);
+    id = silence(&b, "{status: failed}", HOUR);
+    for (int k = 0; k < 200; k++) report(&b, (struct report){ .run = str_dup_c(&b.a, str_printf(&b.a, "run_%d", k)), .state = RUN_CRASHED, .at_ms = 2 * MINUTE });
+    said = b.said.n;
+    command(&b, ENGINE_SILENCE_END, id, 0);
+    assert_int_equal(b.said.n, said);
+    tick(&b);
+    assert_int_equal(b.said.n, said + 200);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -533,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_restarts_change_nothing),
         cmocka_unit_test(test_a_silence_that_ended_while_nobody_ran),
         cmocka_unit_test(test_silences_are_bounded),
+        cmocka_unit_test(test_many_updates_are_not_one_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
