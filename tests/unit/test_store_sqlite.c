@@ -43,6 +43,19 @@ static void raw_exec(struct fixture *f, const char *sql)
     sqlite3_close(db);
 }
 
+static int64_t raw_number(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = raw_open(f);
+    sqlite3_stmt *q;
+    int64_t out;
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    out = sqlite3_column_int64(q, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return out;
+}
+
 static void assert_integrity(struct fixture *f)
 {
     sqlite3 *db = raw_open(f);
@@ -182,9 +195,10 @@ static void test_a_newer_schema_is_refused(void **state)
     assert_refused(f, ERR_TYPE, "newer runbell (schema 1000");
     raw_exec(f, "PRAGMA user_version = 0");
     assert_refused(f, ERR_IO, "holds no schema version");
-    raw_exec(f, "PRAGMA user_version = 1");
+    raw_exec(f, "PRAGMA user_version = 1"); /* an older one's store is brought up to date */
     fixture_open(f);
     assert_int_equal(counts_of(f).events, 1);
+    assert_int_equal(raw_number(f, "PRAGMA user_version"), 2);
 }
 
 static void test_a_lost_or_damaged_file_is_never_a_new_start(void **state)
