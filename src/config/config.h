@@ -49,6 +49,7 @@ struct config_server {
     struct secret token;
     struct str tls_cert, tls_key; /* paths, STR_NONE */
     int64_t body_bytes, batch_items, queue_bytes, connections;
+    int64_t window_entries, keys_per_rule, runs_per_incident, watched_runs; /* what the engine remembers at most */
 };
 struct config_store { struct secret url; int64_t keep_events_ms, keep_incidents_ms, keep_size_bytes; bool keep_payload; };
 struct config {

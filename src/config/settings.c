@@ -9,12 +9,16 @@
 #define COUNT(x) (sizeof(x) / sizeof *(x))
 
 /* --- server ------------------------------------------------------------------------------------------------------ */
-struct limits { int64_t body, batch, queue, connections; };
+struct limits { int64_t body, batch, queue, connections, window, keys, runs, watched; };
 static const struct field limit_fields[] = {
     { "body", FIELD_SIZE, false, AT(limits, body), 1024, 64 << 20, NULL, "4MiB", "longest request body", NULL },
     { "batch", FIELD_INT, false, AT(limits, batch), 1, 100000, NULL, "1000", "most run objects in one body", NULL },
     { "queue", FIELD_SIZE, false, AT(limits, queue), 65536, 4LL << 30, NULL, "64MiB", "bodies waiting for the writer; above it 503", NULL },
     { "connections", FIELD_INT, false, AT(limits, connections), 1, 100000, NULL, "4096", "open connections", NULL },
+    { "window", FIELD_INT, false, AT(limits, window), 64, 1000000, NULL, "4096", "hits kept in the window of one key, or as many as its condition counts; older ones are only counted; read at the start", NULL },
+    { "keys", FIELD_INT, false, AT(limits, keys), 100, 10000000, NULL, "1000000", "keys of one rule; others share one incident, (overflow); read at the start", NULL },
+    { "runs", FIELD_INT, false, AT(limits, runs), 10, 100000, NULL, "1000", "runs that one incident remembers; others are only counted; read at the start", NULL },
+    { "watched", FIELD_INT, false, AT(limits, watched), 100, 10000000, NULL, "500000", "runs that rules with `lasts` watch; of more the operator hears; read at the start", NULL },
 };
 static const struct field_table limit_table = { "server.limits", limit_fields, COUNT(limit_fields) };
 
@@ -79,6 +83,10 @@ static void read_server(struct loader *l, const struct yaml_node *n)
     out->batch_items = limits.batch;
     out->queue_bytes = limits.queue;
     out->connections = limits.connections;
+    out->window_entries = limits.window;
+    out->keys_per_rule = limits.keys;
+    out->runs_per_incident = limits.runs;
+    out->watched_runs = limits.watched;
 }
 
 /* --- store --------------------------------------------------------------------------------------------------------- */

@@ -12,10 +12,21 @@ const char *incident_state_name(enum incident_state s)
     return names[s];
 }
 
+static struct engine_limits limits_of(const struct engine_limits *l)
+{
+    const struct engine_limits *d = &engine_default_limits;
+    return (struct engine_limits){
+        .window_entries = l->window_entries ? l->window_entries : d->window_entries,
+        .keys_per_rule = l->keys_per_rule ? l->keys_per_rule : d->keys_per_rule,
+        .runs_per_incident = l->runs_per_incident ? l->runs_per_incident : d->runs_per_incident,
+        .watched_runs = l->watched_runs ? l->watched_runs : d->watched_runs,
+    };
+}
+
 struct engine *engine_new(const struct engine_setup *setup)
 {
     struct engine *e = xcalloc(1, sizeof *e);
-    e->limits = setup->limits;
+    e->limits = limits_of(&setup->limits);
     e->detail = setup->detail;
     e->cell = setup->cell;
     e->detail_ctx = setup->detail_ctx;

@@ -16,7 +16,7 @@
 enum incident_state { INCIDENT_PENDING, INCIDENT_OPEN, INCIDENT_ACKNOWLEDGED, INCIDENT_RESOLVED };
 const char *incident_state_name(enum incident_state s);
 
-struct engine_limits {
+struct engine_limits { /* 0 = the default */
     size_t window_entries;    /* kept per key; older ones collapse into a counter */
     size_t keys_per_rule;     /* open incidents of one rule; above it hits join the key "(overflow)" */
     size_t runs_per_incident; /* distinct runs remembered; above it they are only counted */

@@ -33,9 +33,11 @@ static int page_cell(void *ctx, struct str key, struct arena *a, struct str *blo
 
 int engine_build(struct pipeline *p, struct err *err)
 {
+    const struct config_server *most = &p->config->server;
+    const struct engine_limits limits = { (size_t)most->window_entries, (size_t)most->keys_per_rule, (size_t)most->runs_per_incident, (size_t)most->watched_runs };
     struct engine_setup setup = {
         .rules = p->config->rules,
-        .limits = engine_default_limits,
+        .limits = limits,
         .detail = page_detail,
         .cell = page_cell,
         .detail_ctx = p,

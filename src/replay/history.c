@@ -10,7 +10,9 @@ enum { COLLECT_EVERY = 4096 };
 
 void history_init(struct history *h, const struct config *config, const struct history_ear *ear)
 {
-    struct engine_setup setup = { .rules = config->rules, .limits = engine_default_limits, .public_url = config->server.public_url };
+    const struct config_server *most = &config->server;
+    const struct engine_limits limits = { (size_t)most->window_entries, (size_t)most->keys_per_rule, (size_t)most->runs_per_incident, (size_t)most->watched_runs };
+    struct engine_setup setup = { .rules = config->rules, .limits = limits, .public_url = config->server.public_url };
     *h = (struct history){ .config = config, .ear = *ear };
     h->engine = engine_new(&setup);
     h->starts = xcalloc(config->source_count + 1, sizeof *h->starts);

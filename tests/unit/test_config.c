@@ -123,7 +123,7 @@ static void test_a_whole_configuration(void **state)
     file(b, "main.yaml",
          "version: 1\n"
          "server:\n  listen: \"[::1]:9\"\n  public_url: https://bell.example.com\n  token: \"${env:RUNBELL_TEST_TOKEN}\"\n"
-         "  limits: {body: 1MiB, batch: 7, queue: 2MiB, connections: 9}\n"
+         "  limits: {body: 1MiB, batch: 7, queue: 2MiB, connections: 9, window: 100, keys: 200, runs: 30, watched: 400}\n"
          "store: {url: \"sqlite:x.db\", keep: {events: 2d, incidents: 3d, size: 1GiB}}\n"
          "log: {format: json, level: debug}\n"
          "heartbeat: {url: \"https://hc.example.com/x\", every: 2m}\n"
@@ -142,6 +142,7 @@ static void test_a_whole_configuration(void **state)
     assert_int_equal(c->server.batch_items, 7);
     assert_int_equal(c->server.queue_bytes, 2 << 20);
     assert_int_equal(c->server.connections, 9);
+    assert_true(c->server.window_entries == 100 && c->server.keys_per_rule == 200 && c->server.runs_per_incident == 30 && c->server.watched_runs == 400);
     assert_true(str_eq_c(secret_reveal(&c->store.url), "sqlite:x.db"));
     assert_int_equal(c->store.keep_events_ms, 2 * 86400000);
     assert_int_equal(c->store.keep_incidents_ms, 3 * 86400000);
@@ -177,6 +178,7 @@ static void test_the_defaults(void **state)
     assert_int_equal(c->server.batch_items, 1000);
     assert_int_equal(c->server.queue_bytes, 64 << 20);
     assert_int_equal(c->server.connections, 4096);
+    assert_true(c->server.window_entries == 4096 && c->server.keys_per_rule == 1000000 && c->server.runs_per_incident == 1000 && c->server.watched_runs == 500000);
     assert_true(str_eq_c(secret_reveal(&c->store.url), "sqlite:runbell.db"));
     assert_int_equal(c->store.keep_events_ms, 30LL * 86400000);
     assert_int_equal(c->store.keep_incidents_ms, 180LL * 86400000);
