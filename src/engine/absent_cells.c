@@ -31,11 +31,6 @@ static struct str key_blob(struct arena *a, const struct absent_key *k)
     return json_draft_end(&d, a);
 }
 
-static void put(struct engine_changes *out, struct str key, struct str blob)
-{
-    *vec_push(&out->cells) = (struct engine_cell_row){ key, blob };
-}
-
 static void collect_rules(struct engine *e, struct engine_changes *out)
 {
     for (size_t k = 0; k < e->absences.dirty_rules.n; k++) {
@@ -44,7 +39,7 @@ static void collect_rules(struct engine *e, struct engine_changes *out)
         struct str blob = STR_NONE;
         r->absent->dirty = false;
         if (r->absent->loaded_ms) blob = str_printf(out->arena, "{\"shape\":\"%s\",\"loaded\":%lld}", r->now->shape, (long long)r->absent->loaded_ms);
-        put(out, name_joined(out->arena, parts, 2), blob);
+        put_cell(out, name_joined(out->arena, parts, 2), blob);
     }
     vec_clear(&e->absences.dirty_rules);
 }
@@ -62,7 +57,7 @@ static void collect_heard(struct engine *e, struct engine_changes *out)
         json_field_str(w, "env", p->env);
         json_field_i64(w, "heard", p->heard_ms);
         json_object_end(w);
-        put(out, name_joined(out->arena, parts, 3), p->heard_ms ? json_draft_end(&d, out->arena) : STR_NONE);
+        put_cell(out, name_joined(out->arena, parts, 3), p->heard_ms ? json_draft_end(&d, out->arena) : STR_NONE);
         if (!p->heard_ms) strbuf_fini(&d.text);
     }
     vec_clear(&e->absences.dirty_heard);
@@ -74,7 +69,7 @@ void absent_collect(struct engine *e, struct engine_changes *out)
         struct absent_key *key = e->absences.dirty_keys.v[k];
         if (!key) continue;
         key->dirty = false;
-        put(out, absent_cell_key(out->arena, key->group->rule->name, key->group->part->project, key->group->part->env, absent_key_text(key)),
+        put_cell(out, absent_cell_key(out->arena, key->group->rule->name, key->group->part->project, key->group->part->env, absent_key_text(key)),
             key_blob(out->arena, key));
     }
     vec_clear(&e->absences.dirty_keys);

@@ -4,10 +4,7 @@
 
 #include "engine/lasts.h"
 
-enum {
-    ANSWER_MS = CONFIRM_ANSWER_MS,
-    ASKED_MOST = 1000  /* at once; a source would not answer more in that time */
-};
+enum { ANSWER_MS = CONFIRM_ANSWER_MS, ASKED_MOST = CONFIRM_ASKED_MOST };
 
 static void ask(struct step_context *c, const struct watched *w)
 {

@@ -16,9 +16,10 @@ static void ask(struct step_context *c, const struct incident *i)
 static void wait_for_answer(struct step_context *c, struct incident *i)
 {
     incident_wait_until(i, DUE_LATER, c->now_ms + CONFIRM_ANSWER_MS);
+    incident_touch(c->e, i);
+    if (c->e->confirming.n >= CONFIRM_ASKED_MOST) return; /* a source would not answer more in that time: it opens unconfirmed */
     *vec_push(&c->e->confirming) = i->id;
     ask(c, i);
-    incident_touch(c->e, i);
 }
 
 bool confirm_run_waits(struct step_context *c, const struct hit *h, struct incident *i)

@@ -583,7 +583,10 @@ void lasts_drop_rule(struct engine *e, struct engine_rule *r);
 void lasts_look_again(struct step_context *c);
 /* confirm.c: before an incident opens, its run is read again */
 /* confirm_run.c: any other rule's run */
-enum { CONFIRM_ANSWER_MS = 30000 }; /* so long an answer may take */
+enum {
+    CONFIRM_ANSWER_MS = 30000, /* so long an answer may take */
+    CONFIRM_ASKED_MOST = 1000  /* at once */
+};
 bool confirm_run_waits(struct step_context *c, const struct hit *h, struct incident *i); /* it does not open yet */
 void confirm_run_answered(struct step_context *c, const struct engine_input *in);
 void confirm_run_unread(struct step_context *c, const struct engine_input *in);

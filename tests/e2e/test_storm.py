@@ -112,3 +112,14 @@ def test_at_least_and_count_of_runs(runbell, fakes):
     assert [one["rule"] for one in runbell.incidents("&state=open")] == ["some"]
     runbell.accept([a_run(f"run_{n}", "FAILED") for n in range(5, 10)])
     assert {one["rule"]: one["hits"] for one in runbell.incidents("&state=open")} == {"some": 10, "many": 10}
+
+
+def test_what_is_remembered_is_bounded_by_configuration(runbell):
+    """Keys over the bound share one incident and are counted; a backtest over the log decides the same."""
+    runbell.start(rules={"r": {"when": {"status": "CRASHED"}, "notify": "out"}}, server={"limits": {"keys": 100}}, defaults={"limit": "1000 per 1s"})
+    runbell.accept([a_run(f"run_{k}", task=f"task-{k}") for k in range(150)])
+    rows = runbell.api("/v1/incidents?limit=300")["data"]
+    assert len(rows) == 101 and [one["runs"] for one in rows if one["key"] == "(overflow)"] == [50]
+    assert runbell.metric("collapsed_keys_total") == 50
+    again = json.loads(runbell.run("backtest", "--since", "1h", "--json").stdout)
+    assert again["openings_total"] == 101, again

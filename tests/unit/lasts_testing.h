@@ -75,6 +75,23 @@ UNUSED void tell(struct bench *b, struct tell r)
     until(b, r.at_ms);
 }
 
+/* Its source was asked for it. */
+UNUSED void answer(struct bench *b, struct tell r)
+{
+    r.reread = true;
+    tell(b, r);
+}
+
+/* Nobody can read it again. */
+UNUSED void unread(struct bench *b, const char *run)
+{
+    struct engine_input in = { .kind = ENGINE_UNREAD };
+    in.u.unread.project = STR("default");
+    in.u.unread.env = STR("prod");
+    in.u.unread.run = str_c(run);
+    step(b, &in);
+}
+
 #define STUCK(more) "rules:\n  r:\n    when: {status: EXECUTING}\n    lasts: 30m\n    repeat: never\n    notify: [chat, hook]\n" more
 #define EXECUTES(run_, at_) (struct tell){ .run = run_, .state = RUN_EXECUTING, .at_ms = at_ }
 #define ENDS(run_, at_) (struct tell){ .run = run_, .state = RUN_COMPLETED, .at_ms = at_ }

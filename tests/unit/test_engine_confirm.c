@@ -11,21 +11,6 @@ static void open_asking(struct bench *b, const char *rules)
     restart(b, b->rules);
 }
 
-static void answer(struct bench *b, struct tell r)
-{
-    r.reread = true;
-    tell(b, r);
-}
-
-static void unread(struct bench *b, const char *run)
-{
-    struct engine_input in = { .kind = ENGINE_UNREAD };
-    in.u.unread.project = STR("default");
-    in.u.unread.env = STR("prod");
-    in.u.unread.run = str_c(run);
-    step(b, &in);
-}
-
 static void test_it_is_asked_and_opens(void **state)
 {
     struct bench b;

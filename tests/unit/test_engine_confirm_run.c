@@ -12,21 +12,6 @@ static void open_asking(struct bench *b, const char *rules)
     restart(b, b->rules);
 }
 
-static void answer(struct bench *b, struct tell r)
-{
-    r.reread = true;
-    tell(b, r);
-}
-
-static void unread(struct bench *b, const char *run)
-{
-    struct engine_input in = { .kind = ENGINE_UNREAD };
-    in.u.unread.project = STR("default");
-    in.u.unread.env = STR("prod");
-    in.u.unread.run = str_c(run);
-    step(b, &in);
-}
-
 static void test_it_opens_when_the_source_says_so_too(void **state)
 {
     struct bench b;
@@ -142,6 +127,19 @@ static void test_after_a_restart_it_is_asked_again(void **state)
     bench_close(&b);
 }
 
+/* A storm does not become a storm of questions: the others open when the time is over, and say so. */
+static void test_no_more_questions_than_a_source_answers(void **state)
+{
+    struct bench b;
+    (void)state;
+    open_asking(&b, "rules:\n  r:\n    when: {status: failed}\n    by: run\n    confirm: true\n    limit: 100000 per 1s\n    notify: hook\n");
+    for (int k = 0; k < 1200; k++) report(&b, FAILED(str_dup_c(&b.a, str_printf(&b.a, "run_%d", k)), 1));
+    assert_int_equal(b.asked.n, 1000);
+    until(&b, 30 * SECOND + 1);
+    assert_int_equal(count_said(&b, "hook", MESSAGE_OPEN), 1200);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_a_count_asks_when_it_is_full),
         cmocka_unit_test(test_a_retry_was_a_retry),
         cmocka_unit_test(test_after_a_restart_it_is_asked_again),
+        cmocka_unit_test(test_no_more_questions_than_a_source_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
